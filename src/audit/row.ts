@@ -1,0 +1,229 @@
+/**
+ * A row as it is stored: the Python implementation's twelve fields, so that either verifier accepts the other's chain.
+ *
+ * Guarantees: encoding never throws, whatever the metadata holds; a line is never longer than `MAX_LINE`; the writer's
+ * own metadata keys cannot be set by a caller. Values that have no canonical form are replaced and `_sanitised` says
+ * so; text that is too long is cut and `_truncated` says so. Does not: hide anything (`seal.ts` does).
+ */
+import type { Row } from '../core/row.ts'
+import { byCodePoint, quote } from './canonical.ts'
+
+/** Longest stored line, newline included. */
+export const MAX_LINE = 16 * 1024
+/** `"hmac":"…",` and the newline. */
+const LINE_EXTRA = 74 + 1
+
+/** Longest of each field, UTF-16 units. A reason is a sentence, an owner a name. */
+const MAX_REASON = 1024
+const MAX_NAME = 256
+const MAX_OWNER = 1024
+const MAX_APPROVERS = 16
+const MAX_META_KEYS = 128
+const MAX_LIST = 256
+/** Caps tried in turn on metadata strings when a row is too long. */
+const TEXT_CAPS = [16_384, 2048, 512, 128, 32] as const
+
+/** Keys that only the writer sets. */
+const OWN_KEYS: ReadonlySet<string> = new Set(['_anchor', '_salt', '_signing_key_id', '_sanitised', '_truncated'])
+/** Kept to the last when even short strings are too many. */
+const GATE_KEYS: ReadonlySet<string> = new Set(['_stage', '_check_name', '_exchange_id', '_policy_digest'])
+
+/** Rows are not anchored one by one; the log's checkpoints are. The Python verifier expects the member. */
+const ANCHOR = '{"backend":"noop","success":true}'
+
+/** What the chain adds. */
+export interface Stamp {
+  readonly tsNs: bigint
+  readonly prevHmac: string
+  readonly keyId: string
+  /** Base64 of 32 random bytes: it hides the row behind its public commitment. */
+  readonly salt: string
+}
+
+/** The canonical row is `before + after`; the stored line is `before + "hmac":"…", + after + newline`. */
+export interface EncodedRow {
+  readonly before: string
+  readonly after: string
+}
+
+export function encodeRow(row: Row, stamp: Stamp): EncodedRow {
+  for (const cap of TEXT_CAPS) {
+    const encoded = encode(row, stamp, cap, false)
+    if (fits(encoded)) return encoded
+  }
+  return encode(row, stamp, 32, true)
+}
+
+function fits(e: EncodedRow): boolean {
+  const units = e.before.length + e.after.length + LINE_EXTRA
+  // UTF-8 needs at most three bytes per UTF-16 unit.
+  if (units * 3 <= MAX_LINE) return true
+  return units <= MAX_LINE && Buffer.byteLength(e.before) + Buffer.byteLength(e.after) + LINE_EXTRA <= MAX_LINE
+}
+
+function encode(row: Row, stamp: Stamp, cap: number, bare: boolean): EncodedRow {
+  const notes = { sanitised: false, truncated: bare }
+  const text = (value: unknown, max: number) => quote(cut(asText(value, notes), Math.min(max, bare ? 128 : max), notes))
+  const owner = row.owner
+  const approvers = list(owner.approvalChain, bare ? 4 : MAX_APPROVERS, notes)
+  const before =
+    `{"approval_chain":[${approvers.map(a => text(a, MAX_OWNER)).join(',')}],` +
+    `"check_name":${text(row.checkName, MAX_NAME)},` +
+    `"decision":"${row.decision}",` +
+    `"entry_id":${text(row.entryId, MAX_NAME)},`
+  const ownerId = text(owner.id, MAX_OWNER)
+  const reason = text(row.reason, MAX_REASON)
+  const fingerprint = text(row.fingerprint, MAX_NAME)
+  const metadata = encodeMetadata(row.metadata, stamp, cap, bare, notes)
+  const after =
+    `"metadata":${metadata},"owner_id":${ownerId},"owner_type":"${owner.type}",` +
+    `"prev_hmac":"${stamp.prevHmac}","reason":${reason},` +
+    `"request_fingerprint":${fingerprint},"ts_ns":${stamp.tsNs}}`
+  return { before, after }
+}
+
+interface Notes {
+  sanitised: boolean
+  truncated: boolean
+}
+
+function encodeMetadata(metadata: unknown, stamp: Stamp, cap: number, bare: boolean, notes: Notes): string {
+  const members: [key: string, json: string][] = [
+    ['_anchor', ANCHOR],
+    ['_salt', `"${stamp.salt}"`],
+    ['_signing_key_id', `"${stamp.keyId}"`],
+  ]
+  for (const [key, value] of entries(metadata, notes)) {
+    if (OWN_KEYS.has(key)) {
+      notes.sanitised = true
+      continue
+    }
+    if (members.length >= MAX_META_KEYS || (bare && !GATE_KEYS.has(key))) {
+      notes.truncated = true
+      continue
+    }
+    members.push([cut(key, MAX_NAME, notes), encodeValue(value, bare ? 128 : cap, notes)])
+  }
+  if (notes.sanitised) members.push(['_sanitised', 'true'])
+  if (notes.truncated) members.push(['_truncated', 'true'])
+  return object(members)
+}
+
+/** Sorted, each key once: cutting and mending keys can make two equal, and the later would be a duplicate. */
+function object(members: [key: string, json: string][]): string {
+  members.sort((a, b) => byCodePoint(a[0], b[0]))
+  let json = '{'
+  let last: string | undefined
+  for (const [key, value] of members) {
+    if (key === last) continue
+    json += `${last === undefined ? '' : ','}${quote(key)}:${value}`
+    last = key
+  }
+  return `${json}}`
+}
+
+function encodeValue(value: unknown, cap: number, notes: Notes): string {
+  if (Array.isArray(value)) {
+    const items = list(value, MAX_LIST, notes)
+    return `[${items.map(item => quote(cut(asText(item, notes), cap, notes))).join(',')}]`
+  }
+  if (typeof value === 'object' && value !== null) {
+    const members: [string, string][] = []
+    for (const [key, item] of entries(value, notes)) {
+      if (members.length >= MAX_META_KEYS) {
+        notes.truncated = true
+        break
+      }
+      members.push([cut(key, MAX_NAME, notes), encodeScalar(item, cap, notes)])
+    }
+    return object(members)
+  }
+  return encodeScalar(value, cap, notes)
+}
+
+function encodeScalar(value: unknown, cap: number, notes: Notes): string {
+  if (value === null) return 'null'
+  if (typeof value === 'boolean') return value ? 'true' : 'false'
+  // -0 is written as Python writes the integer: 0.
+  if (typeof value === 'number' && Number.isSafeInteger(value)) return String(value + 0)
+  return quote(cut(asText(value, notes), cap, notes))
+}
+
+/** Any value as well-formed text. Fractions and huge numbers become their decimal text; the rest says what it was. */
+function asText(value: unknown, notes: Notes): string {
+  switch (typeof value) {
+    case 'string':
+      if (value.isWellFormed()) return value
+      notes.sanitised = true
+      return value.toWellFormed()
+    case 'number':
+    case 'bigint':
+    case 'boolean':
+      return String(value)
+    default:
+      notes.sanitised = true
+      return value === null ? 'null' : `[unserialisable: ${typeof value}]`
+  }
+}
+
+/** Own enumerable members; a getter or proxy that throws costs the metadata, not the row. */
+function entries(value: unknown, notes: Notes): [string, unknown][] {
+  if (typeof value !== 'object' || value === null) {
+    notes.sanitised = true
+    return []
+  }
+  try {
+    return Object.entries(value).map(([key, item]): [string, unknown] => {
+      if (key.isWellFormed()) return [key, item]
+      notes.sanitised = true
+      return [key.toWellFormed(), item]
+    })
+  } catch {
+    notes.sanitised = true
+    return [['_unreadable', true]]
+  }
+}
+
+function list(value: unknown, max: number, notes: Notes): readonly unknown[] {
+  if (!Array.isArray(value)) {
+    notes.sanitised = true
+    return []
+  }
+  if (value.length > max) notes.truncated = true
+  try {
+    return value.slice(0, max)
+  } catch {
+    notes.sanitised = true
+    return []
+  }
+}
+
+/** At most `max` units, never through a surrogate pair; the last one says that there was more. */
+function cut(text: string, max: number, notes: Notes): string {
+  if (text.length <= max) return text
+  notes.truncated = true
+  const unit = text.charCodeAt(max - 2)
+  return `${text.slice(0, unit >= 0xd800 && unit < 0xdc00 ? max - 2 : max - 1)}…`
+}
+
+/**
+ * The public leaf: RFC 8785 form of `{v, entry_id, exchange, ts_ns, decision, commit}`. It names the row and commits to
+ * it, and says nothing about whom or what it concerns.
+ */
+export function encodeLeaf(row: Row, tsNs: bigint, commit: string): Uint8Array {
+  const exchange = exchangeOf(row)
+  // For well-formed strings RFC 8785 3.2.2.2 escapes as JSON.stringify does; the keys are in their sorted order.
+  const json =
+    `{"commit":"${commit}","decision":"${row.decision}","entry_id":${quote(row.entryId.slice(0, MAX_NAME))},` +
+    `"exchange":${quote(exchange.slice(0, MAX_NAME))},"ts_ns":"${tsNs}","v":1}`
+  return Buffer.from(json)
+}
+
+function exchangeOf(row: Row): string {
+  try {
+    const id: unknown = row.metadata['_exchange_id']
+    return typeof id === 'string' ? id : ''
+  } catch {
+    return ''
+  }
+}

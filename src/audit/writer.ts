@@ -1,0 +1,445 @@
+/**
+ * The audit log's writer: sequences rows at once, writes them in batches, syncs when somebody asks.
+ *
+ * Guarantees: a ticket's `durable()` resolves only after its row and every row before it were synced and the head file
+ * names them. Rows are chained in call order; a row that did not become durable is in no chain, and its ticket rejects.
+ * After a failed write or sync the descriptor is given up (a failed fsync says nothing about a second one), the file is
+ * cut back to its durable length and opened anew, with back-off, until a row of the recovery itself is durable; until
+ * then `ok` is false. A log that was deleted or replaced while open is noticed within about a second of commits.
+ *
+ * Does not: bound how many rows callers append while a sync runs (admission does), or protect the bytes from someone
+ * who can write the file (the chain and the head show that it happened).
+ */
+import { AuditUnavailable, type AuditWriter, type Placed, type Row, type Ticket } from '../core/row.ts'
+import type { KeyRing } from '../keys/ring.ts'
+import { Chain, type Position, type Stamped } from './chain.ts'
+import { errno, type LogFile, type LogFiles } from './files.ts'
+import { HeadFile, readHead, writeAll } from './head.ts'
+import type { OwnerSealer } from './seal.ts'
+import { readStored } from './stored.ts'
+
+/** Most bytes of one write. */
+const BATCH = 1024 * 1024
+/** Written but unasked-for bytes that are synced anyway, so that what a failure can take stays small. */
+const UNSYNCED = 4 * 1024 * 1024
+const SECOND_NS = 1_000_000_000n
+const FIRST_BACKOFF_MS = 100
+const LAST_BACKOFF_MS = 5000
+
+export interface WriterPorts {
+  readonly files: LogFiles
+  readonly ring: KeyRing
+  readonly nowNs: () => bigint
+  readonly random: (bytes: number) => Uint8Array
+  /** Calls back after a delay; returns how to cancel. */
+  readonly later: (ms: number, f: () => void) => () => void
+  /** A new UUIDv7, for the writer's own rows. */
+  readonly newId: () => string
+  readonly sealer?: OwnerSealer | undefined
+  /** Durable rows, in order: the seam for Merkle tiles and indexes. Must not throw. */
+  readonly onDurable?: ((rows: readonly DurableRow[]) => void) | undefined
+  /** For the operator's log: why the writer stopped, and that it went on. */
+  readonly onState?: ((ok: boolean, reason: string) => void) | undefined
+}
+
+export interface DurableRow {
+  readonly entryId: string
+  readonly placed: Placed
+  /** The stored line with its newline. */
+  readonly line: Uint8Array
+}
+
+/** What `open.ts` found on the disk. */
+export interface OpenedLog {
+  readonly log: LogFile
+  readonly head: HeadFile
+  readonly at: Position
+  readonly release: () => void
+}
+
+export class LogWriter implements AuditWriter {
+  readonly #ports: WriterPorts
+  readonly #chain: Chain
+  readonly #release: () => void
+  #files: { readonly log: LogFile; readonly head: HeadFile } | undefined
+  #durable: Position
+  /** Sequenced but not yet written; then written but not yet durable. */
+  #queued: RowTicket[] = []
+  #written: RowTicket[] = []
+  #writtenTo: Position
+  /** Highest row count that somebody waits for. */
+  #wanted = 0n
+  #running: Promise<void> | undefined
+  #trouble: AuditUnavailable | undefined
+  #lost = 0
+  #cancelRetry: (() => void) | undefined
+  #recovering: Promise<void> | undefined
+  #closed = false
+  #headSyncedAt: bigint
+  #headSync: Promise<void> | undefined
+  #headTrouble: unknown
+  #checkedAt: bigint
+
+  constructor(ports: WriterPorts, opened: OpenedLog) {
+    this.#ports = ports
+    this.#chain = new Chain(ports.ring, ports.nowNs, ports.random, opened.at)
+    this.#files = { log: opened.log, head: opened.head }
+    this.#release = opened.release
+    this.#durable = opened.at
+    this.#writtenTo = opened.at
+    this.#headSyncedAt = ports.nowNs()
+    this.#checkedAt = this.#headSyncedAt
+  }
+
+  get ok(): boolean {
+    return this.#trouble === undefined && !this.#closed
+  }
+
+  /** Why `ok` is false; one line. */
+  get reason(): string | undefined {
+    return this.#trouble?.message ?? (this.#closed ? 'the audit log is closed' : undefined)
+  }
+
+  get head(): { readonly size: bigint; readonly hmac: string | undefined } {
+    return { size: this.#durable.count, hmac: this.#durable.hmac === '' ? undefined : this.#durable.hmac }
+  }
+
+  append(row: Row): Ticket {
+    if (this.#closed) return new LostTicket(row.entryId, new AuditUnavailable('the audit log is closed'))
+    if (this.#trouble !== undefined) {
+      this.#lost++
+      return new LostTicket(row.entryId, this.#trouble)
+    }
+    return this.#append(row)
+  }
+
+  #append(row: Row): Ticket {
+    try {
+      const sealer = this.#ports.sealer
+      const stamped = this.#chain.append(sealer === undefined ? row : sealOwner(row, sealer))
+      const ticket = new RowTicket(row.entryId, stamped, this.#want)
+      this.#queued.push(ticket)
+      this.#kick()
+      return ticket
+    } catch (error) {
+      // Only sealing can fail here, when a new owner's key cannot be kept. The chain has not moved.
+      this.#lost++
+      return new LostTicket(
+        row.entryId,
+        new AuditUnavailable(`the audit row could not be made (${errno(error)})`, { cause: error }),
+      )
+    }
+  }
+
+  async drain(): Promise<void> {
+    if (this.#trouble !== undefined) throw this.#trouble
+    const last = this.#queued.at(-1) ?? this.#written.at(-1)
+    if (last !== undefined) await last.durable()
+    await this.#files?.head.sync()
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    const drained = this.ok ? this.drain() : Promise.resolve()
+    this.#closed = true
+    this.#cancelRetry?.()
+    try {
+      await drained
+    } finally {
+      await this.#running
+      await this.#recovering
+      await this.#headSync
+      const files = this.#files
+      this.#files = undefined
+      await files?.head.close()
+      await files?.log.close()
+      this.#release()
+    }
+  }
+
+  readonly #want = (ticket: RowTicket): void => {
+    if (ticket.stamped.end.count > this.#wanted) this.#wanted = ticket.stamped.end.count
+    this.#kick()
+  }
+
+  #kick(): void {
+    if (this.#running !== undefined || this.#files === undefined) return
+    this.#running = this.#run()
+  }
+
+  async #run(): Promise<void> {
+    // One microtask: rows appended in the same breath share the write, and a row and its `durable()` the sync.
+    await undefined
+    const files = this.#files
+    if (files === undefined) {
+      this.#running = undefined
+      return
+    }
+    try {
+      for (;;) {
+        if (this.#headTrouble !== undefined) throw this.#headTrouble
+        if (this.#queued.length > 0) await this.#writeBatch(files.log)
+        const asked = this.#wanted > this.#durable.count && this.#writtenTo.count >= this.#wanted
+        if (asked || this.#writtenTo.length - this.#durable.length > UNSYNCED) await this.#commit(files)
+        else if (this.#queued.length === 0) break
+      }
+      this.#running = undefined
+    } catch (error) {
+      this.#running = undefined
+      this.#fail(error)
+    }
+  }
+
+  async #writeBatch(log: LogFile): Promise<void> {
+    const queued = this.#queued
+    let bytes = 0
+    let n = 0
+    while (n < queued.length && bytes < BATCH) bytes += queued[n++]?.stamped.line.length ?? 0
+    const batch = n === queued.length ? queued : queued.slice(0, n)
+    this.#queued = n === queued.length ? [] : queued.slice(n)
+    // Before the write: if it fails, these are among the lost.
+    for (const ticket of batch) this.#written.push(ticket)
+    const only = batch.length === 1 ? batch[0]?.stamped.line : undefined
+    const block =
+      only ??
+      Buffer.concat(
+        batch.map(t => t.stamped.line),
+        bytes,
+      )
+    const written = log.write(block, this.#writtenTo.length)
+    const count = typeof written === 'number' ? written : await written
+    if (count < block.length) await writeAll(log, block.subarray(count), this.#writtenTo.length + count)
+    this.#writtenTo = batch.at(-1)?.stamped.end ?? this.#writtenTo
+  }
+
+  async #commit(files: { readonly log: LogFile; readonly head: HeadFile }): Promise<void> {
+    const to = this.#writtenTo
+    const done = this.#written
+    this.#written = []
+    const now = this.#ports.nowNs()
+    // Once a second the path is looked up too, beside the sync: rows synced into a deleted file are kept nowhere.
+    const look = now - this.#checkedAt >= SECOND_NS
+    try {
+      if (look) {
+        const [named] = await Promise.all([files.log.stillNamed(), files.log.sync()])
+        if (!named) throw Object.assign(new Error('the log was moved or deleted'), { code: 'moved or deleted' })
+        this.#checkedAt = now
+      } else await files.log.sync()
+      await files.head.write(to)
+    } catch (error) {
+      // The rows may well be on the disk; nobody was told so, and recovery cuts them off.
+      this.#written = done.concat(this.#written)
+      throw error
+    }
+    this.#durable = to
+    const { onDurable } = this.#ports
+    if (onDurable !== undefined) {
+      onDurable(done.map(t => ({ entryId: t.entryId, placed: t.stamped.placed, line: t.stamped.line })))
+    }
+    for (const ticket of done) ticket.resolve()
+    if (now - this.#headSyncedAt >= SECOND_NS && this.#headSync === undefined) this.#syncHead(files.head, now)
+  }
+
+  #syncHead(head: HeadFile, now: bigint): void {
+    this.#headSyncedAt = now
+    this.#headSync = head.sync().then(
+      () => {
+        this.#headSync = undefined
+      },
+      (error: unknown) => {
+        this.#headSync = undefined
+        this.#headTrouble = error
+        // A loop under way ends its sync first and then sees it: nothing is given up beneath it.
+        if (this.#running === undefined) this.#fail(error)
+      },
+    )
+  }
+
+  #fail(cause: unknown): void {
+    if (this.#trouble !== undefined || this.#files === undefined) return
+    const code = errno(cause)
+    const trouble = new AuditUnavailable(
+      `the audit log cannot be written (${code}); free space or restore ${this.#ports.files.path}, the gate resumes by itself`,
+      { cause },
+    )
+    this.#trouble = trouble
+    this.#headTrouble = undefined
+    const files = this.#files
+    this.#files = undefined
+    const lost = this.#written.concat(this.#queued)
+    this.#written = []
+    this.#queued = []
+    this.#lost += lost.length
+    this.#chain.rewind(this.#durable)
+    this.#writtenTo = this.#durable
+    this.#wanted = this.#durable.count
+    this.#recovering = giveUp(files)
+    for (const ticket of lost) ticket.reject(trouble)
+    this.#ports.onState?.(false, trouble.message)
+    this.#retry(FIRST_BACKOFF_MS, code)
+  }
+
+  #retry(ms: number, code: string): void {
+    if (this.#closed) return
+    this.#cancelRetry = this.#ports.later(ms, () => {
+      const before = this.#recovering
+      this.#recovering = (async () => {
+        await before
+        const error = await this.#recover(code)
+        if (error !== undefined) this.#retry(Math.min(ms * 2, LAST_BACKOFF_MS), code)
+      })()
+    })
+  }
+
+  /** Cut back, check the tail, write a row about it. Returns what is still wrong. */
+  async #recover(code: string): Promise<unknown> {
+    if (this.#closed) return undefined
+    const { files, ring } = this.#ports
+    let log: LogFile | undefined
+    let headFile: LogFile | undefined
+    try {
+      const at = this.#durable
+      // Where rows are missing a new empty file would hide it: only a log that never had one is made again.
+      log = await files.open('log', at.count === 0n)
+      headFile = await files.open('head', true)
+      checkTail(log, at)
+      if (log.size() > at.length) log.truncate(at.length)
+      const state = readHead(headFile, ring)
+      const head = new HeadFile(headFile, ring, state.kind === 'found' ? state.slot : 1)
+      const row = noteRow(
+        this.#ports.newId(),
+        'audit.recovered',
+        'the audit log was unavailable and is written again',
+        {
+          cause: code,
+          refused_rows: this.#lost,
+        },
+      )
+      const stamped = this.#chain.append(row)
+      await writeAll(log, stamped.line, at.length)
+      await log.sync()
+      await head.write(stamped.end)
+      await head.sync()
+      this.#durable = stamped.end
+      this.#writtenTo = stamped.end
+      this.#wanted = stamped.end.count
+      this.#files = { log, head }
+      this.#lost = 0
+      this.#trouble = undefined
+      this.#ports.onDurable?.([{ entryId: row.entryId, placed: stamped.placed, line: stamped.line }])
+      this.#ports.onState?.(true, 'the audit log is written again')
+      return undefined
+    } catch (error) {
+      this.#chain.rewind(this.#durable)
+      await log?.close()
+      await headFile?.close()
+      return error
+    }
+  }
+}
+
+async function giveUp(files: { readonly log: LogFile; readonly head: HeadFile }): Promise<void> {
+  await files.log.close()
+  await files.head.close()
+}
+
+/** The durable bytes must still end with the row that was acknowledged last. */
+function checkTail(log: LogFile, at: Position): void {
+  if (log.size() < at.length) throw Object.assign(new Error('rows are missing'), { code: 'log_truncated' })
+  if (at.count === 0n) return
+  const tail = Buffer.alloc(Math.min(at.length, 64 * 1024))
+  log.read(tail, at.length - tail.length)
+  const line = tail.subarray(tail.lastIndexOf(0x0a, tail.length - 2) + 1, tail.length - 1)
+  const read = readStored(line)
+  if (!read.ok || read.row.hmac !== at.hmac) throw Object.assign(new Error('another file'), { code: 'log_broken' })
+}
+
+/** A row of the log about itself. */
+export function noteRow(entryId: string, name: string, reason: string, details: Row['metadata']): Row {
+  return {
+    entryId,
+    owner: { type: 'policy', id: 'audit', approvalChain: [], authenticatedBy: 'audit' },
+    checkName: 'pipeline.audit',
+    decision: 'allow',
+    reason,
+    fingerprint: '',
+    metadata: { ...details, _stage: 'record', _check_name: name },
+  }
+}
+
+/** Owner and approvers, each under the key of that person. An unresolved owner has nothing to seal. */
+function sealOwner(row: Row, sealer: OwnerSealer): Row {
+  const { owner, entryId } = row
+  const seal = (person: string, text: string, field: string) => sealer.seal(person, text, entryId, field)
+  return {
+    ...row,
+    owner: {
+      ...owner,
+      id: owner.id === '' ? '' : seal(`${owner.type}:${owner.id}`, owner.id, 'owner_id'),
+      approvalChain: owner.approvalChain.map((person, i) => seal(person, person, `approval_chain/${i}`)),
+    },
+  }
+}
+
+class RowTicket implements Ticket {
+  readonly entryId: string
+  readonly stamped: Stamped
+  readonly #want: (ticket: RowTicket) => void
+  #state: 'pending' | 'durable' | AuditUnavailable = 'pending'
+  #promise: Promise<Placed> | undefined
+  #settle: { readonly resolve: (p: Placed) => void; readonly reject: (e: AuditUnavailable) => void } | undefined
+
+  constructor(entryId: string, stamped: Stamped, want: (ticket: RowTicket) => void) {
+    this.entryId = entryId
+    this.stamped = stamped
+    this.#want = want
+  }
+
+  /** Known as soon as the row is sequenced: a receipt can be signed beside write and sync. */
+  get placed(): Promise<Placed> {
+    return this.#state instanceof AuditUnavailable ? rejected(this.#state) : Promise.resolve(this.stamped.placed)
+  }
+
+  durable(): Promise<Placed> {
+    if (this.#promise !== undefined) return this.#promise
+    if (this.#state === 'durable') return Promise.resolve(this.stamped.placed)
+    if (this.#state !== 'pending') return rejected(this.#state)
+    this.#promise = new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject }
+    })
+    this.#want(this)
+    return this.#promise
+  }
+
+  resolve(): void {
+    this.#state = 'durable'
+    this.#settle?.resolve(this.stamped.placed)
+  }
+
+  reject(error: AuditUnavailable): void {
+    this.#state = error
+    this.#settle?.reject(error)
+  }
+}
+
+class LostTicket implements Ticket {
+  readonly entryId: string
+  readonly #error: AuditUnavailable
+  constructor(entryId: string, error: AuditUnavailable) {
+    this.entryId = entryId
+    this.#error = error
+  }
+  get placed(): Promise<Placed> {
+    return rejected(this.#error)
+  }
+  durable(): Promise<Placed> {
+    return rejected(this.#error)
+  }
+}
+
+/** Rejected without being an unhandled rejection when nobody looks. */
+function rejected(error: AuditUnavailable): Promise<never> {
+  const promise: Promise<never> = Promise.reject(error)
+  promise.catch(() => undefined)
+  return promise
+}

@@ -1,0 +1,209 @@
+/**
+ * `tool_call_inspector`: which tools may fire, by risk tier.
+ *
+ * Every complete call the model proposes is judged by the registry, whatever surface it came on; a tool that is not in
+ * it does not run. Tools that upstream itself would run (web search, remote MCP servers) fire before anybody could
+ * judge a call, so declaring one is judged at admission, under the name `upstream:<type>[:<server>]`.
+ * Names match exactly, case included. What the arguments say is not looked at here.
+ */
+import type { Check, Ctx } from '../core/check.ts'
+import type { Exchange } from '../core/exchange.ts'
+import { ALLOW, block, type Code, type Details, escalate, type Verdict, worse } from '../core/verdict.ts'
+import type { ToolCall } from '../core/wire.ts'
+import { CheckOptions, type Common, type CommonOptions, description, printable } from './options.ts'
+
+const TIERS = ['low', 'medium', 'high', 'critical'] as const
+export type RiskTier = (typeof TIERS)[number]
+
+export interface ToolSpec {
+  /** Default `low`. */
+  readonly riskTier?: RiskTier
+  /** Cannot be undone. At or above `escalateAtTier` a human must approve it. Default false. */
+  readonly irreversible?: boolean
+  /** The executor can be asked what the call would do. Default false. */
+  readonly dryrunSupported?: boolean
+  /** Who may use a capability for this tool (`aud`). Without it none is issued. */
+  readonly audience?: string
+}
+
+export interface RegisteredTool {
+  readonly riskTier: RiskTier
+  readonly irreversible: boolean
+  readonly dryrunSupported: boolean
+  readonly audience: string | undefined
+}
+
+export interface ToolCallInspectorOptions extends CommonOptions {
+  /** Tool name to specification. */
+  readonly registry?: Readonly<Record<string, ToolSpec>>
+  /** The highest tier that may run at all. Default `high`. */
+  readonly maxAllowedTier?: RiskTier
+  /** Irreversible tools of this tier or above wait for a human. Default `high`. */
+  readonly escalateAtTier?: RiskTier
+  /** Critical tools are refused unless this is set, even when `maxAllowedTier` is `critical`. Default false. */
+  readonly allowCritical?: boolean
+  /** Let calls of unknown tools through. Never extends to tools that upstream runs. Default false. */
+  readonly allowUnregistered?: boolean
+}
+
+const SPEC_FIELDS = ['riskTier', 'irreversible', 'dryrunSupported', 'audience']
+/** Prefix of the registry names of tools that upstream runs. */
+const UPSTREAM = 'upstream:'
+
+export class ToolCallInspectorCheck implements Check {
+  readonly name = 'tool_call_inspector'
+  readonly priority: number
+  readonly timeLimitMs: number
+  readonly shadow: boolean
+  /** The registry as read, for whoever issues capabilities or previews a call. */
+  readonly registry: ReadonlyMap<string, RegisteredTool>
+  readonly #common: Common
+  readonly #maxAllowedTier: RiskTier
+  readonly #escalateAtTier: RiskTier
+  readonly #allowCritical: boolean
+  readonly #allowUnregistered: boolean
+
+  constructor(options: ToolCallInspectorOptions = {}) {
+    const read = new CheckOptions(this.name, options, [
+      'registry',
+      'maxAllowedTier',
+      'escalateAtTier',
+      'allowCritical',
+      'allowUnregistered',
+    ])
+    this.#common = read.common(50)
+    ;({ priority: this.priority, timeLimitMs: this.timeLimitMs, shadow: this.shadow } = this.#common)
+    this.#maxAllowedTier = read.choice('maxAllowedTier', 'high', TIERS)
+    this.#escalateAtTier = read.choice('escalateAtTier', 'high', TIERS)
+    this.#allowCritical = read.flag('allowCritical', false)
+    this.#allowUnregistered = read.flag('allowUnregistered', false)
+    this.registry = readRegistry(read)
+  }
+
+  describe(): Readonly<Record<string, unknown>> {
+    return description(this.name, ['admission', 'commitment'], this.#common, {
+      registry: [...this.registry]
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([tool, spec]) => ({ tool, ...spec, audience: spec.audience ?? null })),
+      maxAllowedTier: this.#maxAllowedTier,
+      escalateAtTier: this.#escalateAtTier,
+      allowCritical: this.#allowCritical,
+      allowUnregistered: this.#allowUnregistered,
+    })
+  }
+
+  /** Can this check ever escalate? A pipeline that can needs an approver at start. */
+  get canEscalate(): boolean {
+    for (const spec of this.registry.values()) if (this.#judge('', spec, undefined).kind === 'escalate') return true
+    return false
+  }
+
+  admit(x: Exchange): Verdict {
+    let verdict: Verdict = ALLOW
+    for (const tool of x.request.upstreamTools) {
+      const spec = this.registry.get(tool)
+      const one =
+        spec === undefined
+          ? block('upstream_tool', `upstream-run tool '${printable(tool)}' not in registry`, {
+              tool: printable(tool),
+              hint: `upstream runs this tool before its calls can be judged; register it as '${printable(tool)}' to allow it`,
+            })
+          : this.#judge(tool, spec, x)
+      verdict = worse(verdict, one)
+    }
+    return verdict
+  }
+
+  commit(call: ToolCall, x: Exchange, _ctx: Ctx): Verdict {
+    const spec = this.registry.get(call.name)
+    if (spec === undefined && !this.#allowUnregistered) {
+      return block('tool_unregistered', `tool '${printable(call.name)}' not in registry`, {
+        tool: printable(call.name),
+        hint: 'add the tool to the registry of tool_call_inspector with its risk tier',
+      })
+    }
+    // RFC 7493: arguments that two parsers can read differently are not the arguments that were judged.
+    if (call.form === 'json' && call.arguments === undefined) {
+      return block('arguments_ambiguous', `the arguments of tool '${printable(call.name)}' are not unambiguous JSON`, {
+        tool: printable(call.name),
+        hint: 'expected I-JSON (RFC 7493): one value, no duplicate keys, no lone surrogates, finite numbers',
+      })
+    }
+    return spec === undefined ? ALLOW : this.#judge(call.name, spec, x)
+  }
+
+  #judge(tool: string, spec: RegisteredTool, x: Exchange | undefined): Verdict {
+    const { riskTier } = spec
+    if (riskTier === 'critical' && !this.#allowCritical) {
+      return refusal('tool_critical', tool, spec, 'critical tools are not allowed')
+    }
+    if (rank(riskTier) > rank(this.#maxAllowedTier)) {
+      return refusal('tool_tier', tool, spec, `tier ${riskTier} is above ${this.#maxAllowedTier}`)
+    }
+    if (!spec.irreversible || rank(riskTier) < rank(this.#escalateAtTier)) return ALLOW
+    const approvers = x?.owner.approvalChain ?? []
+    return escalate(
+      'tool_irreversible',
+      `tool '${printable(tool)}' is irreversible (tier ${riskTier}) and needs a human's approval`,
+      {
+        ...facts(tool, spec),
+        requires_approval_from: approvers,
+        current_approver: approvers[0] ?? null,
+      },
+    )
+  }
+}
+
+function refusal(code: Code, tool: string, spec: RegisteredTool, why: string): Verdict {
+  return block(code, `tool '${printable(tool)}' refused: ${why}`, facts(tool, spec))
+}
+
+function facts(tool: string, spec: RegisteredTool): Details {
+  return {
+    tool: printable(tool),
+    tier: spec.riskTier,
+    irreversible: spec.irreversible,
+    dryrun_supported: spec.dryrunSupported,
+  }
+}
+
+function rank(tier: RiskTier): number {
+  return TIERS.indexOf(tier)
+}
+
+/** A map: tools named `constructor` or `__proto__` are registered only if somebody registered them. */
+function readRegistry(read: CheckOptions): ReadonlyMap<string, RegisteredTool> {
+  const given = read.raw('registry') ?? {}
+  if (typeof given !== 'object' || Array.isArray(given)) {
+    throw read.wrong(
+      'registry',
+      "an object of tool name to specification, e.g. { get_weather: { riskTier: 'low' } }",
+      given,
+    )
+  }
+  const registry = new Map<string, RegisteredTool>()
+  for (const [tool, spec] of Object.entries<unknown>({ ...given })) {
+    const at = `registry[${JSON.stringify(tool)}]`
+    if (tool === '' || tool === UPSTREAM) throw read.wrong(at, 'the name of a tool', tool)
+    if (spec === null || typeof spec !== 'object' || Array.isArray(spec)) {
+      throw read.wrong(at, "a specification, e.g. { riskTier: 'low', irreversible: false }", spec)
+    }
+    registry.set(tool, readSpec(read, at, { ...spec }))
+  }
+  return registry
+}
+
+function readSpec(read: CheckOptions, at: string, spec: Readonly<Record<string, unknown>>): RegisteredTool {
+  for (const field of Object.keys(spec)) {
+    if (!SPEC_FIELDS.includes(field)) throw read.wrong(at, `made of ${SPEC_FIELDS.join(', ')} only`, field)
+  }
+  const { riskTier = 'low', irreversible = false, dryrunSupported = false, audience } = spec
+  const tier = TIERS.find(known => known === riskTier)
+  if (tier === undefined) throw read.wrong(`${at}.riskTier`, `one of ${TIERS.map(t => `'${t}'`).join(', ')}`, riskTier)
+  if (typeof irreversible !== 'boolean') throw read.wrong(`${at}.irreversible`, 'true or false', irreversible)
+  if (typeof dryrunSupported !== 'boolean') throw read.wrong(`${at}.dryrunSupported`, 'true or false', dryrunSupported)
+  if (audience !== undefined && (typeof audience !== 'string' || audience === '')) {
+    throw read.wrong(`${at}.audience`, "a non-empty string, e.g. 'https://tools.example.com'", audience)
+  }
+  return Object.freeze({ riskTier: tier, irreversible, dryrunSupported, audience })
+}

@@ -1,0 +1,17 @@
+#!/usr/bin/env node
+// Written so that an old Node can still read it: it must be able to say that it is too old. Everything else is imported after that.
+const major = Number(process.versions.node.split('.')[0])
+if (major < 24) {
+  process.stderr.write(
+    `Error: signet needs Node.js 24 or later, and this is ${process.version}. Get it at https://nodejs.org/\n`,
+  )
+  process.exitCode = 2
+} else {
+  import('./main.ts').then(
+    main => main.start(),
+    error => {
+      process.stderr.write(`Error: signet cannot start: ${String(error && error.message).split('\n')[0]}\n`)
+      process.exitCode = 2
+    },
+  )
+}

@@ -1,0 +1,78 @@
+/** The keys of the audit chain, from wherever the operator keeps them. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { readEnvFile } from '../config/env-file.ts'
+import { ConfigError, oneLine } from '../config/problem.ts'
+import { fromEnvironment, fromFlags, settle } from '../config/settings.ts'
+import { keyIdProblem } from '../config/values.ts'
+import { Key, KeyRing, SERVER_KEY_BYTES } from '../keys/ring.ts'
+import { KeyFolder, readSecretFile } from '../keys/store.ts'
+import { type Context, located } from './context.ts'
+import { CommandError } from './failure.ts'
+
+export interface KeyOptions {
+  readonly hmacSecret?: string
+  readonly hmacSecretFile?: string
+  readonly keyId?: string
+  readonly legacyKey?: readonly string[]
+}
+
+/** Where `--dev` keeps its keys, below the project folder. */
+export const DEV_FOLDER = '.signet'
+
+/** The key that `--dev` made here, if it did. Looking does not make one. */
+export function devKey(folder: string): Key | undefined {
+  const path = join(folder, DEV_FOLDER)
+  return existsSync(join(path, 'chain.key')) ? new KeyFolder(path).secret('chain') : undefined
+}
+
+/** Flags, then the environment, then `.env`, then what `--dev` made in this folder. `undefined`: no key anywhere. */
+export function findKeyRing(options: KeyOptions, context: Context): KeyRing | undefined {
+  const env = readEnvFile(join(context.folder, '.env'), false).variables
+  const flags = fromFlags({ hmacSecret: options.hmacSecret, hmacSecretFile: options.hmacSecretFile, hmacKeyId: options.keyId })
+  const layers = [flags, fromEnvironment(keyVariables(context.environment), ''), fromEnvironment(keyVariables(env), '.env')]
+  // A key from the command line is meant instead of the one in the environment, in whichever of the two forms.
+  const givenAsFlag = options.hmacSecret !== undefined || options.hmacSecretFile !== undefined
+  const { settings, from } = settle(layers)
+  const dev = devKey(context.folder)
+  const secret = secretOf()
+  const legacy = [...Object.entries(settings.hmacLegacyKeys).map(([id, hex]) => Key.fromHex(id, hex)), ...(options.legacyKey ?? []).map(legacyKey)]
+  if (secret === undefined && dev === undefined) {
+    const [first, ...rest] = legacy
+    return first === undefined ? undefined : ringOf(first, rest)
+  }
+  const active = secret ?? dev
+  if (active === undefined) return undefined
+  return ringOf(active, dev !== undefined && dev !== active && dev.id !== active.id ? [...legacy, dev] : legacy)
+
+  function secretOf(): Key | undefined {
+    const useFile = settings.hmacSecretFile !== undefined && !(givenAsFlag && options.hmacSecretFile === undefined)
+    const useText = settings.hmacSecret !== undefined && !(givenAsFlag && options.hmacSecret === undefined)
+    if (useFile && useText) throw new CommandError(`${from.get('hmacSecret')}: set together with ${from.get('hmacSecretFile')}; keep one of them`)
+    if (useText && settings.hmacSecret !== undefined) return Key.fromHex(settings.hmacKeyId, settings.hmacSecret)
+    if (!useFile || settings.hmacSecretFile === undefined) return undefined
+    return Key.fromHex(settings.hmacKeyId, readSecretFile(located(context, settings.hmacSecretFile)), SERVER_KEY_BYTES)
+  }
+}
+
+/** Only what is about keys: a command that reads a log does not care about a wrong port. */
+function keyVariables(variables: Readonly<Record<string, string | undefined>>): Readonly<Record<string, string | undefined>> {
+  return Object.fromEntries(Object.entries(variables).filter(([name]) => name.startsWith('SIGNET_HMAC_')))
+}
+
+function ringOf(active: Key, legacy: readonly Key[]): KeyRing {
+  try {
+    return new KeyRing(active, legacy)
+  } catch (error) {
+    throw new ConfigError([oneLine(error)])
+  }
+}
+
+function legacyKey(text: string): Key {
+  const cut = text.indexOf('=')
+  if (cut < 0) throw new CommandError('--legacy-key: expected id=hex')
+  const id = text.slice(0, cut)
+  const problem = keyIdProblem(id)
+  if (problem !== undefined) throw new CommandError(`--legacy-key: the key id ${problem}`)
+  return Key.fromHex(id, text.slice(cut + 1).trim())
+}

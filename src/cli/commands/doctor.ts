@@ -1,0 +1,223 @@
+/** `signet doctor`: is everything there, and does the gate really refuse? Every doubt is a failure with a way out. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { EnvFile } from '../../config/env-file.ts'
+import { type Context, type Register, urlOption } from '../context.ts'
+import { CommandError, DONE, FAILED } from '../failure.ts'
+import type { Colour } from '../terminal.ts'
+
+interface Options {
+  readonly upstream?: string
+  readonly self?: string
+  readonly probeInjection?: true
+  readonly json?: true
+}
+
+interface Result {
+  readonly check: string
+  readonly status: 'ok' | 'warning' | 'failed'
+  readonly detail: string
+}
+
+const COLOURS: Readonly<Record<Result['status'], Colour>> = { ok: 'green', warning: 'yellow', failed: 'red' }
+
+export const registerDoctor: Register = (program, context) => {
+  program
+    .command('doctor')
+    .description('check versions, the upstream and whether a running gate really refuses')
+    .option('--upstream <url>', 'the model API (default: SIGNET_UPSTREAM_URL, .env)')
+    .option(
+      '--self <url>',
+      'the running gate (default, in a folder with a pipeline.ts: http://127.0.0.1:8443)',
+      urlOption,
+    )
+    .option('--probe-injection', 'send every built-in prompt-injection probe to the gate')
+    .option('--json', 'print JSON')
+    .action((options: Options) => doctor(options, context))
+}
+
+async function doctor(options: Options, context: Context): Promise<void> {
+  const { terminal } = context
+  const { VERSION } = await import('../../config/version.ts')
+  const results: Result[] = []
+  const report = (check: string, status: Result['status'], detail: string): void => {
+    results.push({ check, status, detail })
+    if (options.json !== true)
+      terminal.line({ text: status.padEnd(8), colour: COLOURS[status] }, ` ${check}: ${detail}`)
+  }
+
+  report('versions', 'ok', `signet ${VERSION}, Node ${process.versions.node}`)
+  const environment = await settingsAround(context)
+  const upstream = options.upstream ?? environment['SIGNET_UPSTREAM_URL']
+  const self = options.self ?? (existsSync(join(context.folder, 'pipeline.ts')) ? selfFrom(environment) : undefined)
+  if (options.probeInjection === true && self === undefined) {
+    throw new CommandError('--probe-injection: needs the running gate; give its URL with --self')
+  }
+
+  if (upstream === undefined) report('upstream', 'warning', 'not checked; give its URL with --upstream')
+  else await checkUpstream(upstream, report)
+  if (self === undefined) report('gate', 'warning', 'not checked; give its URL with --self')
+  else if (await checkGate(self, report)) {
+    if (options.probeInjection === true) await probe(self, report, context)
+  }
+
+  const ok = results.every(({ status }) => status !== 'failed')
+  if (options.json === true)
+    terminal.json({ ok, signet_version: VERSION, node_version: process.versions.node, results })
+  else terminal.line(ok ? { text: 'OK', colour: 'green' } : { text: 'FAILED', colour: 'red' })
+  context.exit(ok ? DONE : FAILED)
+}
+
+type Report = (check: string, status: Result['status'], detail: string) => void
+
+/** The process's own variables over `.env` over `.env.example`; only a project folder is looked into. */
+async function settingsAround(context: Context): Promise<Readonly<Record<string, string | undefined>>> {
+  if (!existsSync(join(context.folder, 'pipeline.ts'))) return context.environment
+  const { readEnvFile } = await import('../../config/env-file.ts')
+  const files: EnvFile[] = ['.env', '.env.example'].map(name => readEnvFile(join(context.folder, name), false))
+  const found: Record<string, string | undefined> = {}
+  for (const variables of [context.environment, ...files.map(file => file.variables)]) {
+    for (const [name, value] of Object.entries(variables)) {
+      if (name.startsWith('SIGNET_') && value !== undefined && value.trim() !== '') found[name] ??= value.trim()
+    }
+  }
+  return found
+}
+
+function selfFrom(environment: Readonly<Record<string, string | undefined>>): string {
+  const host = environment['SIGNET_HOST'] ?? '127.0.0.1'
+  // A wildcard is where one listens, not where one calls.
+  const callable =
+    host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host.includes(':') && !host.startsWith('[') ? `[${host}]` : host
+  return urlOption(`http://${callable}:${environment['SIGNET_PORT'] ?? '8443'}`)
+}
+
+async function checkUpstream(given: string, report: Report): Promise<void> {
+  if (given === 'demo') return report('upstream', 'ok', 'the built-in demo model')
+  const { ask } = await import('../http.ts')
+  const answer = await ask(`${urlOption(given)}/models`)
+  if (!answer.ok)
+    return report(
+      'upstream',
+      'failed',
+      `${given} cannot be reached (${answer.reason}); is it running, is the URL right?`,
+    )
+  if (answer.status >= 500) return report('upstream', 'warning', `${given} answers ${answer.status}`)
+  report('upstream', 'ok', `${given} answers (${answer.status})`)
+}
+
+const OWNERLESS = JSON.stringify({
+  model: 'signet-doctor',
+  messages: [{ role: 'user', content: 'signet doctor' }],
+  max_tokens: 1,
+})
+
+/** False: nobody is there, and nothing more can be asked. */
+async function checkGate(self: string, report: Report): Promise<boolean> {
+  const { ask, jsonObject } = await import('../http.ts')
+  const health = await ask(`${self}/healthz`)
+  if (!health.ok) {
+    report('gate', 'failed', `${self} cannot be reached (${health.reason}); start it with "signet serve"`)
+    return false
+  }
+  const state = jsonObject(health.body)
+  if (health.status !== 200 || state?.['status'] !== 'ok') {
+    report('gate', 'failed', `${self}/healthz answers ${health.status} without "status":"ok"; is this a signet gate?`)
+    return false
+  }
+  const version = await ask(`${self}/version`)
+  const named = version.ok ? jsonObject(version.body)?.['version'] : undefined
+  if (typeof named === 'string') report('gate', 'ok', `${self} runs signet ${named}`)
+  else report('gate', 'failed', `${self}/version names no version; is this a signet gate?`)
+  if (state['shadow'] === true)
+    report('shadow', 'warning', 'shadow is on: policy verdicts are recorded and not enforced')
+
+  const ready = await ask(`${self}/readyz`)
+  if (ready.ok && ready.status === 200) report('ready', 'ok', 'audit log and upstream are available')
+  else {
+    const reason = ready.ok ? jsonObject(ready.body)?.['reason'] : ready.reason
+    report('ready', 'failed', `not ready: ${typeof reason === 'string' ? reason : 'no reason given'}`)
+  }
+
+  await checkOwnerless(self, report)
+  const unknown = await ask(`${self}/v1/signet-doctor-unknown`, { method: 'POST', body: OWNERLESS })
+  if (unknown.ok && unknown.status >= 400 && unknown.status < 500)
+    report('unknown surface', 'ok', `refused (${unknown.status})`)
+  else
+    report(
+      'unknown surface',
+      'failed',
+      `expected 404, got ${unknown.ok ? unknown.status : unknown.reason}; an API that the checks do not see must not be forwarded`,
+    )
+  return true
+}
+
+/** The one thing a gate is for: no owner, no exchange. Asked from loopback, where misplaced trust would show. */
+async function checkOwnerless(self: string, report: Report): Promise<void> {
+  const { ask } = await import('../http.ts')
+  const answer = await ask(`${self}/v1/chat/completions`, { method: 'POST', body: OWNERLESS, timeoutMs: 15_000 })
+  if (!answer.ok) return report('refusal', 'failed', `no answer to a request without an owner (${answer.reason})`)
+  if (answer.status === 421)
+    return report(
+      'refusal',
+      'failed',
+      'the gate does not know itself by this name; add it to allowedHosts, or use another --self',
+    )
+  if (answer.status !== 403 && answer.status !== 401) {
+    const shadow = answer.headers['x-signet-shadow-decision'] !== undefined
+    const why = shadow ? 'shadow is on' : 'no check requires an owner, or loopback is trusted'
+    return report('refusal', 'failed', `a request without an owner got ${answer.status}, expected 403: ${why}`)
+  }
+  report('refusal', 'ok', `a request without an owner is refused (${answer.status})`)
+  if (answer.headers['x-signet-receipt'] === undefined)
+    report('receipt', 'warning', 'the refusal carries no receipt; receipts are off or have another header name')
+  else report('receipt', 'ok', 'the refusal carries a receipt')
+}
+
+/** A gate gives each owner a bucket of requests; a fresh owner now and then keeps this from waiting for it. */
+const PROBES_PER_OWNER = 30
+const LONGEST_WAIT_S = 10
+
+async function probe(self: string, report: Report, context: Context): Promise<void> {
+  const { ask } = await import('../http.ts')
+  const { INJECTION_PROBES } = await import('../../checks/prompt-injection/probes.ts')
+  const progress = context.terminal.progress('probing')
+  const passed: string[] = []
+  const unknown: string[] = []
+  for (const [index, { id, text }] of INJECTION_PROBES.entries()) {
+    progress.update(index, INJECTION_PROBES.length, 'probes')
+    const request = {
+      method: 'POST' as const,
+      headers: { 'x-commit-owner': `human:doctor-probe-${Math.floor(index / PROBES_PER_OWNER)}` },
+      body: JSON.stringify({ model: 'signet-doctor', messages: [{ role: 'user', content: text }], max_tokens: 1 }),
+      timeoutMs: 15_000,
+    }
+    let answer = await ask(`${self}/v1/chat/completions`, request)
+    if (answer.ok && answer.status === 429) {
+      const seconds = Math.min(LONGEST_WAIT_S, Math.max(1, Number(answer.headers['retry-after']) || 1))
+      await new Promise(resolve => setTimeout(resolve, seconds * 1000))
+      answer = await ask(`${self}/v1/chat/completions`, request)
+    }
+    if (!answer.ok || answer.status === 429) unknown.push(id)
+    else if (answer.status !== 403 && answer.status !== 202 && answer.headers['x-signet-shadow-decision'] !== 'block')
+      passed.push(id)
+  }
+  progress.end()
+  const total = INJECTION_PROBES.length
+  if (unknown.length > 0)
+    report(
+      'injection probes',
+      'failed',
+      `no verdict on ${unknown.length} of ${total}: ${unknown.slice(0, 10).join(', ')}`,
+    )
+  if (passed.length === 0) {
+    if (unknown.length === 0) report('injection probes', 'ok', `all ${total} refused`)
+    return
+  }
+  const hint = passed.length === total ? '; is PromptInjectionCheck in the pipeline?' : ''
+  report(
+    'injection probes',
+    'failed',
+    `${passed.length} of ${total} passed the gate: ${passed.slice(0, 10).join(', ')}${hint}`,
+  )
+}

@@ -1,0 +1,136 @@
+/** `signet serve`: run the gate until somebody asks it to end. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { Option } from 'commander'
+import type { Check } from '../../core/check.ts'
+import { type Context, located, pathOption, type Register } from '../context.ts'
+import { DONE } from '../failure.ts'
+import type { OperatorLog } from '../operator-log.ts'
+
+interface Options {
+  readonly upstream?: string
+  readonly upstreamLabel?: string
+  readonly host?: string
+  readonly port?: string
+  readonly config?: string
+  readonly envFile?: string
+  readonly auditLog?: string
+  readonly hmacSecret?: string
+  readonly hmacSecretFile?: string
+  readonly keyId?: string
+  readonly allowEphemeralKey?: true
+  readonly shadow?: boolean
+  readonly strictErrorRedaction?: boolean
+  readonly logFormat?: string
+  readonly dev?: true
+}
+
+export const registerServe: Register = (program, context) => {
+  program
+    .command('serve')
+    .description('run the gate')
+    .option('--upstream <url>', 'the model API, or "demo" for the built-in model (SIGNET_UPSTREAM_URL)')
+    .option('--upstream-label <name>', 'what callers see instead of its host (SIGNET_UPSTREAM_LABEL)')
+    .option('--host <host>', 'where to listen (SIGNET_HOST, default 127.0.0.1)')
+    .option('--port <port>', 'where to listen, 0 for any free port (SIGNET_PORT, default 8443)')
+    .option('--config <file>', 'the pipeline file; it is run (default: pipeline.ts, if there is one)', pathOption)
+    .option('--env-file <file>', 'read variables from here (default: .env, if there is one)', pathOption)
+    .option('--audit-log <file>', 'the audit log (SIGNET_AUDIT_LOG_PATH, default audit.jsonl)', pathOption)
+    .option('--hmac-secret <hex>', 'the key of the audit log; others can see it in the process list, prefer a file (SIGNET_HMAC_SECRET)')
+    .option('--hmac-secret-file <file>', 'read that key from a file (SIGNET_HMAC_SECRET_FILE)', pathOption)
+    .option('--key-id <id>', 'the name of that key (SIGNET_HMAC_KEY_ID, default k1)')
+    .option('--allow-ephemeral-key', 'start without keys; they are made, and lost with the process (SIGNET_ALLOW_EPHEMERAL_KEY)')
+    .option('--shadow', 'record policy verdicts without enforcing them (SIGNET_SHADOW)')
+    .option('--no-shadow', 'enforce them')
+    .option('--strict-error-redaction', 'tell callers only that they were refused (SIGNET_STRICT_ERROR_REDACTION)')
+    .option('--no-strict-error-redaction', 'tell them why')
+    .addOption(new Option('--log-format <format>', 'text or json (SIGNET_LOG_FORMAT)').choices(['text', 'json']))
+    .option('--dev', 'for development: asserted owners, full errors, keys kept in .signet')
+    .action((options: Options) => serve(options, context))
+}
+
+async function serve(options: Options, context: Context): Promise<void> {
+  const { terminal, folder } = context
+  const { readEnvFile } = await import('../../config/env-file.ts')
+  const { fromEnvironment, fromFlags, fromPipeline } = await import('../../config/settings.ts')
+  const { resolveSettings } = await import('../../config/resolve.ts')
+  const { VERSION } = await import('../../config/version.ts')
+  const { openOperatorLog } = await import('../operator-log.ts')
+  const dev = options.dev === true
+
+  const envFile = readEnvFile(located(context, options.envFile ?? '.env'), options.envFile !== undefined)
+  const flags = fromFlags({
+    upstreamUrl: options.upstream,
+    upstreamLabel: options.upstreamLabel,
+    host: options.host,
+    port: options.port,
+    auditLogPath: options.auditLog,
+    hmacSecret: options.hmacSecret,
+    hmacSecretFile: options.hmacSecretFile,
+    hmacKeyId: options.keyId,
+    allowEphemeralKey: options.allowEphemeralKey,
+    shadow: options.shadow,
+    strictErrorRedaction: options.strictErrorRedaction,
+    logFormat: options.logFormat,
+  })
+  const environment = fromEnvironment(context.environment, '')
+  const dotenv = fromEnvironment(envFile.variables, options.envFile ?? '.env')
+  const outside = [flags, environment, dotenv]
+
+  const file = options.config ?? (existsSync(join(folder, 'pipeline.ts')) ? 'pipeline.ts' : undefined)
+  const upstream = outside.find(layer => layer.values.has('upstreamUrl'))?.values.get('upstreamUrl')?.value
+  if (file !== undefined) lendVariables(envFile.variables)
+  const pipeline = file === undefined ? await builtIn(upstream === 'demo') : await (await import('../../config/load-pipeline.ts')).loadPipeline(located(context, file))
+  const resolved = resolveSettings([...outside, fromPipeline(pipeline.settings, file ?? '')], dev)
+  const { settings } = resolved
+  const log = openOperatorLog(terminal, settings.logFormat, context.now)
+
+  const { startServing } = await import('../serving.ts')
+  const serving = await startServing(resolved, pipeline, folder, {
+    onAuditState: (ok, reason) => (ok ? log.info('audit_available', `audit log: ${reason}`) : log.warn('audit_unavailable', `audit log: ${reason}`)),
+  })
+  log.info('listening', `signet ${VERSION} -> ${serving.upstreamLabel}  (listening on ${serving.url})`, {
+    version: VERSION,
+    url: serving.url,
+    upstream: serving.upstreamLabel,
+    policy_digest: serving.policyDigest,
+    shadow: settings.shadow,
+    dev,
+  })
+  announce(log, pipeline.checks, file)
+  if (serving.ephemeralKey !== undefined) {
+    const { id, hex } = serving.ephemeralKey
+    // Printed once, on purpose: without it nobody can ever verify what this process writes.
+    terminal.note(`audit key (ephemeral), to verify the log later: --key-id ${id} --hmac-secret ${hex}`)
+  }
+  for (const warning of [...envFile.warnings, ...resolved.warnings]) log.warn('warning', warning)
+
+  const signal = await context.asked()
+  log.info('stopping', `${signal}: letting running exchanges end (at most ${settings.shutdownGraceSeconds} s)`)
+  await serving.close()
+  log.info('stopped', 'stopped')
+  context.exit(DONE)
+}
+
+function announce(log: OperatorLog, checks: readonly Check[], file: string | undefined): void {
+  const ordered = [...checks].sort((a, b) => a.priority - b.priority)
+  const source = file === undefined ? 'the default pipeline' : `${file} (this file is code and was run)`
+  log.info('pipeline', `pipeline: ${source}`, { source: file ?? 'default', checks: ordered.map(({ name }) => name) })
+  for (const check of ordered) {
+    const { stages } = check.describe()
+    const where = Array.isArray(stages) ? stages.join(', ') : 'stages not described'
+    log.info('check', `  ${check.name} (${where})${check.shadow === true ? ' in shadow' : ''}`, { name: check.name, shadow: check.shadow === true })
+  }
+}
+
+async function builtIn(demo: boolean) {
+  const { defaultPipeline } = await import('../../config/default-pipeline.ts')
+  return defaultPipeline({ demo })
+}
+
+/** A pipeline file may need variables of its own from `.env`; the gate's settings and Node's switches are not among them. */
+function lendVariables(variables: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(variables)) {
+    if (!/^(?:SIGNET_|NODE_)/i.test(name)) process.env[name] ??= value
+  }
+}

@@ -1,0 +1,158 @@
+/** From resolved settings to a gate that listens. What cannot work is a one-line error before anything listens. */
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { type AuditLog, openAuditLog } from '../audit/open.ts'
+import type { PipelineConfig } from '../config/pipeline.ts'
+import { ConfigError, errorCode, oneLine } from '../config/problem.ts'
+import type { Resolved } from '../config/resolve.ts'
+import { VERSION } from '../config/version.ts'
+import { DIALECTS } from '../dialects/registry.ts'
+import { startGate } from '../gate/start.ts'
+import { assertedIdentity } from '../identity/asserted.ts'
+import { Key, KeyRing } from '../keys/ring.ts'
+import { SigningKey } from '../keys/signing.ts'
+import { KeyFolder, readSecretFile } from '../keys/store.ts'
+import { type DemoUpstream, startDemoUpstream } from '../upstream/demo/server.ts'
+import type { UpstreamCredential } from '../upstream/headers.ts'
+import { createUpstream } from '../upstream/pool.ts'
+import { DEV_FOLDER, devKey } from './chain-keys.ts'
+
+export interface Serving {
+  /** Where it listens. */
+  readonly url: string
+  /** The model API behind it; the demo's own when that was asked for. */
+  readonly upstreamUrl: string
+  readonly upstreamLabel: string
+  readonly policyDigest: string
+  /** The audit key, when it dies with this process and was not given: to verify the log later. */
+  readonly ephemeralKey: { readonly id: string; readonly hex: string } | undefined
+  close(): Promise<void>
+}
+
+export interface ServingEvents {
+  /** The audit log stopped being writable, or is again. */
+  readonly onAuditState?: (ok: boolean, reason: string) => void
+}
+
+/** `folder`: the project folder, where `--dev` keeps keys. */
+export async function startServing({ settings, hmacKey, receiptKey }: Resolved, pipeline: PipelineConfig, folder: string, events: ServingEvents = {}): Promise<Serving> {
+  let demo: DemoUpstream | undefined
+  let audit: AuditLog | undefined
+  try {
+    const { ring, ephemeralKey } = chainKeys()
+    const signer = receiptSigner()
+    if (settings.upstreamUrl === 'demo') demo = await startDemoUpstream()
+    const upstreamUrl = demo?.url ?? settings.upstreamUrl
+    const upstream = createUpstream({
+      url: upstreamUrl,
+      requestTimeoutMs: settings.requestTimeoutS * 1000,
+      connections: settings.upstreamPoolMaxConnections,
+      ...(settings.upstreamLabel === undefined ? {} : { label: settings.upstreamLabel }),
+    })
+    audit = await openAuditLog({
+      path: settings.auditLogPath,
+      ring,
+      ...(events.onAuditState === undefined ? {} : { onState: events.onAuditState }),
+    })
+    const gate = await startGate({
+      checks: pipeline.checks,
+      shadow: settings.shadow,
+      dialects: DIALECTS,
+      upstream,
+      credential: credentialFor(upstreamUrl, settings.upstreamApiKey),
+      forwardHeaders: settings.extraForwardHeaders,
+      identity: assertedIdentity(),
+      audit,
+      ...(signer === undefined
+        ? {}
+        : { receipts: { signer, issuer: settings.issuer, headerName: settings.receiptHeaderName, form: settings.receipts } }),
+      host: settings.host,
+      port: settings.port,
+      allowedHosts: settings.allowedHosts,
+      allowedOrigins: settings.allowedOrigins,
+      trustedProxies: settings.trustedProxies,
+      ...(settings.corsAllowedOrigins.length === 0
+        ? {}
+        : {
+            cors: {
+              origins: settings.corsAllowedOrigins,
+              methods: settings.corsAllowedMethods,
+              headers: settings.corsAllowedHeaders,
+              credentials: settings.corsAllowCredentials,
+            },
+          }),
+      settings: {
+        strict: settings.strictErrorRedaction,
+        maxBodyBytes: settings.maxRequestBodyBytes,
+        maxConcurrent: settings.maxConcurrent,
+        onEscalate: settings.onEscalate,
+        beforeForward: settings.auditBeforeForward,
+      },
+      shutdownGraceMs: settings.shutdownGraceSeconds * 1000,
+      version: VERSION,
+    })
+    return {
+      url: gate.url,
+      upstreamUrl,
+      upstreamLabel: upstream.label,
+      policyDigest: gate.gate.pipeline.digest,
+      ephemeralKey,
+      close: async () => {
+        await gate.close()
+        await demo?.close()
+      },
+    }
+  } catch (error) {
+    await audit?.close().catch(() => undefined)
+    await demo?.close()
+    throw startProblem(error)
+  }
+
+  function chainKeys(): { readonly ring: KeyRing; readonly ephemeralKey: Serving['ephemeralKey'] } {
+    const legacy = Object.entries(settings.hmacLegacyKeys).map(([id, hex]) => Key.fromHex(id, hex))
+    if (settings.hmacSecret !== undefined) {
+      // Rows that --dev wrote before there was a key of one's own still have to verify.
+      const dev = devKey(folder)
+      const known = dev === undefined || dev.id === settings.hmacKeyId || legacy.some(({ id }) => id === dev.id)
+      return { ring: new KeyRing(Key.fromHex(settings.hmacKeyId, settings.hmacSecret), known ? legacy : [...legacy, dev]), ephemeralKey: undefined }
+    }
+    if (hmacKey === 'kept in .signet') return { ring: new KeyRing(keyFolder().secret('chain'), legacy), ephemeralKey: undefined }
+    const id = `ephemeral-${randomBytes(4).toString('hex')}`
+    const hex = randomBytes(32).toString('hex')
+    return { ring: new KeyRing(Key.fromHex(id, hex), legacy), ephemeralKey: { id, hex } }
+  }
+
+  function receiptSigner(): SigningKey | undefined {
+    if (receiptKey === 'off') return undefined
+    if (settings.receiptKeyFile !== undefined) return SigningKey.fromPem(readSecretFile(settings.receiptKeyFile))
+    return receiptKey === 'kept in .signet' ? keyFolder().signing('receipts') : SigningKey.generate()
+  }
+
+  function keyFolder(): KeyFolder {
+    return new KeyFolder(join(folder, DEV_FOLDER))
+  }
+
+  function startProblem(error: unknown): unknown {
+    if (error instanceof ConfigError) return error
+    switch (errorCode(error)) {
+      case 'EADDRINUSE':
+        return new ConfigError([`port ${settings.port} on ${settings.host} is taken; stop what listens there or choose another with --port`])
+      case 'EADDRNOTAVAIL':
+      case 'ENOTFOUND':
+        return new ConfigError([`${settings.host} is no address of this machine; choose another with --host`])
+      case 'EACCES':
+        return new ConfigError([`port ${settings.port} on ${settings.host} may not be used by this user; choose one above 1023 with --port`])
+      default:
+        return new ConfigError([oneLine(error)])
+    }
+  }
+}
+
+/** The operator's key, in the header its provider reads. Callers' own credentials are then left behind. */
+function credentialFor(upstreamUrl: string, key: string | undefined): UpstreamCredential {
+  if (key === undefined) return { kind: 'passthrough' }
+  const { hostname } = new URL(upstreamUrl)
+  if (hostname === 'anthropic.com' || hostname.endsWith('.anthropic.com')) return { kind: 'stored', header: 'x-api-key', value: key }
+  if (hostname.endsWith('.azure.com')) return { kind: 'stored', header: 'api-key', value: key }
+  return { kind: 'stored', header: 'authorization', value: `Bearer ${key}` }
+}

@@ -1,0 +1,60 @@
+/** `.env`: lines of `NAME=value`, as Node itself reads them. */
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
+import { parseEnv } from 'node:util'
+import { ConfigError, errorCode, shown } from './problem.ts'
+
+export interface EnvFile {
+  readonly variables: Readonly<Record<string, string>>
+  readonly warnings: readonly string[]
+}
+
+const NONE: EnvFile = Object.freeze({ variables: Object.freeze({}), warnings: Object.freeze([]) })
+
+const SECRETS = ['SIGNET_HMAC_SECRET', 'SIGNET_UPSTREAM_API_KEY', 'SIGNET_HMAC_LEGACY_KEYS']
+
+/** A file named by the operator must exist; the one looked for by itself need not. */
+export function readEnvFile(path: string, required: boolean, platform: NodeJS.Platform = process.platform): EnvFile {
+  let fd: number
+  try {
+    fd = openSync(path, 'r')
+  } catch (error) {
+    if (!required && errorCode(error) === 'ENOENT') return NONE
+    throw new ConfigError([`${path}: cannot be read (${errorCode(error)}); check the path and who may read it`])
+  }
+  try {
+    const stat = fstatSync(fd)
+    if (!stat.isFile()) throw new ConfigError([`${path}: is not a file; give the path of a file with NAME=value lines`])
+    if (stat.size > 1 << 20) throw new ConfigError([`${path}: is larger than 1 MiB; give a file with NAME=value lines`])
+    const text = readFileSync(fd, 'utf8').replace(/^\ufeff/, '')
+    const problems = malformed(text).map(line => `${path}:${line}: expected NAME=value`)
+    if (problems.length > 0) throw new ConfigError(problems)
+    const variables: Record<string, string> = {}
+    for (const [name, value] of Object.entries(parseEnv(text))) if (value !== undefined) variables[name] = value
+    const open =
+      platform !== 'win32' && (stat.mode & 0o077) !== 0 && SECRETS.some(name => (variables[name] ?? '') !== '')
+    return {
+      variables,
+      warnings: open ? [`${path} holds secrets and can be read by others; run: chmod 600 ${shown(path)}`] : [],
+    }
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** Node skips what it cannot read; a setting that is written down but not read would be a protection that is not there. */
+function malformed(text: string): readonly number[] {
+  const bad: number[] = []
+  let quote: string | undefined
+  for (const [index, line] of text.split(/\r\n?|\n/).entries()) {
+    if (quote !== undefined) {
+      if (line.includes(quote)) quote = undefined
+      continue
+    }
+    const trimmed = line.trim()
+    if (trimmed === '' || trimmed.startsWith('#')) continue
+    const match = /^(?:export\s+)?[A-Za-z_][A-Za-z0-9_]*\s*=\s*(["'`]?)(.*)$/.exec(trimmed)
+    if (match === null) bad.push(index + 1)
+    else if (match[1] !== undefined && match[1] !== '' && !(match[2] ?? '').includes(match[1])) quote = match[1]
+  }
+  return bad
+}

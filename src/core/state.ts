@@ -1,0 +1,51 @@
+/** Ports of shared state. Drivers live in `state/`; every call may be remote, so every call may fail: a failure refuses. */
+import type { MaybeAsync } from './check.ts'
+
+export interface RateLimitState {
+  /**
+   * Take one token of `key`'s bucket, atomically. `nowMs` is wall clock, so that hosts agree.
+   * `remaining` after taking; `retryAfterS` when refused (`undefined` for a quota that never refills).
+   */
+  take(
+    key: string,
+    capacity: number,
+    refillPerSecond: number,
+    nowMs: number,
+  ): MaybeAsync<{ readonly ok: boolean; readonly remaining: number; readonly retryAfterS?: number }>
+}
+
+export interface BudgetState {
+  /** Reserve `amount` of `cap` in the fixed window that holds `nowMs`, atomically. */
+  reserve(
+    key: string,
+    amount: number,
+    cap: number,
+    windowMs: number,
+    nowMs: number,
+  ): MaybeAsync<
+    | { readonly ok: true; readonly reservation: string }
+    | { readonly ok: false; readonly used: number; readonly reserved: number; readonly retryAfterS: number }
+  >
+  /** Replace the reservation by what was really used. Exactly once per reservation; a second call does nothing. */
+  settle(reservation: string, used: number): MaybeAsync<void>
+}
+
+/** Opaque sealed bytes of a held exchange, kept until released or expired. */
+export interface SealedStore {
+  put(id: string, sealed: Uint8Array, expiresAtMs: number): MaybeAsync<void>
+  get(id: string): MaybeAsync<Uint8Array | undefined>
+  delete(id: string): MaybeAsync<void>
+}
+
+export interface Session {
+  readonly id: string
+  readonly owner: string
+  readonly createdAtMs: number
+  readonly lastSeenAtMs: number
+  readonly requestCount: number
+}
+
+export interface SessionState {
+  /** Load or create the session of this owner and count the request. Another owner's session of the same id is another session. */
+  touch(owner: string, id: string, nowMs: number): MaybeAsync<Session>
+}

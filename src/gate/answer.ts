@@ -1,0 +1,143 @@
+/**
+ * Answers that signet itself gives instead of the model's: refusals, escalations, faults. Every one of them has a row,
+ * and the row is durable before the answer leaves; when it cannot be, the answer is 503 and says nothing else.
+ */
+import { createHash } from 'node:crypto'
+import type { ServerResponse } from 'node:http'
+import type { Row, Ticket } from '../core/row.ts'
+import { type Because, because, type Verdict } from '../core/verdict.ts'
+import type { Dialect, Refusal } from '../core/wire.ts'
+import type { ReceiptStage } from '../receipt/claims.ts'
+import type { Gate } from './gate.ts'
+import { signReceipt } from './receipts.ts'
+import { mayRetry, statusOf } from './status.ts'
+
+/** The facts an answer needs about its exchange, known from the first byte on. */
+export interface Asked {
+  readonly id: string
+  /** `sha256:<hex>` of the request bytes; `undefined` while the body has not been read. */
+  requestDigest: string | undefined
+  /** `type:id`, once resolved. */
+  owner: string | undefined
+  /** `X-Signet-Shadow-…` headers of what would have been refused. */
+  shadowHeaders: Record<string, string>
+}
+
+export interface Answer {
+  readonly because: Because
+  readonly stage: Refusal['stage']
+  readonly decision: Verdict['kind']
+  readonly row: Row
+  readonly check?: string
+  readonly status?: number
+  readonly retryAfterS?: number
+  readonly escalationId?: string
+  readonly shadow?: boolean
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/** Writes the row, waits until it is durable, answers. Never throws. */
+export async function refuse(
+  gate: Gate,
+  res: ServerResponse,
+  dialect: Dialect,
+  asked: Asked,
+  answer: Answer,
+): Promise<void> {
+  const ticket = gate.audit.append(answer.row)
+  const escalated = answer.decision === 'escalate' && answer.because.code === 'escalated'
+  const status = answer.status ?? (escalated ? Number(gate.settings.onEscalate) : statusOf(answer.because))
+  const made = dialect.refuse(refusalOf(gate, asked, answer, status))
+  const durable = ticket.durable()
+  let receipt: string | undefined
+  try {
+    receipt = await refusalReceipt(gate, asked, answer, ticket, made.body)
+    await durable
+  } catch {
+    durable.catch(() => undefined)
+    unavailable(gate, res, dialect, asked)
+    return
+  }
+  send(gate, res, asked, status, { ...made.headers, ...answer.headers }, made.body, answer.retryAfterS, receipt)
+}
+
+/** The log cannot be written: no row, no release. */
+export function unavailable(gate: Gate, res: ServerResponse, dialect: Dialect, asked: Asked): void {
+  const why = because('audit_unavailable', 'the audit log cannot be written; nothing is released until it can')
+  const made = dialect.refuse(refusalOf(gate, asked, { because: why, stage: 'preflight' }, 503))
+  send(gate, res, asked, 503, made.headers, made.body, 1, undefined)
+}
+
+function refusalOf(
+  gate: Gate,
+  asked: Asked,
+  answer: Pick<Answer, 'because' | 'stage' | 'check' | 'retryAfterS' | 'escalationId'>,
+  status: number,
+): Refusal {
+  return {
+    status,
+    because: answer.because,
+    stage: answer.stage,
+    correlationId: asked.id,
+    strict: gate.settings.strict,
+    ...(answer.check === undefined ? {} : { check: answer.check }),
+    ...(answer.retryAfterS === undefined ? {} : { retryAfterS: answer.retryAfterS }),
+    ...(answer.escalationId === undefined ? {} : { escalationId: answer.escalationId }),
+  }
+}
+
+async function refusalReceipt(
+  gate: Gate,
+  asked: Asked,
+  answer: Answer,
+  ticket: Ticket,
+  body: Uint8Array,
+): Promise<string | undefined> {
+  if (gate.receipts === undefined || asked.requestDigest === undefined) return undefined
+  const stage: ReceiptStage = answer.stage
+  return signReceipt(gate, gate.receipts, {
+    ticket,
+    exchange: asked.id,
+    stage,
+    decision: answer.decision,
+    req: asked.requestDigest,
+    res: `sha256:${createHash('sha256').update(body).digest('hex')}`,
+    ...(answer.shadow ? { shadow: true } : {}),
+    owner: asked.owner,
+    check: answer.check,
+  })
+}
+
+function send(
+  gate: Gate,
+  res: ServerResponse,
+  asked: Asked,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+  body: Uint8Array,
+  retryAfterS: number | undefined,
+  receipt: string | undefined,
+): void {
+  if (res.headersSent || res.destroyed) {
+    res.destroy()
+    return
+  }
+  res.writeHead(status, {
+    ...headers,
+    ...gateHeaders(gate, asked),
+    'content-length': body.length,
+    ...(receipt === undefined || gate.receipts === undefined ? {} : { [gate.receipts.headerName]: receipt }),
+    ...(retryAfterS === undefined ? {} : { 'retry-after': String(Math.max(1, Math.ceil(retryAfterS))) }),
+    ...(mayRetry(status) || status < 300 ? {} : { 'x-should-retry': 'false' }),
+  })
+  res.end(body)
+}
+
+/** On every gated answer. */
+export function gateHeaders(gate: Gate, asked: Asked): Record<string, string> {
+  return {
+    'x-signet-correlation-id': asked.id,
+    'x-signet-upstream': gate.upstream.label,
+    ...asked.shadowHeaders,
+  }
+}

@@ -1,0 +1,634 @@
+/**
+ * One forwarded exchange: upstream's callbacks drive the release machine, its steps drive a sink, and every way it can
+ * end is recorded and settled exactly once.
+ *
+ * Guarantees: chunks are taken one at a time and upstream is paused meanwhile; `completed`, `refused`, `aborted`,
+ * `escalated`, `disconnected` or `faulted` is reported once; a caller who leaves cancels upstream.
+ */
+import { createHash } from 'node:crypto'
+import type { ServerResponse } from 'node:http'
+import type { MaybeAsync } from '../core/check.ts'
+import type { Admitted, Decision, Outcome } from '../core/exchange.ts'
+import type { Ticket } from '../core/row.ts'
+import { type Because, because } from '../core/verdict.ts'
+import type { Dialect, Edit, Fault, Frame, Refusal } from '../core/wire.ts'
+import type { HeldFrame } from '../escalation/sealed.ts'
+import type { Admission } from '../pipeline/admit.ts'
+import type { Commitment } from '../pipeline/commit.ts'
+import { isThenable } from '../pipeline/guard.ts'
+import { type Observed, Release, type Step } from '../pipeline/release.ts'
+import { abortedRow, type CompletionFacts, callAllowedRow, completedRow, decisionRow } from '../pipeline/rows.ts'
+import { relayHeaders } from '../upstream/headers.ts'
+import type { UpstreamCall, UpstreamHandler, UpstreamHeaders } from '../upstream/upstream.ts'
+import { type Asked, gateHeaders, refuse, unavailable } from './answer.ts'
+import type { Gate } from './gate.ts'
+import { signReceipt } from './receipts.ts'
+import { type Head, StreamSink, UnarySink } from './sink.ts'
+import { statusOf } from './status.ts'
+
+export interface DeliveryOptions {
+  readonly gate: Gate
+  readonly res: ServerResponse
+  readonly dialect: Dialect
+  readonly asked: Asked
+  readonly admission: Admission
+  readonly exchange: Admitted
+  readonly admissionTicket: Ticket
+  /** What was sent upstream. */
+  readonly forwarded: Uint8Array
+}
+
+type Work = Uint8Array | 'end' | Fault
+
+export class Delivery implements UpstreamHandler {
+  /** Resolves when the exchange is over and answered. Never rejects. */
+  readonly over: Promise<Outcome>
+  readonly #o: DeliveryOptions
+  readonly #newId: () => string
+  #resolve: (outcome: Outcome) => void = () => undefined
+  #call: UpstreamCall | undefined
+  #release: Release | undefined
+  #unary: UnarySink | undefined
+  #stream: StreamSink | undefined
+  #status = 0
+  #relayed: string[] = []
+  #work: Work[] = []
+  #busy = false
+  #done = false
+  #calls = { released: 0, refused: 0 }
+  /** Calls waiting for a human; from the first one on, nothing more is written. */
+  #escalated: Commitment[] = []
+  /** Every frame with its edits, kept while the exchange may still have to be held. */
+  #log: HeldFrame[] | undefined
+  #completed = false
+  #logged = 0
+  /** Bytes of a unary answer gathered so far. */
+  #buffered = 0
+  #heldCounted = 0
+
+  constructor(options: DeliveryOptions) {
+    this.#o = options
+    this.#newId = () => options.gate.random.uuid()
+    this.over = new Promise(resolve => {
+      this.#resolve = resolve
+    })
+  }
+
+  begin(call: UpstreamCall): void {
+    this.#call = call
+    this.#o.res.on('close', () => this.#gone())
+    if (this.#o.res.destroyed) this.#gone()
+  }
+
+  // --- upstream's side ---
+
+  onHead(status: number, headers: UpstreamHeaders): void {
+    if (this.#done) return
+    const { gate, dialect, exchange, res } = this.#o
+    this.#status = status
+    this.#relayed = relayHeaders(headers)
+    const type = headers['content-type']
+    const reader = dialect.openResponse(exchange.request, status, typeof type === 'string' ? type : undefined)
+    if ('kind' in reader) {
+      this.#take(reader)
+      return
+    }
+    const writer = dialect.openWriter(exchange.request)
+    if (reader.stream) {
+      this.#stream = new StreamSink(writer, res, () => this.#streamHead())
+      if (exchange.request.tools.length > 0) this.#log = []
+    } else {
+      this.#unary = new UnarySink(writer)
+      this.#log = []
+    }
+    this.#release = new Release({
+      pipeline: gate.pipeline,
+      exchange,
+      ctx: this.#o.admission.ctx,
+      reader,
+      maxHeldBytes: gate.settings.maxHeldBytes,
+      notice: c => this.#notice(c),
+      note: d => this.#note(d),
+    })
+  }
+
+  onData(chunk: Uint8Array): void {
+    if (this.#unary !== undefined) this.#buffered += chunk.length
+    this.#take(chunk)
+  }
+
+  onEnd(): void {
+    this.#take('end')
+  }
+
+  onError(fault: Fault): void {
+    this.#take(fault)
+  }
+
+  // --- one thing at a time ---
+
+  #take(work: Work): void {
+    if (this.#done) return
+    this.#work.push(work)
+    if (!this.#busy) this.#pump()
+  }
+
+  #pump(): void {
+    while (!this.#done) {
+      const work = this.#work.shift()
+      if (work === undefined) break
+      let result: MaybeAsync<void>
+      try {
+        result = this.#process(work)
+      } catch (error) {
+        this.#crashed(error)
+        return
+      }
+      if (isThenable(result)) {
+        this.#busy = true
+        this.#call?.pause()
+        result.then(
+          () => {
+            this.#busy = false
+            this.#pump()
+            if (!this.#busy && !this.#done) this.#call?.resume()
+          },
+          (error: unknown) => this.#crashed(error),
+        )
+        return
+      }
+    }
+  }
+
+  #process(work: Work): MaybeAsync<void> {
+    if (typeof work === 'object' && 'kind' in work) return this.#faulted(because(work.code, work.message, work.details))
+    const release = this.#release
+    if (release === undefined) {
+      return this.#faulted(because('upstream_protocol_violation', 'upstream ended its answer before it began'))
+    }
+    const steps = work === 'end' ? release.end() : release.push(work)
+    return isThenable(steps) ? steps.then(s => this.#apply(s)) : this.#apply(steps)
+  }
+
+  #apply(steps: readonly Step[]): MaybeAsync<void> {
+    this.#countHeld()
+    for (let i = 0; i < steps.length; i += 1) {
+      const step = steps[i]
+      if (step === undefined) break
+      const done = this.#step(step)
+      if (isThenable(done)) return done.then(() => this.#apply(steps.slice(i + 1)))
+      if (this.#done) return undefined
+    }
+    return this.#stream?.flush()
+  }
+
+  #step(step: Step): MaybeAsync<void> {
+    switch (step.kind) {
+      case 'emit':
+        return this.#emit(step.frame, step)
+      case 'escalate':
+        this.#escalated.push(step.commitment)
+        return undefined
+      case 'refuse':
+        return this.#refused(step.decision)
+      case 'fault':
+        return this.#faulted(step.because)
+      case 'finish':
+        return this.#finished(step.observed)
+    }
+  }
+
+  #emit(frame: Frame, step: Extract<Step, { kind: 'emit' }>): MaybeAsync<void> {
+    this.#keep(frame, step.edits)
+    let last: Ticket | undefined
+    for (const c of step.needs) last = this.#recordCall(c)
+    if (this.#escalated.length > 0) return undefined
+    const stream = this.#stream
+    if (stream === undefined) {
+      this.#unary?.emit(frame, step.edits)
+      return undefined
+    }
+    const ends = !this.#completed && frame.parts.some(p => p.kind === 'end')
+    if (last === undefined && !ends) {
+      stream.emit(frame, step.edits)
+      return undefined
+    }
+    return this.#emitAfterRows(stream, frame, step, last, ends)
+  }
+
+  /** A call leaves only when its row is durable; the end only when the completion row is. */
+  async #emitAfterRows(
+    stream: StreamSink,
+    frame: Frame,
+    step: Extract<Step, { kind: 'emit' }>,
+    last: Ticket | undefined,
+    ends: boolean,
+  ): Promise<void> {
+    await stream.flush()
+    if (last !== undefined) await last.durable()
+    if (ends) await this.#completeStream(stream)
+    stream.emit(frame, step.edits)
+  }
+
+  // --- the ways it ends ---
+
+  async #finished(observed: Observed): Promise<void> {
+    if (this.#escalated.length > 0) return this.#held(observed)
+    const stream = this.#stream
+    if (stream !== undefined) {
+      await stream.flush()
+      if (!this.#completed) await this.#completeStream(stream)
+      await stream.flush()
+      if (!stream.started) {
+        await this.#faulted(because('upstream_truncated', 'upstream sent no event at all'))
+        return
+      }
+      this.#end(this.#outcome('completed', observed))
+      this.#o.res.end()
+      return
+    }
+    await this.#finishUnary(observed)
+  }
+
+  async #finishUnary(observed: Observed): Promise<void> {
+    const { gate, res, asked, exchange } = this.#o
+    const body = this.#unary?.body() ?? new Uint8Array(0)
+    const outcome = this.#outcome('completed', observed)
+    const digest = createHash('sha256').update(body).digest('hex')
+    const ticket = gate.audit.append(completedRow(exchange, outcome, this.#facts(body.length, digest), this.#newId))
+    // Asked first, so that the sync runs while the receipt is signed.
+    const durable = ticket.durable()
+    const receipt =
+      gate.receipts === undefined
+        ? undefined
+        : signReceipt(gate, gate.receipts, {
+            ticket,
+            exchange: asked.id,
+            stage: 'complete',
+            decision: 'allow',
+            req: exchange.requestDigest,
+            res: `sha256:${digest}`,
+            owner: asked.owner,
+            check: undefined,
+          })
+    let signed: string | undefined
+    try {
+      signed = await receipt
+      await durable
+    } catch {
+      durable.catch(() => undefined)
+      await this.#auditLost(observed)
+      return
+    }
+    if (this.#done) return
+    this.#end(outcome)
+    if (res.destroyed) return
+    res.writeHead(this.#status, {
+      ...this.#answerHeaders(),
+      'content-length': body.length,
+      'x-signet-upstream-status': this.#status,
+      ...(signed === undefined || gate.receipts === undefined ? {} : { [gate.receipts.headerName]: signed }),
+    })
+    res.end(body)
+  }
+
+  /** The row and the receipt that stand before the end of a stream. */
+  async #completeStream(stream: StreamSink): Promise<void> {
+    const { gate, asked, exchange, res } = this.#o
+    this.#completed = true
+    const outcome = this.#outcome('completed', this.#observed())
+    await stream.flush()
+    const digest = stream.digest()
+    const ticket = gate.audit.append(completedRow(exchange, outcome, this.#facts(stream.bytes, digest), this.#newId))
+    const durable = ticket.durable()
+    durable.catch(() => undefined)
+    if (gate.receipts !== undefined) {
+      const receipt = await signReceipt(gate, gate.receipts, {
+        ticket,
+        exchange: asked.id,
+        stage: 'complete',
+        decision: 'allow',
+        req: exchange.requestDigest,
+        res: `sha256:${digest}`,
+        owner: asked.owner,
+        check: undefined,
+      })
+      await durable
+      stream.comment(`signet-receipt ${receipt}`)
+      if (stream.started && !res.destroyed) res.addTrailers({ [`${gate.receipts.headerName}-Final`]: receipt })
+    }
+    await durable
+  }
+
+  async #refused(decision: Decision): Promise<void> {
+    const { gate, res, dialect, asked, exchange } = this.#o
+    const observed = this.#observed()
+    this.#call?.cancel()
+    const effect = decision.effect
+    const why = effect.kind === 'allow' ? because('check_error', 'refused') : effect.because
+    const started = this.#stream?.started === true
+    const row = decisionRow(exchange, decision, this.#newId, this.#abortFacts(started))
+    this.#end(this.#outcome(started ? 'aborted' : 'refused', observed))
+    if (started && this.#stream !== undefined) {
+      await this.#abort(this.#stream, gate.audit.append(row), why, decision.stage, decision.check)
+      return
+    }
+    await refuse(gate, res, dialect, asked, {
+      because: why,
+      stage: decision.stage,
+      decision: decision.verdict.kind,
+      row,
+      check: decision.check,
+      headers: this.#upstreamStatus(),
+    })
+  }
+
+  async #faulted(why: Because): Promise<void> {
+    const { gate, res, dialect, asked, exchange } = this.#o
+    const observed = this.#observed()
+    this.#call?.cancel()
+    const started = this.#stream?.started === true
+    const outcome = this.#outcome('faulted', observed)
+    const row = abortedRow(exchange, why, outcome, this.#facts(this.#stream?.bytes ?? 0), this.#newId)
+    this.#end(outcome)
+    if (started && this.#stream !== undefined) {
+      await this.#abort(this.#stream, gate.audit.append(row), why, 'upstream', undefined)
+      return
+    }
+    await refuse(gate, res, dialect, asked, {
+      because: why,
+      stage: 'upstream',
+      decision: 'block',
+      row,
+      headers: this.#upstreamStatus(),
+    })
+  }
+
+  /** A stream that has begun ends with the dialect's own error frame, once the row is durable. */
+  async #abort(
+    stream: StreamSink,
+    ticket: Ticket,
+    why: Because,
+    stage: Refusal['stage'],
+    check: string | undefined,
+    escalationId?: string,
+  ): Promise<void> {
+    const { gate, asked, res } = this.#o
+    let told = why
+    try {
+      await ticket.durable()
+    } catch {
+      told = because('audit_unavailable', 'the audit log cannot be written')
+    }
+    stream.abort({
+      status: statusOf(told),
+      because: told,
+      stage,
+      correlationId: asked.id,
+      strict: gate.settings.strict,
+      ...(check === undefined || told !== why ? {} : { check }),
+      ...(escalationId === undefined ? {} : { escalationId }),
+    })
+    await stream.flush()
+    res.end()
+  }
+
+  /** The whole answer, sealed until a human has decided. */
+  async #held(observed: Observed): Promise<void> {
+    const { gate, res, dialect, asked, exchange } = this.#o
+    const first = this.#escalated[0]
+    if (first === undefined || first.worst.effect.kind !== 'escalate') return
+    if (this.#log === undefined) {
+      await this.#faulted(because('upstream_too_large', 'the answer is too large to be held for approval'))
+      return
+    }
+    const escalationId = gate.random.uuid()
+    const expiresAtMs = gate.clock.now() + gate.held.ttlMs
+    const sealed = gate.held.sealer.seal(escalationId, {
+      dialect: dialect.name,
+      request: this.#o.forwarded,
+      stream: this.#stream !== undefined,
+      status: this.#status,
+      headers: pairs(this.#relayed),
+      calls: this.#escalated.map(c => ({
+        key: c.call.key,
+        id: c.call.id,
+        name: c.call.name,
+        argumentsText: c.call.argumentsText,
+      })),
+      frames: this.#log,
+    })
+    const why = first.worst.effect.because
+    let row = decisionRow(exchange, first.worst, this.#newId, {
+      _escalation_id: escalationId,
+      _expires_at_ms: expiresAtMs,
+    })
+    try {
+      await gate.held.store.put(escalationId, sealed, expiresAtMs)
+    } catch {
+      await this.#faulted(because('state_unavailable', 'the held answer could not be kept'))
+      return
+    }
+    for (const c of this.#escalated.slice(1)) {
+      gate.audit.append(row)
+      row = decisionRow(exchange, c.worst, this.#newId, { _escalation_id: escalationId, _expires_at_ms: expiresAtMs })
+    }
+    this.#end(this.#outcome('escalated', observed))
+    const told = because('escalated', why.reason, why.details)
+    if (this.#stream !== undefined) {
+      await this.#abort(this.#stream, gate.audit.append(row), told, 'commitment', first.worst.check, escalationId)
+      return
+    }
+    await refuse(gate, res, dialect, asked, {
+      because: told,
+      stage: 'commitment',
+      decision: 'escalate',
+      row,
+      check: first.worst.check,
+      escalationId,
+      headers: this.#upstreamStatus(),
+    })
+  }
+
+  #gone(): void {
+    if (this.#done) return
+    const { gate, exchange } = this.#o
+    this.#call?.cancel()
+    const outcome = this.#outcome('disconnected', this.#observed())
+    gate.audit.append(
+      abortedRow(
+        exchange,
+        because('client_disconnect', 'the caller left before the answer was complete'),
+        outcome,
+        this.#facts(this.#stream?.bytes ?? 0),
+        this.#newId,
+      ),
+    )
+    this.#end(outcome)
+  }
+
+  async #auditLost(observed: Observed): Promise<void> {
+    const { gate, res, dialect, asked } = this.#o
+    this.#call?.cancel()
+    this.#end(this.#outcome('faulted', observed))
+    unavailable(gate, res, dialect, asked)
+  }
+
+  /** Something here threw: durability was refused, or a defect. Nothing more leaves. */
+  #crashed(error: unknown): void {
+    if (this.#done) {
+      this.#o.res.destroy()
+      return
+    }
+    const { gate, res, dialect, asked } = this.#o
+    this.#call?.cancel()
+    const observed = this.#observed()
+    const started = this.#stream?.started === true
+    if (isAuditLoss(error) || !gate.audit.ok) {
+      this.#end(this.#outcome('faulted', observed))
+      if (started && this.#stream !== undefined) this.#cutOff(this.#stream)
+      else unavailable(gate, res, dialect, asked)
+      return
+    }
+    const done = this.#faulted(
+      because('check_error', 'signet failed while it inspected the answer', { error_class: errorName(error) }),
+    )
+    done.catch(() => res.destroy())
+  }
+
+  /** The log is lost in the middle of a stream: say so with the dialect's error frame, which releases nothing. */
+  #cutOff(stream: StreamSink): void {
+    const { gate, asked, res } = this.#o
+    stream.abort({
+      status: 503,
+      because: because('audit_unavailable', 'the audit log cannot be written'),
+      stage: 'upstream',
+      correlationId: asked.id,
+      strict: gate.settings.strict,
+    })
+    const flushed = stream.flush()
+    if (isThenable(flushed)) flushed.then(() => res.end()).catch(() => res.destroy())
+    else res.end()
+  }
+
+  #end(outcome: Outcome): void {
+    if (this.#done) return
+    this.#done = true
+    this.#work = []
+    this.#countHeld(0)
+    this.#resolve(outcome)
+  }
+
+  /** Beyond the bound the answer can no longer be held; an escalation then ends it. */
+  #keep(frame: Frame, edits: readonly Edit[]): void {
+    if (this.#log === undefined) return
+    this.#logged += frame.raw.length
+    if (this.#logged > this.#o.gate.settings.maxHeldBytes) this.#log = undefined
+    else this.#log.push({ raw: frame.raw, edits })
+  }
+
+  // --- facts ---
+
+  #recordCall(c: Commitment): Ticket {
+    const { gate, exchange } = this.#o
+    if (c.worst.effect.kind === 'block') {
+      this.#calls.refused += 1
+      return gate.audit.append(decisionRow(exchange, c.worst, this.#newId))
+    }
+    this.#calls.released += 1
+    return gate.audit.append(callAllowedRow(exchange, c, this.#newId))
+  }
+
+  /** Decisions that do not end the exchange; those that do are written where it ends. */
+  #note(d: Decision): void {
+    this.#o.admission.decisions.push(d)
+    if (d.effect.kind === 'allow' || d.effect.kind === 'redact')
+      this.#o.gate.audit.append(decisionRow(this.#o.exchange, d, this.#newId))
+  }
+
+  #notice(c: Commitment): string {
+    const why = c.worst.verdict.kind === 'allow' ? '' : `: ${c.worst.verdict.because.reason}`
+    return `[signet refused the tool call ${printable(c.call.name)}${this.#o.gate.settings.strict ? '' : why}]`
+  }
+
+  #observed(): Observed {
+    return this.#release?.observed ?? { outputChars: 0, outputComplete: false }
+  }
+
+  #outcome(kind: Outcome['kind'], observed: Observed): Outcome {
+    return { ...observed, kind, forwarded: true, ...(this.#status === 0 ? {} : { upstreamStatus: this.#status }) }
+  }
+
+  #facts(bytes: number, digest?: string): CompletionFacts {
+    return {
+      responseBytes: bytes,
+      ...(digest === undefined ? {} : { responseDigest: digest }),
+      callsReleased: this.#calls.released,
+      callsRefused: this.#calls.refused,
+    }
+  }
+
+  #abortFacts(started: boolean) {
+    return { response_bytes: this.#stream?.bytes ?? 0, abort_stage: 'inspection', _started: started }
+  }
+
+  #upstreamStatus(): Record<string, string> {
+    return this.#status === 0 ? {} : { 'x-signet-upstream-status': String(this.#status) }
+  }
+
+  #answerHeaders(): Record<string, string> {
+    const out: Record<string, string> = {}
+    for (const [name, value] of pairs(this.#relayed)) out[name] = value
+    return { ...out, ...gateHeaders(this.#o.gate, this.#o.asked) }
+  }
+
+  async #streamHead(): Promise<Head> {
+    const { gate, asked, exchange, admissionTicket } = this.#o
+    const durable = admissionTicket.durable()
+    durable.catch(() => undefined)
+    const headers: Record<string, string> = { ...this.#answerHeaders(), 'cache-control': 'no-cache' }
+    headers['content-type'] ??= 'text/event-stream; charset=utf-8'
+    if (gate.pipeline.shadow) headers['x-signet-shadow-inspection-active'] = '1'
+    if (gate.receipts !== undefined) {
+      headers[gate.receipts.headerName] = await signReceipt(gate, gate.receipts, {
+        ticket: admissionTicket,
+        exchange: asked.id,
+        stage: 'admission',
+        decision: 'allow',
+        req: exchange.requestDigest,
+        owner: asked.owner,
+        check: undefined,
+      })
+      headers['trailer'] = `${gate.receipts.headerName}-Final`
+    }
+    await durable
+    return { status: this.#status, headers }
+  }
+
+  #countHeld(now = (this.#release?.heldBytes ?? 0) + this.#buffered): void {
+    this.#o.gate.load.heldBytes += now - this.#heldCounted
+    this.#heldCounted = now
+    if (now > 0 && this.#o.gate.load.heldBytes > this.#o.gate.settings.maxHeldBytesTotal) {
+      this.#work = [{ kind: 'fault', code: 'overloaded', message: 'too much of too many answers is being held back' }]
+    }
+  }
+}
+
+function pairs(flat: readonly string[]): [string, string][] {
+  const out: [string, string][] = []
+  for (let i = 0; i + 1 < flat.length; i += 2) out.push([flat[i] ?? '', flat[i + 1] ?? ''])
+  return out
+}
+
+function isAuditLoss(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AuditUnavailable'
+}
+
+function errorName(error: unknown): string {
+  return error instanceof Error ? error.name : typeof error
+}
+
+/** A model chose this name: it goes into text the caller's model will read. */
+function printable(name: string): string {
+  return name.replace(/[^A-Za-z0-9_.:-]/g, '?').slice(0, 64)
+}

@@ -1,0 +1,80 @@
+/** What one gate is made of. Built once at start; everything below the listener takes it as its first argument. */
+import type { Clock, Random } from '../core/clock.ts'
+import type { AuditWriter } from '../core/row.ts'
+import type { SealedStore, SessionState } from '../core/state.ts'
+import type { Dialect, Fault } from '../core/wire.ts'
+import type { Sealer } from '../escalation/sealed.ts'
+import type { ListenerRule } from '../identity/host.ts'
+import type { PeerResolver } from '../identity/peer.ts'
+import type { IdentityStrategy } from '../identity/strategy.ts'
+import type { Pipeline } from '../pipeline/pipeline.ts'
+import type { ReceiptSigner } from '../receipt/issue.ts'
+import type { RequestHeaders } from '../upstream/headers.ts'
+import type { Upstream } from '../upstream/upstream.ts'
+
+export interface Gate {
+  readonly pipeline: Pipeline
+  readonly dialects: readonly Dialect[]
+  readonly upstream: Upstream
+  /** What of the caller's headers crosses, and whose credential goes along. */
+  readonly requestHeaders: RequestHeaders
+  readonly identity: IdentityStrategy
+  readonly peer: PeerResolver
+  /** Host and Origin of this listener. */
+  readonly listenerRule: ListenerRule
+  /** Headers that may not repeat. */
+  readonly duplicates: (rawHeaders: readonly string[]) => Fault | undefined
+  readonly audit: AuditWriter
+  /** `undefined`: no receipts are issued. */
+  readonly receipts: Receipts | undefined
+  readonly sessions: SessionState
+  readonly held: HeldExchanges
+  readonly settings: GateSettings
+  /** Counted across exchanges. */
+  readonly load: { active: number; heldBytes: number }
+  readonly clock: Clock
+  readonly random: Random
+  readonly version: string
+}
+
+export interface Receipts {
+  readonly signer: ReceiptSigner
+  /** `iss`: exactly this in every receipt. */
+  readonly issuer: string
+  readonly headerName: string
+  /** `jws`, or the Python implementation's `signet=v1` form. */
+  readonly form: 'jws' | 'signet-v1'
+  /** Served at `/.well-known/jwks.json`. */
+  readonly jwks: string
+}
+
+/** Where held exchanges wait, sealed. */
+export interface HeldExchanges {
+  readonly store: SealedStore
+  readonly sealer: Sealer
+  readonly ttlMs: number
+}
+
+export interface GateSettings {
+  /** Coarse refusals: no reason, no check. The production default. */
+  readonly strict: boolean
+  readonly maxBodyBytes: number
+  /** Exchanges at once; more are refused with 503. */
+  readonly maxConcurrent: number
+  /** Bytes of one answer that may be held back. */
+  readonly maxHeldBytes: number
+  /** Bytes of answers held back in all exchanges together. */
+  readonly maxHeldBytesTotal: number
+  /** An escalated call answers 202, or 403 with the code `escalated`, which makes SDKs raise their typed error. */
+  readonly onEscalate: '202' | '403'
+  /** Make the admission row durable before upstream is called: always, never, or above the lowest level and with upstream-run tools. */
+  readonly beforeForward: 'auto' | 'always' | 'never'
+  readonly cors: Cors | undefined
+}
+
+export interface Cors {
+  readonly origins: readonly string[]
+  readonly methods: readonly string[]
+  readonly headers: readonly string[]
+  readonly credentials: boolean
+}

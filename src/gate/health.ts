@@ -1,0 +1,55 @@
+/** Liveness, readiness, version and public keys. Nothing here needs or reveals a credential. */
+import type { ServerResponse } from 'node:http'
+import type { Gate } from './gate.ts'
+
+const startedAt = new WeakMap<Gate, number>()
+
+export function markStarted(gate: Gate): void {
+  startedAt.set(gate, gate.clock.now())
+}
+
+/** Does not depend on upstream: a gate whose model is down is alive. */
+export function health(gate: Gate) {
+  const { head } = gate.audit
+  return {
+    status: 'ok',
+    service: 'signet',
+    version: gate.version,
+    uptime_seconds: Math.max(0, Math.round(gate.clock.now() - (startedAt.get(gate) ?? gate.clock.now())) / 1000),
+    pipeline_check_count: gate.pipeline.checks.length,
+    shadow: gate.pipeline.shadow,
+    audit_ok: gate.audit.ok,
+    /** Last eight digits; null for a log without rows. */
+    audit_chain_head_hmac: head.hmac === undefined ? null : head.hmac.slice(-8),
+  }
+}
+
+export async function ready(gate: Gate): Promise<{ readonly status: number; readonly body: unknown }> {
+  if (!gate.audit.ok) return { status: 503, body: { status: 'not_ready', reason: 'the audit log cannot be written' } }
+  const probe = await gate.upstream.probe()
+  if (probe.ready) return { status: 200, body: { status: 'ready', upstream_status: probe.status } }
+  return {
+    status: 503,
+    body: {
+      status: 'not_ready',
+      reason: probe.reason,
+      upstream: gate.upstream.label,
+      ...(probe.status === undefined ? {} : { upstream_status: probe.status }),
+    },
+  }
+}
+
+export function versionInfo(gate: Gate) {
+  return { version: gate.version, service: 'signet' }
+}
+
+/** RFC 7517. Public keys change only with rotation. */
+export function jwks(gate: Gate, res: ServerResponse): void {
+  const body = Buffer.from(gate.receipts?.jwks ?? '{"keys":[]}')
+  res.writeHead(200, {
+    'content-type': 'application/jwk-set+json',
+    'content-length': body.length,
+    'cache-control': 'public, max-age=300',
+  })
+  res.end(body)
+}

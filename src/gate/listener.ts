@@ -1,0 +1,147 @@
+/**
+ * The data plane's listener: raw paths to handlers. Routes match the raw path exactly (no decoding, no normalising), so
+ * that no spelling of a path reaches a handler it was not meant for; what is not listed is answered here and never
+ * forwarded.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Dialect, Route } from '../core/wire.ts'
+import { corsHeaders, preflight } from './cors.ts'
+import type { Gate } from './gate.ts'
+import { health, jwks, ready, versionInfo } from './health.ts'
+import { preflightRefusal, serve } from './serve.ts'
+
+interface Surface {
+  readonly dialect: Dialect
+  readonly routes: ReadonlyMap<string, Route>
+}
+
+/** Node's defaults are five minutes; a gate in front of money waits less for a caller to say what it wants. */
+const HEADERS_TIMEOUT_MS = 15_000
+const REQUEST_TIMEOUT_MS = 60_000
+const MAX_HEADER_BYTES = 32 * 1024
+
+export function createListener(gate: Gate): Server {
+  const surfaces = surfaceTable(gate.dialects)
+  const server = createServer(
+    {
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: 65_000,
+      maxHeaderSize: MAX_HEADER_BYTES,
+      connectionsCheckingInterval: 5_000,
+      noDelay: true,
+      insecureHTTPParser: false,
+    },
+    (req, res) => {
+      route(gate, surfaces, req, res).catch(() => {
+        // Nothing above may throw; if it does, the caller gets a closed connection, not an answer nobody decided.
+        res.destroy()
+      })
+    },
+  )
+  server.on('clientError', (_error, socket) => {
+    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
+    else socket.destroy()
+  })
+  return server
+}
+
+async function route(
+  gate: Gate,
+  surfaces: ReadonlyMap<string, Surface>,
+  req: IncomingMessage,
+  res: ServerResponse,
+): Promise<void> {
+  const url = req.url ?? '/'
+  const q = url.indexOf('?')
+  const path = q < 0 ? url : url.slice(0, q)
+  const surface = surfaces.get(path)
+
+  const notMine = gate.listenerRule(req.rawHeaders)
+  if (notMine !== undefined) {
+    if (surface !== undefined) {
+      return preflightRefusal(
+        gate,
+        res,
+        surface.dialect,
+        { id: gate.random.uuid(), requestDigest: undefined, owner: undefined, shadowHeaders: {} },
+        notMine,
+      )
+    }
+    return json(res, notMine.code === 'host_not_allowed' ? 421 : 403, {
+      error: notMine.code,
+      description: notMine.message,
+    })
+  }
+  for (const [name, value] of corsHeaders(gate.settings.cors, req.headers.origin)) res.setHeader(name, value)
+  if (req.method === 'OPTIONS' && preflight(gate.settings.cors, req, res)) return
+
+  if (surface !== undefined) {
+    const route = surface.routes.get(req.method ?? '')
+    if (route === undefined) return methodNotAllowed(res, path, [...surface.routes.keys()])
+    return serve(gate, req, res, surface.dialect, route)
+  }
+  switch (path) {
+    case '/health':
+    case '/healthz':
+      return onlyGet(req, res, path) ? json(res, 200, health(gate)) : undefined
+    case '/readyz':
+      return onlyGet(req, res, path) ? ready(gate).then(({ status, body }) => json(res, status, body)) : undefined
+    case '/version':
+      return onlyGet(req, res, path) ? json(res, 200, versionInfo(gate)) : undefined
+    case '/.well-known/jwks.json':
+      return onlyGet(req, res, path) ? jwks(gate, res) : undefined
+    default:
+      return notFound(gate, res, path)
+  }
+}
+
+function surfaceTable(dialects: readonly Dialect[]): ReadonlyMap<string, Surface> {
+  const table = new Map<string, { dialect: Dialect; routes: Map<string, Route> }>()
+  for (const dialect of dialects) {
+    for (const route of dialect.routes) {
+      // The trailing-slash spelling is an alias, as in the Python implementation: SDKs with a base URL ending in `/` send it.
+      for (const path of [route.path, `${route.path}/`]) {
+        const entry = table.get(path) ?? { dialect, routes: new Map<string, Route>() }
+        if (entry.dialect !== dialect) throw new Error(`two dialects claim ${path}`)
+        entry.routes.set(route.method, route)
+        table.set(path, entry)
+      }
+    }
+  }
+  return table
+}
+
+function onlyGet(req: IncomingMessage, res: ServerResponse, path: string): boolean {
+  if (req.method === 'GET' || req.method === 'HEAD') return true
+  methodNotAllowed(res, path, ['GET'])
+  return false
+}
+
+function methodNotAllowed(res: ServerResponse, path: string, allowed: readonly string[]): void {
+  res.setHeader('allow', allowed.join(', '))
+  json(res, 405, { error: 'method not allowed', endpoint: path, allowed_methods: allowed })
+}
+
+function notFound(gate: Gate, res: ServerResponse, path: string): void {
+  if (!path.startsWith('/v1/')) {
+    json(res, 404, { error: 'not found', endpoint: path.slice(0, 256) })
+    return
+  }
+  const gated = gate.dialects.flatMap(d => d.routes.map(r => r.path)).join(', ')
+  json(res, 404, {
+    error: `endpoint not implemented in signet v${gate.version}`,
+    endpoint: path.slice(0, 256),
+    note: `gated endpoints: ${gated}; nothing else is forwarded`,
+  })
+}
+
+export function json(res: ServerResponse, status: number, body: unknown): void {
+  const bytes = Buffer.from(`${JSON.stringify(body)}\n`)
+  res.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': bytes.length,
+    'cache-control': 'no-store',
+  })
+  res.end(bytes)
+}

@@ -1,0 +1,52 @@
+/** Receipts of one exchange: named by a row's leaf as soon as the row has its place, signed while the sync runs. */
+import type { Ticket } from '../core/row.ts'
+import type { Verdict } from '../core/verdict.ts'
+import type { PublicLeaf, ReceiptStage } from '../receipt/claims.ts'
+import { issueReceipt } from '../receipt/issue.ts'
+import { issueSignetV1 } from '../receipt/signet-v1.ts'
+import type { Gate, Receipts } from './gate.ts'
+
+export interface ReceiptFacts {
+  readonly ticket: Ticket
+  readonly exchange: string
+  readonly stage: ReceiptStage
+  readonly decision: Verdict['kind']
+  readonly req: string
+  /** Given exactly when the answer is over. */
+  readonly res?: string
+  readonly shadow?: true
+  readonly owner: string | undefined
+  readonly check: string | undefined
+}
+
+export async function signReceipt(gate: Gate, receipts: Receipts, f: ReceiptFacts): Promise<string> {
+  const placed = await f.ticket.placed
+  if (receipts.form === 'signet-v1')
+    return issueSignetV1(f.ticket.entryId, Buffer.from(placed.canonical), receipts.signer)
+  const leaf: PublicLeaf = {
+    v: 1,
+    entry_id: f.ticket.entryId,
+    exchange: f.exchange,
+    ts_ns: placed.tsNs.toString(),
+    decision: f.decision,
+    commit: placed.commit,
+  }
+  return issueReceipt(
+    {
+      iss: receipts.issuer,
+      iat: Math.floor(gate.clock.now() / 1000),
+      jti: f.ticket.entryId,
+      exchange: f.exchange,
+      stage: f.stage,
+      decision: f.decision,
+      final: f.res !== undefined,
+      req: f.req,
+      ...(f.res === undefined ? {} : { res: f.res }),
+      leaf,
+      ...(f.shadow ? { shadow: true } : {}),
+      ...(gate.settings.strict || f.owner === undefined ? {} : { owner: f.owner }),
+      ...(gate.settings.strict || f.check === undefined ? {} : { check: f.check }),
+    },
+    receipts.signer,
+  )
+}

@@ -1,0 +1,270 @@
+/**
+ * One gated exchange, top to bottom: body, identity, request, admission, upstream, delivery, record. Nothing goes around
+ * it: upstream is called from here only, with what admission made of the request.
+ */
+import { createHash } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Admitted, Decision, Exchange, Outcome, Owner } from '../core/exchange.ts'
+import { ownerString, UNRESOLVED } from '../core/owner.ts'
+import type { Ticket } from '../core/row.ts'
+import { type Because, because } from '../core/verdict.ts'
+import type { Dialect, Fault, Route } from '../core/wire.ts'
+import { readSession } from '../identity/session.ts'
+import type { Identified } from '../identity/strategy.ts'
+import { type Admission, admit } from '../pipeline/admit.ts'
+import { record } from '../pipeline/record.ts'
+import { admittedRow, decisionRow, flagRow, preflightRow } from '../pipeline/rows.ts'
+import { Settlement } from '../pipeline/settle.ts'
+import { type Asked, refuse, unavailable } from './answer.ts'
+import { Delivery } from './deliver.ts'
+import type { Gate } from './gate.ts'
+import { readBody } from './intake.ts'
+import { shadowHeaders } from './shadow.ts'
+import { statusOf } from './status.ts'
+
+export async function serve(
+  gate: Gate,
+  req: IncomingMessage,
+  res: ServerResponse,
+  dialect: Dialect,
+  route: Route,
+): Promise<void> {
+  const receivedAtNs = gate.clock.nowNs()
+  const asked: Asked = { id: gate.random.uuid(), requestDigest: undefined, owner: undefined, shadowHeaders: {} }
+  const newId = () => gate.random.uuid()
+  const preflight = (fault: Fault, owner: Owner = UNRESOLVED): Promise<void> =>
+    preflightRefusal(gate, res, dialect, asked, fault, owner)
+
+  // No row, no release: without a log there is nothing to decide.
+  if (!gate.audit.ok) return unavailable(gate, res, dialect, asked)
+  if (gate.load.active >= gate.settings.maxConcurrent) return preflight(OVERLOADED)
+  gate.load.active += 1
+  try {
+    const duplicate = gate.duplicates(req.rawHeaders)
+    if (duplicate !== undefined) return await preflight(duplicate)
+
+    const body = await readBody(req, gate.settings.maxBodyBytes)
+    if ('kind' in body) {
+      if (body.code === 'client_disconnect') {
+        gate.audit.append(preflightRow(subject(gate, asked, UNRESOLVED, dialect), faultBecause(body), 0, newId))
+        return
+      }
+      return await preflight(body)
+    }
+    const requestDigest = `sha256:${createHash('sha256').update(body).digest('hex')}`
+    asked.requestDigest = requestDigest
+
+    const peerAddress = gate.peer(req.socket.remoteAddress, req.rawHeaders)
+    const who = await identify(gate, req)
+    if (who.kind === 'fault') return await preflight(who)
+    const session = readSession(req.rawHeaders)
+    if (typeof session === 'object') return await preflight(session, who.owner)
+    const headers = gate.requestHeaders.outgoing(req.rawHeaders, {
+      contentType: 'application/json',
+      accept: 'application/json, text/event-stream',
+      usedForIdentity: who.usedHeaders,
+    })
+    if ('kind' in headers) return await preflight(headers, who.owner)
+
+    const view = dialect.readRequest(body)
+    if ('kind' in view) return await preflight(view, who.owner)
+
+    if (session !== undefined && who.owner.type !== 'unresolved') {
+      try {
+        await gate.sessions.touch(ownerString(who.owner), session, gate.clock.now())
+      } catch {
+        return await preflight(SESSIONS_DOWN, who.owner)
+      }
+    }
+
+    const left = new AbortController()
+    res.on('close', () => left.abort())
+    const settlement = new Settlement()
+    const draft = {
+      id: asked.id,
+      surface: dialect.name,
+      receivedAtNs,
+      owner: who.owner,
+      peerAddress,
+      declared: who.declared,
+      levels: undefined,
+      session,
+      request: view,
+      requestDigest,
+    }
+    const admission = await admit(gate.pipeline, draft, { signal: left.signal, settlement })
+    const x = admission.exchange
+    asked.owner = x.owner.type === 'unresolved' ? undefined : ownerString(x.owner)
+    asked.shadowHeaders = shadowHeaders(x.decisions, asked.id, gate.settings.strict)
+
+    const { refusal, admitted } = admission
+    let outcome: Outcome
+    if (admitted === undefined || refusal !== undefined) {
+      outcome = await refused(gate, res, dialect, asked, admission, refusal)
+    } else {
+      outcome = await forward(gate, res, dialect, asked, route, admission, admitted, headers)
+    }
+    await close(gate, admission, settlement, outcome)
+    left.abort()
+  } finally {
+    gate.load.active -= 1
+  }
+}
+
+/** The forwarding half: rows first, then upstream, then delivery. Takes nothing but an admitted exchange. */
+async function forward(
+  gate: Gate,
+  res: ServerResponse,
+  dialect: Dialect,
+  asked: Asked,
+  route: Route,
+  admission: Admission,
+  x: Admitted,
+  headers: readonly string[],
+): Promise<Outcome> {
+  const newId = () => gate.random.uuid()
+  for (const d of x.decisions) gate.audit.append(decisionRow(x, d, newId))
+  const ticket: Ticket = gate.audit.append(admittedRow(x, newId))
+  const early = beforeForward(gate, x)
+  if (early || x.request.stream) {
+    // A stream's first byte needs this row anyway: let the sync run beside the call.
+    const durable = ticket.durable()
+    durable.catch(() => undefined)
+    if (early) {
+      try {
+        await durable
+      } catch {
+        unavailable(gate, res, dialect, asked)
+        return { kind: 'faulted', forwarded: false, outputChars: 0, outputComplete: false }
+      }
+    }
+  }
+  if (res.destroyed) return { kind: 'disconnected', forwarded: false, outputChars: 0, outputComplete: false }
+  const forwarded = dialect.writeRequest(x.request, admission.edits)
+  const delivery = new Delivery({
+    gate,
+    res,
+    dialect,
+    asked,
+    admission,
+    exchange: x,
+    admissionTicket: ticket,
+    forwarded,
+  })
+  delivery.begin(
+    gate.upstream.forward({ method: 'POST', path: route.upstreamPath, headers, body: forwarded }, delivery),
+  )
+  return delivery.over
+}
+
+async function refused(
+  gate: Gate,
+  res: ServerResponse,
+  dialect: Dialect,
+  asked: Asked,
+  admission: Admission,
+  refusal: Decision | undefined,
+): Promise<Outcome> {
+  const x = admission.exchange
+  const newId = () => gate.random.uuid()
+  const effect = refusal?.effect
+  if (refusal === undefined || effect === undefined || (effect.kind !== 'block' && effect.kind !== 'escalate')) {
+    throw new Error('an exchange that is not admitted must have been refused')
+  }
+  for (const d of x.decisions) if (d !== refusal) gate.audit.append(decisionRow(x, d, newId))
+  const escalates = effect.kind === 'escalate'
+  await refuse(gate, res, dialect, asked, {
+    because: escalates ? because('escalated', effect.because.reason, effect.because.details) : effect.because,
+    stage: 'admission',
+    decision: refusal.verdict.kind,
+    row: decisionRow(x, refusal, newId),
+    check: refusal.check,
+    ...(effect.kind === 'block' && effect.retryAfterS !== undefined ? { retryAfterS: effect.retryAfterS } : {}),
+  })
+  return { kind: escalates ? 'escalated' : 'refused', forwarded: false, outputChars: 0, outputComplete: false }
+}
+
+/** Settle first: what was reserved must come back even if a record check hangs until its time limit. */
+async function close(gate: Gate, admission: Admission, settlement: Settlement, outcome: Outcome): Promise<void> {
+  const x = admission.exchange
+  const newId = () => gate.random.uuid()
+  for (const errorClass of await settlement.settle(outcome)) {
+    gate.audit.append(
+      flagRow(
+        x,
+        {
+          check: 'pipeline',
+          because: because('state_unavailable', 'a reservation could not be settled', { error_class: errorClass }),
+        },
+        newId,
+      ),
+    )
+  }
+  if (gate.pipeline.recording.length === 0) return
+  for (const flag of await record(gate.pipeline, outcome, x, admission.ctx)) gate.audit.append(flagRow(x, flag, newId))
+}
+
+async function identify(gate: Gate, req: IncomingMessage): Promise<Identified | Fault> {
+  try {
+    return await gate.identity.identify({ rawHeaders: req.rawHeaders, socketAddress: req.socket.remoteAddress })
+  } catch {
+    return { kind: 'fault', code: 'state_unavailable', message: 'the caller could not be identified just now' }
+  }
+}
+
+/** A refusal before any check ran: a row, attribution headers, and a receipt once the body has been read. */
+export function preflightRefusal(
+  gate: Gate,
+  res: ServerResponse,
+  dialect: Dialect,
+  asked: Asked,
+  fault: Fault,
+  owner: Owner = UNRESOLVED,
+): Promise<void> {
+  const why = faultBecause(fault)
+  const status = statusOf(why)
+  return refuse(gate, res, dialect, asked, {
+    because: why,
+    stage: 'preflight',
+    decision: 'block',
+    row: preflightRow(subject(gate, asked, owner, dialect), why, status, () => gate.random.uuid()),
+    ...(status === 503 ? { retryAfterS: 1 } : {}),
+    ...(fault.code === 'body_too_large' ? { headers: { connection: 'close' } } : {}),
+  })
+}
+
+function subject(gate: Gate, asked: Asked, owner: Owner, dialect: Dialect) {
+  return {
+    exchangeId: asked.id,
+    owner,
+    fingerprint: asked.requestDigest ?? '',
+    policyDigest: gate.pipeline.digest,
+    surface: dialect.name,
+  }
+}
+
+function faultBecause(fault: Fault): Because {
+  return because(fault.code, fault.message, fault.details)
+}
+
+function beforeForward(gate: Gate, x: Exchange): boolean {
+  switch (gate.settings.beforeForward) {
+    case 'always':
+      return true
+    case 'never':
+      return false
+    case 'auto':
+      return x.levels?.elevated === true || x.request.upstreamTools.length > 0
+  }
+}
+
+const OVERLOADED: Fault = Object.freeze({
+  kind: 'fault',
+  code: 'overloaded',
+  message: 'too many exchanges at once; try again shortly',
+})
+const SESSIONS_DOWN: Fault = Object.freeze({
+  kind: 'fault',
+  code: 'state_unavailable',
+  message: 'the session store cannot be reached',
+})

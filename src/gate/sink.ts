@@ -1,0 +1,115 @@
+/**
+ * Where released frames go. A sink renders through the dialect's writer and writes to the caller; it decides nothing.
+ * Guarantees that not one byte of an answer leaves before the rows it stands on are durable, that one network read
+ * costs at most one write and one hash update, and that a slow caller slows upstream down.
+ */
+import { createHash, type Hash } from 'node:crypto'
+import type { ServerResponse } from 'node:http'
+import type { MaybeAsync } from '../core/check.ts'
+import type { Edit, Frame, Refusal, ResponseWriter } from '../core/wire.ts'
+
+/** Status and headers of the answer, given once the rows behind the first byte are durable. */
+export interface Head {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | number>>
+}
+
+/** Buffers the whole body: nothing leaves before `finish`. */
+export class UnarySink {
+  readonly #writer: ResponseWriter
+  #parts: Uint8Array[] = []
+
+  constructor(writer: ResponseWriter) {
+    this.#writer = writer
+  }
+
+  emit(frame: Frame, edits: readonly Edit[]): void {
+    this.#parts.push(this.#writer.write(frame, edits))
+  }
+
+  body(): Uint8Array {
+    const [only] = this.#parts
+    return this.#parts.length === 1 && only !== undefined ? only : Buffer.concat(this.#parts)
+  }
+}
+
+/** Writes frames as they are released. */
+export class StreamSink {
+  readonly #writer: ResponseWriter
+  readonly #res: ServerResponse
+  /** Resolves when the rows behind the first byte are durable. Called once. */
+  readonly #head: () => MaybeAsync<Head>
+  readonly #hash: Hash = createHash('sha256')
+  #batch: Uint8Array[] = []
+  #started = false
+  #bytes = 0
+
+  constructor(writer: ResponseWriter, res: ServerResponse, head: () => MaybeAsync<Head>) {
+    this.#writer = writer
+    this.#res = res
+    this.#head = head
+  }
+
+  get started(): boolean {
+    return this.#started
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  emit(frame: Frame, edits: readonly Edit[]): void {
+    this.#batch.push(this.#writer.write(frame, edits))
+  }
+
+  comment(text: string): void {
+    this.#batch.push(this.#writer.comment(text))
+  }
+
+  abort(refusal: Refusal): void {
+    this.#batch = [this.#writer.abort(refusal)]
+  }
+
+  /** SHA-256 (hex) of every byte written so far. Flush first. */
+  digest(): string {
+    return this.#hash.copy().digest('hex')
+  }
+
+  flush(): MaybeAsync<void> {
+    if (this.#batch.length === 0) return undefined
+    if (this.#started) return this.#write()
+    const head = this.#head()
+    if (head instanceof Promise) {
+      return head.then(h => {
+        this.#begin(h)
+        return this.#write()
+      })
+    }
+    this.#begin(head)
+    return this.#write()
+  }
+
+  #begin(head: Head): void {
+    this.#started = true
+    if (!this.#res.destroyed) this.#res.writeHead(head.status, head.headers)
+  }
+
+  #write(): MaybeAsync<void> {
+    const [only] = this.#batch
+    const bytes = this.#batch.length === 1 && only !== undefined ? only : Buffer.concat(this.#batch)
+    this.#batch = []
+    this.#hash.update(bytes)
+    this.#bytes += bytes.length
+    const res = this.#res
+    if (res.destroyed || res.write(bytes)) return undefined
+    return new Promise(resolve => {
+      const done = () => {
+        res.off('drain', done)
+        res.off('close', done)
+        resolve()
+      }
+      res.on('drain', done)
+      res.on('close', done)
+    })
+  }
+}

@@ -1,0 +1,167 @@
+/**
+ * Puts a gate together and listens. Everything that can be wrong is found here, before the first request; a gate that
+ * started has a log it can write, a pipeline that is not empty, and keys.
+ */
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Check } from '../core/check.ts'
+import type { Clock, Random } from '../core/clock.ts'
+import type { AuditWriter } from '../core/row.ts'
+import type { SealedStore, SessionState } from '../core/state.ts'
+import type { Dialect } from '../core/wire.ts'
+import { createSealer } from '../escalation/sealed.ts'
+import { createDuplicateRule } from '../identity/headers.ts'
+import { createListenerRule } from '../identity/host.ts'
+import { createPeerResolver } from '../identity/peer.ts'
+import type { IdentityStrategy } from '../identity/strategy.ts'
+import { buildPipeline } from '../pipeline/pipeline.ts'
+import type { ReceiptSigner } from '../receipt/issue.ts'
+import { buildJwks } from '../receipt/jwks.ts'
+import { MemorySealedStore, MemorySessionState } from '../state/memory.ts'
+import { systemClock, systemRandom } from '../state/system.ts'
+import { createRequestHeaders, type Credential } from '../upstream/headers.ts'
+import type { Upstream } from '../upstream/upstream.ts'
+import type { Cors, Gate, GateSettings } from './gate.ts'
+import { markStarted } from './health.ts'
+import { createListener } from './listener.ts'
+
+export interface StartOptions {
+  readonly checks: readonly Check[]
+  readonly shadow?: boolean
+  readonly dialects: readonly Dialect[]
+  readonly upstream: Upstream
+  readonly credential?: Credential
+  readonly forwardHeaders?: readonly string[]
+  readonly identity: IdentityStrategy
+  readonly audit: AuditWriter
+  readonly receipts?: {
+    readonly signer: ReceiptSigner & { readonly publicJwk: object }
+    readonly issuer: string
+    readonly headerName?: string
+    readonly form?: 'jws' | 'signet-v1'
+  }
+  readonly host?: string
+  readonly port?: number
+  /** Host names answered besides the loopback ones and the bind address. */
+  readonly allowedHosts?: readonly string[]
+  readonly allowedOrigins?: readonly string[]
+  readonly trustedProxies?: readonly string[]
+  readonly cors?: Cors
+  readonly settings?: Partial<GateSettings>
+  readonly sessions?: SessionState
+  readonly sealedStore?: SealedStore
+  readonly escalationTtlMs?: number
+  readonly shutdownGraceMs?: number
+  readonly clock?: Clock
+  readonly random?: Random
+  readonly version: string
+}
+
+export interface RunningGate {
+  readonly url: string
+  readonly port: number
+  readonly gate: Gate
+  readonly server: Server
+  /** Stops accepting, lets running exchanges end within the grace period, then closes everything. */
+  close(): Promise<void>
+}
+
+const DEFAULT_SETTINGS: GateSettings = {
+  strict: true,
+  maxBodyBytes: 4 * 1024 * 1024,
+  maxConcurrent: 4096,
+  maxHeldBytes: 32 * 1024 * 1024,
+  maxHeldBytesTotal: 256 * 1024 * 1024,
+  onEscalate: '202',
+  beforeForward: 'auto',
+  cors: undefined,
+}
+
+export async function startGate(o: StartOptions): Promise<RunningGate> {
+  const gate = assemble(o)
+  const server = createListener(gate)
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host: o.host ?? '127.0.0.1', port: o.port ?? 8443, backlog: 1024 }, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+  markStarted(gate)
+  const address = server.address()
+  const { port } = isAddress(address) ? address : { port: 0 }
+  const host = o.host ?? '127.0.0.1'
+  return {
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    port,
+    gate,
+    server,
+    close: () => shutDown(gate, server, o.shutdownGraceMs ?? 10_000),
+  }
+}
+
+function assemble(o: StartOptions): Gate {
+  const clock = o.clock ?? systemClock
+  const random = o.random ?? systemRandom()
+  const bind = o.host === undefined || o.host === '0.0.0.0' || o.host === '::' ? [] : [o.host]
+  const corsOrigins = o.cors?.origins ?? []
+  return {
+    pipeline: buildPipeline({ checks: o.checks, clock, ...(o.shadow === undefined ? {} : { shadow: o.shadow }) }),
+    dialects: o.dialects,
+    upstream: o.upstream,
+    requestHeaders: createRequestHeaders({
+      credential: o.credential ?? { kind: 'passthrough' },
+      ...(o.forwardHeaders === undefined ? {} : { forward: o.forwardHeaders }),
+      userAgent: `signet/${o.version}`,
+    }),
+    identity: o.identity,
+    peer: createPeerResolver({ trustedProxies: o.trustedProxies ?? [] }),
+    listenerRule: createListenerRule({
+      hosts: [...bind, ...(o.allowedHosts ?? [])],
+      origins: [...new Set([...(o.allowedOrigins ?? []), ...corsOrigins])],
+    }),
+    duplicates: createDuplicateRule(),
+    audit: o.audit,
+    receipts:
+      o.receipts === undefined
+        ? undefined
+        : {
+            signer: o.receipts.signer,
+            issuer: o.receipts.issuer,
+            headerName: o.receipts.headerName ?? 'X-Signet-Receipt',
+            form: o.receipts.form ?? 'jws',
+            jwks: JSON.stringify(buildJwks([o.receipts.signer.publicJwk])),
+          },
+    sessions: o.sessions ?? new MemorySessionState(),
+    held: {
+      store: o.sealedStore ?? new MemorySealedStore({ now: () => clock.now() }),
+      // A store in memory dies with the process, and so may its key.
+      sealer: createSealer(random.bytes(32), random),
+      ttlMs: o.escalationTtlMs ?? 15 * 60_000,
+    },
+    settings: { ...DEFAULT_SETTINGS, ...o.settings, cors: o.cors },
+    load: { active: 0, heldBytes: 0 },
+    clock,
+    random,
+    version: o.version,
+  }
+}
+
+async function shutDown(gate: Gate, server: Server, graceMs: number): Promise<void> {
+  const closed = new Promise<void>(resolve => server.close(() => resolve()))
+  server.closeIdleConnections()
+  let cancel = () => undefined as void
+  const grace = new Promise<void>(resolve => {
+    cancel = gate.clock.timer(graceMs, resolve)
+  })
+  await Promise.race([closed, grace])
+  cancel()
+  await gate.upstream.destroy()
+  server.closeAllConnections()
+  await closed
+  await gate.audit.close()
+}
+
+function isAddress(address: string | AddressInfo | null): address is AddressInfo {
+  return typeof address === 'object' && address !== null
+}

@@ -1,0 +1,195 @@
+/**
+ * Admission: every check sees the request before the model does. Guarantees that only an exchange which every check let
+ * through (or which shadow let through) becomes `Admitted`, that a block ends the stage at once, and that redactions of
+ * earlier checks are what later ones see. An escalation does not end the stage: a later block outweighs it.
+ */
+import type { Check, Ctx, MaybeAsync } from '../core/check.ts'
+import { applyEdits, composeEdits, editFault, normalizeEdits } from '../core/edits.ts'
+import type { Admitted, Decision, Exchange, Owner } from '../core/exchange.ts'
+import { ALLOW, block, type TextEdit, type Verdict, worse } from '../core/verdict.ts'
+import type { RequestView, Segment } from '../core/wire.ts'
+import type { Scan } from '../text/scan.ts'
+import { decide, isVerdict } from './decide.ts'
+import { guarded, isThenable } from './guard.ts'
+import type { Pipeline } from './pipeline.ts'
+import type { Settlement } from './settle.ts'
+
+export interface Admission {
+  /** The exchange as admission left it: owner, levels, the redacted view, decisions. */
+  readonly exchange: Exchange
+  /** Set when the model may be called. */
+  readonly admitted: Admitted | undefined
+  /** Set when it may not: the worst effect, block or escalate. */
+  readonly refusal: Decision | undefined
+  /** By segment pointer, on the original text. */
+  readonly edits: ReadonlyMap<string, readonly TextEdit[]>
+  /** The list behind `exchange.decisions`; later stages add to it. */
+  readonly decisions: Decision[]
+  /** For the later stages of the same exchange. */
+  readonly ctx: Ctx
+}
+
+export interface AdmitOptions {
+  readonly signal: AbortSignal
+  readonly settlement: Settlement
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+
+export function admit(
+  pipeline: Pipeline,
+  draft: Omit<Exchange, 'policyDigest' | 'decisions'>,
+  options: AdmitOptions,
+): MaybeAsync<Admission> {
+  return new AdmissionRun(pipeline, draft, options).run(0)
+}
+
+class AdmissionRun {
+  readonly #pipeline: Pipeline
+  readonly #exchange: Mutable<Exchange>
+  readonly #decisions: Decision[] = []
+  readonly #edits = new Map<string, TextEdit[]>()
+  readonly #originals = new Map<string, Segment>()
+  readonly #ctx: Ctx
+  readonly #scans = new Map<string, Scan>()
+  #open = true
+  #refusal: Decision | undefined
+  /** Edits the check now running has asked for; applied only if it says redact and is not shadowed. */
+  #proposed: { readonly segment: Segment; readonly edits: readonly TextEdit[] }[] = []
+
+  constructor(pipeline: Pipeline, draft: Omit<Exchange, 'policyDigest' | 'decisions'>, options: AdmitOptions) {
+    this.#pipeline = pipeline
+    this.#exchange = { ...draft, policyDigest: pipeline.digest, decisions: this.#decisions }
+    this.#ctx = {
+      signal: options.signal,
+      now: () => pipeline.clock.now(),
+      scan: text => this.#scan(text),
+      edit: (segment, edits) => {
+        if (!this.#open) throw new Error('edit() is for admission only')
+        this.#proposed.push({ segment, edits })
+      },
+      claimOwner: owner => this.#claimOwner(owner),
+      setLevels: levels => {
+        if (!this.#open) throw new Error('setLevels() is for admission only')
+        this.#exchange.levels = levels
+      },
+      onSettle: f => options.settlement.add(f),
+    }
+  }
+
+  run(from: number): MaybeAsync<Admission> {
+    const checks = this.#pipeline.admission
+    for (let i = from; i < checks.length; i += 1) {
+      const check = checks[i]
+      if (check === undefined) break
+      this.#proposed = []
+      const verdict = guarded<Verdict>(
+        {
+          check,
+          hook: 'admit',
+          clock: this.#pipeline.clock,
+          accepts: isVerdict,
+          failed: b => ({ kind: 'block', because: b }),
+        },
+        () => (check.admit === undefined ? ALLOW : check.admit(this.#exchange, this.#ctx)),
+      )
+      if (isThenable(verdict)) {
+        return verdict.then(v => (this.#take(check, v) ? this.#result() : this.run(i + 1)))
+      }
+      if (this.#take(check, verdict)) break
+    }
+    return this.#result()
+  }
+
+  /** True when the stage is over. */
+  #take(check: Check, said: Verdict): boolean {
+    if (said.kind === 'allow') return false
+    const verdict = said.kind === 'redact' ? this.#redact(check, said) : said
+    const decision = decide({ stage: 'admission', check, shadow: this.#pipeline.shadow }, verdict)
+    this.#decisions.push(decision)
+    if (decision.effect.kind === 'redact') this.#apply()
+    if (decision.effect.kind === 'block' || decision.effect.kind === 'escalate') {
+      if (this.#refusal === undefined || worse(this.#refusal.effect, decision.effect) === decision.effect) {
+        this.#refusal = decision
+      }
+    }
+    return decision.effect.kind === 'block'
+  }
+
+  /** A redaction that cannot be carried out as asked is a block: forwarding the text instead would be an allow. */
+  #redact(check: Check, verdict: Verdict): Verdict {
+    if (this.#proposed.length === 0) {
+      return block('check_error', `check '${check.name}' asked for a redaction but named no edits`, {
+        check: check.name,
+      })
+    }
+    for (const p of this.#proposed) {
+      if (!this.#exchange.request.segments.includes(p.segment)) {
+        return block('check_error', `check '${check.name}' edited a segment that is not in the request`, {
+          check: check.name,
+        })
+      }
+      const fault = editFault(p.edits, p.segment.text.length)
+      if (fault !== undefined || p.edits.length === 0) {
+        return block(
+          'check_error',
+          `check '${check.name}' gave an edit that cannot be applied: ${fault ?? 'no edits'}`,
+          { check: check.name },
+        )
+      }
+      if (p.segment.derived) {
+        return block('redaction_unwritable', `the text at ${p.segment.pointer} cannot be redacted in place`, {
+          ...('because' in verdict ? verdict.because.details : {}),
+          pointer: p.segment.pointer,
+        })
+      }
+    }
+    return verdict
+  }
+
+  #apply(): void {
+    const replaced = new Map<Segment, Segment>()
+    for (const p of this.#proposed) {
+      const current = replaced.get(p.segment) ?? p.segment
+      const original = this.#originals.get(current.pointer) ?? current
+      this.#originals.set(current.pointer, original)
+      // Two edits() of one check on one segment both speak of the text that check saw.
+      const mine = normalizeEdits(this.#proposed.filter(q => q.segment === p.segment).flatMap(q => q.edits))
+      if (replaced.has(p.segment)) continue
+      const before = this.#edits.get(current.pointer) ?? []
+      this.#edits.set(current.pointer, composeEdits(before, mine, original.text.length))
+      replaced.set(p.segment, { ...current, text: applyEdits(current.text, mine) })
+    }
+    const request: RequestView = this.#exchange.request
+    this.#exchange.request = { ...request, segments: request.segments.map(s => replaced.get(s) ?? s) }
+  }
+
+  #claimOwner(owner: Owner): void {
+    if (!this.#open) throw new Error('claimOwner() is for admission only')
+    if (this.#exchange.owner.type !== 'unresolved') throw new Error('the exchange already has an owner')
+    this.#exchange.owner = owner
+  }
+
+  #scan(text: string): Scan {
+    let scan = this.#scans.get(text)
+    if (scan === undefined) {
+      scan = this.#pipeline.scanner.whole(text)
+      this.#scans.set(text, scan)
+    }
+    return scan
+  }
+
+  #result(): Admission {
+    this.#open = false
+    this.#scans.clear()
+    const exchange: Exchange = this.#exchange
+    return {
+      exchange,
+      admitted: this.#refusal === undefined ? (exchange as Admitted) : undefined,
+      refusal: this.#refusal,
+      edits: this.#edits,
+      decisions: this.#decisions,
+      ctx: this.#ctx,
+    }
+  }
+}

@@ -1,0 +1,65 @@
+/**
+ * A pipeline: checks in order, one joined scanner, one digest. Built once at start, shared by all exchanges; it holds no
+ * state of any exchange.
+ */
+import type { Check } from '../core/check.ts'
+import type { Clock } from '../core/clock.ts'
+import { compileScanner, type Scanner } from '../text/scan.ts'
+import { policyDigest } from './digest.ts'
+
+export interface Pipeline {
+  /** All checks, by priority; equal priorities keep their order of registration. */
+  readonly checks: readonly Check[]
+  readonly admission: readonly Check[]
+  readonly inspection: readonly Check[]
+  readonly commitment: readonly Check[]
+  readonly recording: readonly Check[]
+  readonly scanner: Scanner
+  readonly digest: string
+  /** Decide and record, never enforce a policy verdict. */
+  readonly shadow: boolean
+  readonly clock: Clock
+}
+
+export interface PipelineOptions {
+  readonly checks: readonly Check[]
+  readonly clock: Clock
+  readonly shadow?: boolean
+}
+
+const NAME = /^[a-z][a-z0-9_]{0,63}$/
+
+export function buildPipeline(options: PipelineOptions): Pipeline {
+  const shadow = options.shadow ?? false
+  if (options.checks.length === 0) {
+    throw new TypeError('checks: expected at least one check, got none; an empty pipeline would let everything through')
+  }
+  const seen = new Set<string>()
+  for (const check of options.checks) {
+    if (typeof check.name !== 'string' || !NAME.test(check.name)) {
+      throw new TypeError(`checks: a check's name must match ${NAME.source}`)
+    }
+    if (seen.has(check.name))
+      throw new TypeError(`checks: '${check.name}' is there twice; give each check its own name`)
+    seen.add(check.name)
+    if (!Number.isFinite(check.priority)) throw new TypeError(`checks: '${check.name}' needs a finite priority`)
+    if (!(Number.isFinite(check.timeLimitMs) && check.timeLimitMs > 0)) {
+      throw new TypeError(`checks: '${check.name}' needs a timeLimitMs above 0`)
+    }
+    if (!check.admit && !check.inspect && !check.commit && !check.record) {
+      throw new TypeError(`checks: '${check.name}' has no hook; implement admit, inspect, commit or record`)
+    }
+  }
+  const checks = [...options.checks].sort((a, b) => a.priority - b.priority)
+  return Object.freeze({
+    checks,
+    admission: checks.filter(c => c.admit),
+    inspection: checks.filter(c => c.inspect),
+    commitment: checks.filter(c => c.commit),
+    recording: checks.filter(c => c.record),
+    scanner: compileScanner(checks.flatMap(c => (c.patterns ? [c.patterns] : []))),
+    digest: policyDigest(checks, shadow),
+    shadow,
+    clock: options.clock,
+  })
+}

@@ -1,0 +1,437 @@
+/**
+ * The release machine: one FIFO of upstream's frames. It knows neither HTTP nor sockets; the gate, replay and the tests
+ * drive the same machine.
+ *
+ * Guarantees: frames leave in arrival order; a frame leaves only when every text part of it lies below what all checks of
+ * its channel have settled and every call it carries a piece of is decided; frames are taken one at a time, and while a
+ * check is deciding nothing further is taken, so neither network splits nor timing change the result; what is held is
+ * bounded. After a `refuse` or `finish` step it is spent.
+ *
+ * Not guaranteed: that a caller who was already sent earlier frames can unsee them.
+ */
+import type { Ctx, MaybeAsync } from '../core/check.ts'
+import type { Admitted, Decision, Outcome } from '../core/exchange.ts'
+import { type Because, because } from '../core/verdict.ts'
+import type { Channel, Edit, Fault, Frame, Part, ResponseReader, ToolCall } from '../core/wire.ts'
+import { InspectedChannel, type OpenCheck } from './channel.ts'
+import { argumentLeaves, type Commitment, commit } from './commit.ts'
+import { isThenable } from './guard.ts'
+import type { Pipeline } from './pipeline.ts'
+
+export type Step =
+  /** Write it. `needs`: call decisions whose rows must be durable before one byte of it leaves. */
+  | {
+      readonly kind: 'emit'
+      readonly frame: Frame
+      readonly edits: readonly Edit[]
+      readonly needs: readonly Commitment[]
+    }
+  /** A policy block: 4xx if nothing was sent, else the dialect's abort frame. */
+  | { readonly kind: 'refuse'; readonly decision: Decision }
+  /** Upstream broke the protocol, or a bound was passed. */
+  | { readonly kind: 'fault'; readonly because: Because }
+  /** A call waits for a human. The gate swaps its sink for the sealed one; later steps keep coming. */
+  | { readonly kind: 'escalate'; readonly commitment: Commitment }
+  | { readonly kind: 'finish'; readonly observed: Observed }
+
+/** What upstream sent, released or not. */
+export type Observed = Pick<Outcome, 'outputTokens' | 'inputTokens' | 'outputChars' | 'finish' | 'outputComplete'>
+
+export interface ReleaseOptions {
+  readonly pipeline: Pipeline
+  readonly exchange: Admitted
+  readonly ctx: Ctx
+  readonly reader: ResponseReader
+  /** Bytes of frames that may wait. Default 8 MiB. */
+  readonly maxHeldBytes?: number
+  /** Text channels one response may open. Default 4096. */
+  readonly maxChannels?: number
+  /** What the caller reads in place of a refused call. */
+  readonly notice: (commitment: Commitment) => string
+  /** Every non-allow decision, shadowed ones included. */
+  readonly note: (decision: Decision) => void
+}
+
+interface Range {
+  readonly part: number
+  readonly channel: InspectedChannel
+  readonly from: number
+  readonly to: number
+}
+
+interface Held {
+  readonly frame: Frame
+  readonly ranges: Range[]
+  readonly calls: string[]
+}
+
+export class Release {
+  readonly #o: ReleaseOptions
+  readonly #maxHeld: number
+  readonly #maxChannels: number
+  readonly #checks: OpenCheck[]
+  readonly #channels = new Map<string, InspectedChannel>()
+  readonly #calls = new Map<string, Commitment | undefined>()
+  #announced = new Set<string>()
+  /** The queue, and where its head is: shifting an array costs its length. */
+  #queue: Held[] = []
+  #head = 0
+  #heldBytes = 0
+  #opened = 0
+  #over = false
+  #outputTokens: number | undefined
+  #inputTokens: number | undefined
+  #finish: string | undefined
+  #chars = 0
+  #complete = false
+  /** A finding in a call's arguments ends the exchange when the queue reaches the first frame of the call. */
+  readonly #argumentFindings = new Map<string, Decision>()
+
+  constructor(options: ReleaseOptions) {
+    this.#o = options
+    this.#maxHeld = options.maxHeldBytes ?? 8 * 1024 * 1024
+    this.#maxChannels = options.maxChannels ?? 4096
+    this.#checks = openChecks(options)
+  }
+
+  get heldBytes(): number {
+    return this.#heldBytes
+  }
+
+  /** What upstream has sent so far; for an exchange that ends early. */
+  get observed(): Observed {
+    return {
+      ...(this.#outputTokens === undefined ? {} : { outputTokens: this.#outputTokens }),
+      ...(this.#inputTokens === undefined ? {} : { inputTokens: this.#inputTokens }),
+      ...(this.#finish === undefined ? {} : { finish: this.#finish }),
+      outputChars: this.#chars,
+      outputComplete: this.#complete,
+    }
+  }
+
+  /** Do not call again before the last call's result is there: that is the back-pressure. */
+  push(bytes: Uint8Array): MaybeAsync<readonly Step[]> {
+    if (this.#over) return []
+    return this.#feed(this.#o.reader.push(bytes), 0, [])
+  }
+
+  end(): MaybeAsync<readonly Step[]> {
+    if (this.#over) return []
+    const fed = this.#feed(this.#o.reader.end(), 0, [])
+    return isThenable(fed) ? fed.then(steps => this.#finishAll(steps)) : this.#finishAll(fed)
+  }
+
+  #feed(elements: readonly (Frame | Fault)[], from: number, out: Step[]): MaybeAsync<Step[]> {
+    for (let i = from; i < elements.length && !this.#over; i += 1) {
+      const element = elements[i]
+      if (element === undefined) break
+      if (element.kind === 'fault') {
+        this.#fault(because(element.code, element.message, element.details), out)
+        break
+      }
+      const taken = this.#take(element, out)
+      if (isThenable(taken)) return taken.then(() => this.#feed(elements, i + 1, out))
+    }
+    return out
+  }
+
+  #finishAll(steps: readonly Step[]): MaybeAsync<readonly Step[]> {
+    if (this.#over) return steps
+    const out = [...steps]
+    const ended = this.#endChannels()
+    const close = (): readonly Step[] => {
+      this.#drain(out)
+      if (this.#over) return out
+      if (this.#head < this.#queue.length) {
+        this.#fault(because('upstream_truncated', 'the answer ended inside a tool call'), out)
+        return out
+      }
+      this.#over = true
+      this.#complete = true
+      out.push({ kind: 'finish', observed: this.observed })
+      return out
+    }
+    return isThenable(ended) ? ended.then(close) : close()
+  }
+
+  #take(frame: Frame, out: Step[]): MaybeAsync<void> {
+    const held: Held = { frame, ranges: [], calls: [] }
+    this.#queue.push(held)
+    this.#heldBytes += frame.raw.length
+    return this.#parts(held, 0, out)
+  }
+
+  #parts(held: Held, from: number, out: Step[]): MaybeAsync<void> {
+    const parts = held.frame.parts
+    for (let i = from; i < parts.length && !this.#over; i += 1) {
+      const part = parts[i]
+      if (part === undefined) break
+      const done = this.#part(held, part, i, out)
+      if (isThenable(done)) return done.then(() => this.#parts(held, i + 1, out))
+    }
+    this.#drain(out)
+    if (!this.#over && this.#heldBytes > this.#maxHeld) {
+      this.#fault(
+        because('upstream_too_large', `more than ${this.#maxHeld} bytes of the answer would have to be held`),
+        out,
+      )
+    }
+    return undefined
+  }
+
+  #part(held: Held, part: Part, index: number, out: Step[]): MaybeAsync<void> {
+    switch (part.kind) {
+      case 'text':
+        return part.from === 'delta'
+          ? this.#delta(held, part.channel, part.text, index, out)
+          : this.#snapshot(held, part.channel, part.text, index, out)
+      case 'callPiece':
+        if (!this.#calls.has(part.key)) this.#calls.set(part.key, undefined)
+        if (!held.calls.includes(part.key)) held.calls.push(part.key)
+        return undefined
+      case 'callDone':
+        if (!held.calls.includes(part.call.key)) held.calls.push(part.call.key)
+        return this.#callDone(part.call, out)
+      case 'usage':
+        if (part.output !== undefined) this.#outputTokens = Math.max(this.#outputTokens ?? 0, part.output)
+        if (part.input !== undefined) this.#inputTokens = Math.max(this.#inputTokens ?? 0, part.input)
+        return undefined
+      case 'finish':
+        this.#finish = part.reason
+        return undefined
+      case 'end':
+        this.#complete = true
+        return this.#endChannels()
+    }
+  }
+
+  #delta(held: Held, channel: Channel, text: string, part: number, out: Step[]): MaybeAsync<void> {
+    let c = this.#channels.get(channel.key)
+    if (c === undefined) {
+      c = this.#open(channel, out)
+      if (c === undefined) return undefined
+      this.#channels.set(channel.key, c)
+    }
+    const from = c.length
+    this.#chars += text.length
+    held.ranges.push({ part, channel: c, from, to: from + text.length })
+    return c.push(text)
+  }
+
+  #snapshot(held: Held, channel: Channel, text: string, part: number, out: Step[]): MaybeAsync<void> {
+    const c = this.#open({ ...channel, snapshot: true }, out)
+    if (c === undefined) return undefined
+    held.ranges.push({ part, channel: c, from: 0, to: text.length })
+    return whole(c, text)
+  }
+
+  #open(channel: Channel, out: Step[]): InspectedChannel | undefined {
+    this.#opened += channel.snapshot ? 0 : 1
+    if (this.#opened > this.#maxChannels) {
+      this.#fault(
+        because('upstream_protocol_violation', `more than ${this.#maxChannels} text channels in one answer`),
+        out,
+      )
+      return undefined
+    }
+    return new InspectedChannel({
+      channel,
+      checks: this.#checks,
+      scanner: this.#o.pipeline.scanner,
+      clock: this.#o.pipeline.clock,
+      shadow: this.#o.pipeline.shadow,
+      note: this.#o.note,
+    })
+  }
+
+  /** Arguments are inspected raw and as decoded string leaves, then the call is committed. */
+  #callDone(call: ToolCall, out: Step[]): MaybeAsync<void> {
+    this.#chars += call.argumentsText.length
+    const base: Channel = { key: `call:${call.key}`, choice: call.choice, name: 'arguments' }
+    const texts: { readonly channel: Channel; readonly text: string }[] = [{ channel: base, text: call.argumentsText }]
+    const twin = (text: string, i: number) =>
+      texts.push({ channel: { ...base, key: `${base.key}#${i}`, snapshot: true }, text })
+    twin(call.name, 0)
+    twin(call.id, 1)
+    argumentLeaves(call.arguments).forEach((text, i) => {
+      twin(text, i + 2)
+    })
+
+    const inspect = (from: number): MaybeAsync<void> => {
+      for (let i = from; i < texts.length; i += 1) {
+        const t = texts[i]
+        if (t === undefined || t.text === '') continue
+        const c = this.#open(t.channel, out)
+        if (c === undefined) return undefined
+        const done = whole(c, t.text)
+        if (isThenable(done)) {
+          return done.then(() => (judge(c, t.text.length) ? undefined : inspect(i + 1)))
+        }
+        if (judge(c, t.text.length)) return undefined
+      }
+      return decideCall()
+    }
+    /** True when the call needs no further looking at. */
+    const judge = (c: InspectedChannel, length: number): boolean => {
+      const blocked = c.blocked()
+      if (blocked !== undefined) {
+        this.#argumentFindings.set(call.key, blocked)
+        return true
+      }
+      const edits = c.editsOf(0, length)
+      if (edits.length === 0) return false
+      this.#settleCall(redactedArguments(call, c.channel.key, this.#o.pipeline.shadow), out)
+      return true
+    }
+    const decideCall = (): MaybeAsync<void> => {
+      const said = commit(this.#o.pipeline, call, this.#o.exchange, this.#o.ctx)
+      return isThenable(said) ? said.then(c => this.#settleCall(c, out)) : this.#settleCall(said, out)
+    }
+    return inspect(0)
+  }
+
+  #settleCall(c: Commitment, out: Step[]): void {
+    for (const d of c.decisions) this.#o.note(d)
+    if (c.worst.effect.kind === 'escalate') {
+      // What is free to go leaves before the sink is swapped: the call still counts as undecided here.
+      this.#drain(out)
+      if (this.#over) return
+      out.push({ kind: 'escalate', commitment: c })
+    }
+    this.#calls.set(c.call.key, c)
+  }
+
+  #drain(out: Step[]): void {
+    while (!this.#over) {
+      const held = this.#queue[this.#head]
+      if (held === undefined) break
+      const refusal = this.#refusalAt(held)
+      if (refusal !== undefined) {
+        this.#refuse(refusal, out)
+        return
+      }
+      if (!this.#free(held)) return
+      this.#queue[this.#head] = EMPTY
+      this.#head += 1
+      if (this.#head > 64 && this.#head * 2 > this.#queue.length) {
+        this.#queue = this.#queue.slice(this.#head)
+        this.#head = 0
+      }
+      this.#heldBytes -= held.frame.raw.length
+      out.push(this.#emit(held))
+    }
+  }
+
+  #refusalAt(held: Held): Decision | undefined {
+    for (const r of held.ranges) {
+      const blocked = r.channel.blocked()
+      if (blocked?.at !== undefined && blocked.at < r.to) return blocked
+    }
+    for (const key of held.calls) {
+      const finding = this.#argumentFindings.get(key)
+      if (finding !== undefined) return finding
+    }
+    return undefined
+  }
+
+  #free(held: Held): boolean {
+    for (const r of held.ranges) if (r.to > r.from && r.channel.releasable() < r.to) return false
+    for (const key of held.calls) if (this.#calls.get(key) === undefined) return false
+    return true
+  }
+
+  #emit(held: Held): Step {
+    let edits: Edit[] | undefined
+    let needs: Commitment[] | undefined
+    for (const r of held.ranges) {
+      const textEdits = r.channel.editsOf(r.from, r.to)
+      if (textEdits.length > 0) (edits ??= []).push({ kind: 'text', part: r.part, edits: textEdits })
+    }
+    for (const key of held.calls) {
+      const c = this.#calls.get(key)
+      if (c === undefined) continue
+      if (c.worst.effect.kind === 'block') (edits ??= []).push({ kind: 'refuse', key, notice: this.#o.notice(c) })
+      if (!this.#announced.has(key)) {
+        this.#announced.add(key)
+        ;(needs ??= []).push(c)
+      }
+    }
+    return { kind: 'emit', frame: held.frame, edits: edits ?? NONE, needs: needs ?? NONE }
+  }
+
+  #endChannels(): MaybeAsync<void> {
+    const open = [...this.#channels.values()]
+    const from = (i: number): MaybeAsync<void> => {
+      for (let k = i; k < open.length; k += 1) {
+        const done = open[k]?.end()
+        if (isThenable(done)) return done.then(() => from(k + 1))
+      }
+      return undefined
+    }
+    return from(0)
+  }
+
+  #refuse(decision: Decision, out: Step[]): void {
+    this.#over = true
+    this.#o.note(decision)
+    out.push({ kind: 'refuse', decision })
+  }
+
+  /** Upstream broke off. A finding that was waiting for more text says more than the fault does. */
+  #fault(why: Because, out: Step[]): void {
+    if (this.#over) return
+    this.#drain(out)
+    if (this.#over) return
+    for (let i = this.#head; i < this.#queue.length; i += 1) {
+      const held = this.#queue[i]
+      const decision = held === undefined ? undefined : this.#refusalAt(held)
+      if (decision !== undefined) {
+        this.#refuse(decision, out)
+        return
+      }
+    }
+    for (const c of this.#channels.values()) {
+      const decision = c.suspected()
+      if (decision !== undefined) {
+        this.#refuse(decision, out)
+        return
+      }
+    }
+    this.#over = true
+    out.push({ kind: 'fault', because: why })
+  }
+}
+
+const NONE: readonly never[] = Object.freeze([])
+const EMPTY: Held = { frame: { kind: 'frame', raw: new Uint8Array(0), parts: [] }, ranges: [], calls: [] }
+
+function whole(c: InspectedChannel, text: string): MaybeAsync<void> {
+  const pushed = c.push(text)
+  return isThenable(pushed) ? pushed.then(() => c.end()) : c.end()
+}
+
+function openChecks(o: ReleaseOptions): OpenCheck[] {
+  return o.pipeline.inspection.map(check => {
+    try {
+      const forChannel = check.inspect?.(o.exchange, o.ctx)
+      if (typeof forChannel === 'function') return { check, forChannel }
+    } catch (error) {
+      return { check, forChannel: () => raise(error) }
+    }
+    return { check, forChannel: () => raise(new TypeError('inspect() returned no function')) }
+  })
+}
+
+function raise(error: unknown): never {
+  throw error
+}
+
+/** Arguments are never rewritten: a redaction of them refuses the call. */
+function redactedArguments(call: ToolCall, channel: string, shadow: boolean): Commitment {
+  const why = because('redaction_unwritable', `text in the arguments of '${call.name}' would have to be redacted`, {
+    tool: call.name,
+  })
+  const verdict = { kind: 'block', because: why } as const
+  const worst: Decision = { stage: 'commitment', check: 'pipeline', verdict, effect: verdict, shadow, channel }
+  return { call, worst, decisions: [worst] }
+}

@@ -1,0 +1,39 @@
+/** Every way a receipt can fail to prove what it claims. Codes are stable: match on `code`, never on the message. */
+export type ReceiptErrorCode =
+  // the token itself
+  | 'receipt_malformed'
+  | 'receipt_too_long'
+  | 'receipt_legacy_form'
+  | 'receipt_typ_wrong'
+  | 'receipt_alg_not_allowed'
+  | 'receipt_kid_missing'
+  | 'receipt_header_forbidden'
+  | 'receipt_signature_invalid'
+  // keys
+  | 'jwks_invalid'
+  | 'jwks_unreachable'
+  | 'key_unknown'
+  | 'key_unusable'
+  // claims
+  | 'claims_malformed'
+  | 'claims_inconsistent'
+  | 'issuer_wrong'
+  | 'exchange_wrong'
+  | 'shadow_refused'
+  | 'not_final'
+  // what the claims say about bytes
+  | 'request_mismatch'
+  | 'response_mismatch'
+  | 'stream_receipt_missing'
+  | 'stream_remainder_unsigned'
+
+/** The receipt proves nothing. `message` says what was expected and what came; it never quotes key material. */
+export class ReceiptInvalid extends Error {
+  override readonly name = 'ReceiptInvalid'
+  readonly code: ReceiptErrorCode
+
+  constructor(code: ReceiptErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * The in-memory drivers of every state port, for one process.
+ *
+ * Guarantees: bounded memory; a session belongs to its owner; sealed bytes never outlive their expiry.
+ * Does not guarantee: survival of a restart, or anything across processes. Held exchanges that must outlive the
+ * process need a durable driver.
+ */
+import type { SealedStore, Session, SessionState } from '../core/state.ts'
+
+export { MemoryBudgetState, MemoryRateLimitState, type MemoryStateOptions, StateFull } from '../core/memory-state.ts'
+
+import { StateFull } from '../core/memory-state.ts'
+
+export interface MemorySealedOptions {
+  /** Milliseconds since the epoch. */
+  readonly now: () => number
+  /** Most held exchanges. Default 1,000. */
+  readonly maxEntries?: number
+  /** Most bytes held in all. Default 256 MiB. */
+  readonly maxBytes?: number
+}
+
+/** Refuses to hold more than its bounds (throws `StateFull`); it never drops a held exchange to make room. */
+export class MemorySealedStore implements SealedStore {
+  readonly #entries = new Map<string, { readonly sealed: Uint8Array; readonly expiresAtMs: number }>()
+  readonly #now: () => number
+  readonly #maxEntries: number
+  readonly #maxBytes: number
+  #bytes = 0
+
+  constructor(options: MemorySealedOptions) {
+    this.#now = options.now
+    this.#maxEntries = wholeNumber('maxEntries', options.maxEntries ?? 1_000)
+    this.#maxBytes = wholeNumber('maxBytes', options.maxBytes ?? 256 * 1024 * 1024)
+  }
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  put(id: string, sealed: Uint8Array, expiresAtMs: number): void {
+    if (!this.#fits(id, sealed.length)) {
+      this.#dropExpired()
+      if (!this.#fits(id, sealed.length)) {
+        throw new StateFull(`no room for another held exchange (${this.#entries.size} held, ${this.#bytes} bytes)`)
+      }
+    }
+    this.delete(id)
+    // A copy: the caller may reuse its buffer.
+    this.#entries.set(id, { sealed: sealed.slice(), expiresAtMs })
+    this.#bytes += sealed.length
+  }
+
+  get(id: string): Uint8Array | undefined {
+    const entry = this.#entries.get(id)
+    if (entry === undefined) return undefined
+    if (this.#now() >= entry.expiresAtMs) {
+      this.delete(id)
+      return undefined
+    }
+    return entry.sealed.slice()
+  }
+
+  delete(id: string): void {
+    const entry = this.#entries.get(id)
+    if (entry === undefined) return
+    this.#entries.delete(id)
+    this.#bytes -= entry.sealed.length
+  }
+
+  #fits(id: string, addedBytes: number): boolean {
+    const replaced = this.#entries.get(id)
+    const entries = this.#entries.size + (replaced === undefined ? 1 : 0)
+    return entries <= this.#maxEntries && this.#bytes - (replaced?.sealed.length ?? 0) + addedBytes <= this.#maxBytes
+  }
+
+  #dropExpired(): void {
+    const now = this.#now()
+    for (const [id, entry] of this.#entries) if (now >= entry.expiresAtMs) this.delete(id)
+  }
+}
+
+export interface MemorySessionOptions {
+  /** Most sessions remembered; the one unused longest is forgotten first. Default 10,000. */
+  readonly maxSessions?: number
+  /** A session unused for longer begins afresh, in milliseconds. Default one hour. */
+  readonly ttlMs?: number
+}
+
+/**
+ * Sessions count and date what one owner does; nothing is granted by them, so forgetting the oldest is safe.
+ * The owner is part of the key: another owner's session of the same id is another session.
+ */
+export class MemorySessionState implements SessionState {
+  readonly #sessions = new Map<string, Session>()
+  readonly #maxSessions: number
+  readonly #ttlMs: number
+
+  constructor(options: MemorySessionOptions = {}) {
+    this.#maxSessions = wholeNumber('maxSessions', options.maxSessions ?? 10_000)
+    this.#ttlMs = wholeNumber('ttlMs', options.ttlMs ?? 3_600_000)
+  }
+
+  get size(): number {
+    return this.#sessions.size
+  }
+
+  touch(owner: string, id: string, nowMs: number): Session {
+    // The length makes the pair unambiguous whatever characters the two hold.
+    const key = `${owner.length}:${owner}:${id}`
+    const known = this.#sessions.get(key)
+    const live = known !== undefined && nowMs - known.lastSeenAtMs <= this.#ttlMs ? known : undefined
+    const session: Session = Object.freeze({
+      id,
+      owner,
+      createdAtMs: live?.createdAtMs ?? nowMs,
+      lastSeenAtMs: nowMs,
+      requestCount: (live?.requestCount ?? 0) + 1,
+    })
+    // Deleting first moves the session to the end of the map's order: the first key is the one unused longest.
+    this.#sessions.delete(key)
+    if (this.#sessions.size >= this.#maxSessions) {
+      const oldest = this.#sessions.keys().next()
+      if (oldest.done !== true) this.#sessions.delete(oldest.value)
+    }
+    this.#sessions.set(key, session)
+    return session
+  }
+}
+
+function wholeNumber(name: string, value: number): number {
+  if (!Number.isSafeInteger(value) || value < 1) {
+    throw new TypeError(`${name}: expected a whole number >= 1, got ${String(value)}`)
+  }
+  return value
+}

@@ -1,0 +1,336 @@
+/**
+ * The prefix-closed form of a regular expression: run on a text that may go on, it finds the first place where the
+ * pattern matches OR where the text ends before the pattern could decide.
+ *
+ * Every character X becomes "X, or the end of the text"; once at the end every later element passes too. Alternatives
+ * keep the original's order of preference, so what the form finds without touching the end is exactly what the original
+ * finds, whatever text follows. Where the end was touched, an empty marker group is set.
+ *
+ * Exact in one direction: a match that could still come is never missed. It may stay undecided one character too long
+ * (contradicting assertions, the last round of a bounded, repeated group).
+ */
+import type { AST } from '@eslint-community/regexpp'
+import { isSingle, type Pattern, PatternError, type Single } from './pattern.ts'
+
+export interface PrefixClosed {
+  readonly source: string
+  /** Numbers of the groups that are set when the end of the text was touched. */
+  readonly markers: readonly number[]
+}
+
+/** `partial`: the end passes and is marked. `possible`: passes unmarked. `certain`: only what no further text can change. `plain`: the original. */
+type Mode = 'partial' | 'possible' | 'certain' | 'plain'
+
+type Token = string | { readonly open: number } | { readonly reference: number } | typeof MARK
+
+const MARK = { mark: true } as const
+const END = '(?![^])'
+const MORE = '(?=[^])'
+
+export interface Options {
+  /** Evaluate lookaheads and backreferences on the text as it is. */
+  readonly plainLookaround?: boolean
+}
+
+export function prefixClosed(pattern: Pattern, options: Options = {}): PrefixClosed {
+  const writer = new Writer(pattern, options.plainLookaround === true)
+  writer.put(MORE, '(?:')
+  writer.any(pattern.tree.alternatives, 'partial', true)
+  writer.put(')')
+  return writer.finish()
+}
+
+class Writer {
+  readonly #tokens: Token[] = []
+  readonly #plainLookaround: boolean
+  /** Capturing groups in order of their number; kept capturing only when referred to. */
+  readonly #groups: readonly AST.CapturingGroup[]
+  readonly #kept: ReadonlySet<number>
+
+  constructor(pattern: Pattern, plainLookaround: boolean) {
+    this.#plainLookaround = plainLookaround
+    const groups: AST.CapturingGroup[] = []
+    collectGroups(pattern.tree.alternatives, groups)
+    this.#groups = groups
+    const kept = new Set<number>()
+    groups.forEach((group, i) => {
+      if (group.references.length === 0) return
+      for (let up: AST.Node | null = group.parent; up !== null; up = up.parent) {
+        if (up.type === 'Assertion') {
+          throw new PatternError('a backreference to a group inside a lookaround is not supported: rewrite it without')
+        }
+      }
+      kept.add(i)
+    })
+    this.#kept = kept
+  }
+
+  put(...tokens: Token[]): void {
+    this.#tokens.push(...tokens)
+  }
+
+  /** Joins the tokens, numbering groups and markers in the order they stand. */
+  finish(): PrefixClosed {
+    const markers: number[] = []
+    const numbers = new Map<number, number>()
+    let last = 0
+    for (const token of this.#tokens) {
+      if (typeof token === 'string' || 'reference' in token) continue
+      last++
+      if ('open' in token) numbers.set(token.open, last)
+      else markers.push(last)
+    }
+    let source = ''
+    for (const token of this.#tokens) {
+      if (typeof token === 'string') source += token
+      else if ('open' in token) source += '('
+      else if ('reference' in token) source += `(?:\\${numbers.get(token.reference) ?? 0})`
+      else source += '()'
+    }
+    return { source, markers }
+  }
+
+  /** `captures`: this is the one copy of the subtree that may keep its capturing groups. */
+  any(alternatives: readonly AST.Alternative[], mode: Mode, captures: boolean): void {
+    alternatives.forEach((alternative, i) => {
+      if (i > 0) this.put('|')
+      this.#sequence(alternative.elements, mode, captures)
+    })
+  }
+
+  #end(mode: Mode): void {
+    this.put(END)
+    if (mode === 'partial') this.put(MARK)
+  }
+
+  #sequence(elements: readonly AST.Element[], mode: Mode, captures: boolean): void {
+    let run: Single[] = []
+    for (const element of elements) {
+      if (isSingle(element)) {
+        run.push(element)
+        continue
+      }
+      this.#run(run, mode)
+      run = []
+      this.#element(element, mode, captures)
+    }
+    this.#run(run, mode)
+  }
+
+  /** abc becomes (?:abc|(?:a(?:b)?)?END): all of it, or as much as there is. */
+  #run(run: readonly Single[], mode: Mode): void {
+    if (run.length === 0) return
+    const whole = run.map(single => single.raw).join('')
+    if (mode === 'plain' || mode === 'certain') return this.put(`(?:${whole})`)
+    const head = run.slice(0, -1).reduceRight((tail, single) => `(?:${single.raw}${tail})?`, '')
+    this.put(`(?:${whole}|${head}`)
+    this.#end(mode)
+    this.put(')')
+  }
+
+  #element(element: Exclude<AST.Element, Single>, mode: Mode, captures: boolean): void {
+    switch (element.type) {
+      case 'Group':
+        this.put(modifierPrefix(element))
+        this.any(element.alternatives, mode, captures)
+        return this.put(')')
+      case 'CapturingGroup': {
+        const index = this.#groups.indexOf(element)
+        this.put(captures && this.#kept.has(index) ? { open: index } : '(?:')
+        this.any(element.alternatives, mode, captures)
+        return this.put(')')
+      }
+      case 'Quantifier':
+        return this.#quantifier(element, mode, captures)
+      case 'Backreference':
+        return this.#backreference(element, mode)
+      case 'Assertion':
+        return this.#assertion(element, mode, captures)
+      default:
+        throw new PatternError('unsupported syntax: rewrite the pattern without it')
+    }
+  }
+
+  #backreference(element: AST.Backreference, mode: Mode): void {
+    const targets = Array.isArray(element.resolved) ? element.resolved : [element.resolved]
+    const target = targets[0]
+    if (targets.length !== 1 || target === undefined) {
+      throw new PatternError('a backreference to several groups of one name is not supported: give them different names')
+    }
+    const reference = { reference: this.#groups.indexOf(target) }
+    if (mode === 'plain' || mode === 'certain' || this.#plainLookaround) return this.put(reference)
+    // What a group captured cannot be cut in pieces here: whatever is left may be the beginning of it.
+    this.put('(?:', reference, '|[^]*')
+    this.#end(mode)
+    this.put(')')
+  }
+
+  #quantifier(quantifier: AST.Quantifier, mode: Mode, captures: boolean): void {
+    const { element, min, max, greedy } = quantifier
+    if (max === 0) return
+    if (element.type === 'Assertion') {
+      if (min > 0) this.#assertion(element, mode, captures)
+      return
+    }
+    if (mode === 'plain' || mode === 'certain') {
+      this.put('(?:')
+      this.#sequence([element], mode, captures)
+      return this.put(`)${times(min, max)}${greedy ? '' : '?'}`)
+    }
+    if (isSingle(element)) return this.#repeatSingle(element.raw, quantifier, mode)
+    const optional = max - min
+    const copies = optional + (min > 0 ? 1 : 0)
+    if (copies <= 1 || (copies <= 4 && quantifier.raw.length <= 60 && !this.#holdsKept(element))) {
+      return this.#unrolled(quantifier, optional, mode, captures)
+    }
+    this.put('(?:')
+    this.#sequence([element], mode, captures)
+    this.put(`)${times(min, max)}${greedy ? '' : '?'}`)
+    this.#maybeMore(greedy, mode)
+  }
+
+  /** One more round would need text that is not there: preferred to leaving when greedy, the other way round when lazy. */
+  #maybeMore(greedy: boolean, mode: Mode): void {
+    this.put(greedy ? '(?:' : '(?:|')
+    this.#end(mode)
+    this.put(greedy ? '|)' : ')')
+  }
+
+  #repeatSingle(raw: string, { min, max, greedy }: AST.Quantifier, mode: Mode): void {
+    this.put('(?:')
+    if (min === max) {
+      this.put(`${raw}{${min}}`)
+    } else if (!greedy) {
+      this.put(`${raw}${times(min, max)}?`)
+      this.#maybeMore(greedy, mode)
+    } else if (max === Number.POSITIVE_INFINITY) {
+      this.put(`${raw}${times(min, max)}`)
+      this.#maybeMore(greedy, mode)
+    } else {
+      this.put(`${raw}{${max}}|${raw}${times(min, max - 1)}`)
+      this.#maybeMore(greedy, mode)
+    }
+    if (min > 0) {
+      this.put(`|${min > 1 ? `${raw}{0,${min - 1}}` : ''}`)
+      this.#end(mode)
+    }
+    this.put(')')
+  }
+
+  /** B{2,4} as BB(?:B(?:B|)|): the same order of preference, and no doubt left after the last round. */
+  #unrolled(quantifier: AST.Quantifier, optional: number, mode: Mode, captures: boolean): void {
+    const { element, min, greedy } = quantifier
+    if (min > 0) {
+      this.put('(?:')
+      this.#sequence([element], mode, captures)
+      this.put(`)${times(min, min)}`)
+    }
+    for (let i = 0; i < optional; i++) {
+      this.put(greedy ? '(?:' : '(?:|')
+      this.#sequence([element], mode, captures)
+    }
+    for (let i = 0; i < optional; i++) this.put(greedy ? '|)' : ')')
+  }
+
+  /** Repeating a subtree would repeat a group that a backreference needs to be single. */
+  #holdsKept(element: AST.Element): boolean {
+    return this.#groups.some((group, i) => this.#kept.has(i) && group.start >= element.start && group.end <= element.end)
+  }
+
+  #assertion(assertion: AST.Assertion, mode: Mode, captures: boolean): void {
+    switch (assertion.kind) {
+      case 'start':
+        return this.#decided('^', false, mode)
+      case 'end':
+        return this.#decided('$', true, mode)
+      case 'word':
+        return this.#decided(assertion.negate ? '\\B' : '\\b', true, mode)
+      case 'lookbehind':
+        return this.#lookbehind(assertion, mode)
+      case 'lookahead':
+        return this.#lookahead(assertion, mode, captures)
+      default:
+        throw new PatternError('unsupported assertion: rewrite the pattern without it')
+    }
+  }
+
+  /** An assertion about the place itself. At the end of the text it may be about characters that have not come yet. */
+  #decided(assertion: string, needsNext: boolean, mode: Mode): void {
+    const guarded = needsNext ? MORE + assertion : assertion
+    if (mode === 'plain') return this.put(assertion)
+    if (mode === 'certain') return this.put(guarded)
+    this.put(`(?:${guarded}|`)
+    this.#end(mode)
+    this.put(')')
+  }
+
+  #lookbehind(assertion: AST.LookbehindAssertion, mode: Mode): void {
+    const open = assertion.negate ? '(?<!' : '(?<='
+    const guard = mode !== 'plain' && looksForward(assertion) ? MORE : ''
+    if (mode === 'partial' || mode === 'possible') this.put('(?:')
+    this.put(guard, open)
+    this.any(assertion.alternatives, 'plain', false)
+    this.put(')')
+    if (mode !== 'partial' && mode !== 'possible') return
+    this.put('|')
+    this.#end(mode)
+    this.put(')')
+  }
+
+  #lookahead(assertion: AST.LookaheadAssertion, mode: Mode, captures: boolean): void {
+    const inner = this.#plainLookaround ? 'plain' : mode
+    if (!assertion.negate) {
+      this.put('(?=')
+      this.any(assertion.alternatives, inner, captures)
+      return this.put(')')
+    }
+    const not = (how: Mode): void => {
+      this.put('(?!')
+      this.any(assertion.alternatives, how, false)
+      this.put(')')
+    }
+    switch (inner) {
+      case 'plain':
+        return not('plain')
+      case 'certain':
+        return not('possible')
+      case 'possible':
+        return not('certain')
+      case 'partial':
+        // Surely absent; or not surely present, which the missing text decides.
+        this.put('(?:')
+        not('possible')
+        this.put('|')
+        not('certain')
+        return this.put(MARK, ')')
+      default:
+        return inner satisfies never
+    }
+  }
+}
+
+function times(min: number, max: number): string {
+  if (max === Number.POSITIVE_INFINITY) return min === 0 ? '*' : min === 1 ? '+' : `{${min},}`
+  return min === max ? `{${min}}` : `{${min},${max}}`
+}
+
+function modifierPrefix(group: AST.Group): string {
+  if (group.modifiers === null) return '(?:'
+  const { add, remove } = group.modifiers
+  return `(?${add.raw}${remove === null ? '' : `-${remove.raw}`}:`
+}
+
+function collectGroups(alternatives: readonly AST.Alternative[], into: AST.CapturingGroup[]): void {
+  for (const { elements } of alternatives) for (const element of elements) collectGroup(element, into)
+}
+
+function collectGroup(element: AST.Element, into: AST.CapturingGroup[]): void {
+  if (element.type === 'CapturingGroup') into.push(element)
+  if (element.type === 'Quantifier') collectGroup(element.element, into)
+  else if ('alternatives' in element) collectGroups(element.alternatives, into)
+}
+
+/** The lookbehind's own end depends on the next character. */
+function looksForward(assertion: AST.LookbehindAssertion): boolean {
+  return /\\b|\\B|\$|\(\?[=!]/.test(assertion.raw)
+}
