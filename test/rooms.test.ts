@@ -106,7 +106,11 @@ describe('rooms', () => {
   })
 
   it('relative imports name their .ts file', () => {
-    expect(all.filter(i => i.spec.startsWith('.') && !/\.tsx?$/.test(i.spec)).map(i => `${relative(SRC, i.from)}: ${i.spec}`)).toEqual([])
+    expect(
+      all
+        .filter(i => i.spec.startsWith('.') && !/\.tsx?$/.test(i.spec))
+        .map(i => `${relative(SRC, i.from)}: ${i.spec}`),
+    ).toEqual([])
   })
 
   it('what browsers import needs no node: module', () => {

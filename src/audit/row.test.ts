@@ -127,7 +127,7 @@ describe('metadata from a check', () => {
       fn: '[unserialisable: function]',
       nan: 'NaN',
       half: '0.5',
-      huge: '1152921504606846976',
+      huge: '1152921504606847000',
       big: '12345678901234567890',
       lone: 'a\ufffdb',
       '\ufffdkey': 1n,

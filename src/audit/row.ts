@@ -98,7 +98,7 @@ function encodeMetadata(metadata: unknown, stamp: Stamp, cap: number, bare: bool
       notes.sanitised = true
       continue
     }
-    if (members.length >= MAX_META_KEYS || (bare && !GATE_KEYS.has(key))) {
+    if ((bare || members.length >= MAX_META_KEYS) && !GATE_KEYS.has(key)) {
       notes.truncated = true
       continue
     }

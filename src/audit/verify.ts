@@ -9,7 +9,7 @@ import { type FileHandle, open, readFile } from 'node:fs/promises'
 import type { KeyRing } from '../keys/ring.ts'
 import { AuditError, errno } from './files.ts'
 import { type HeadState, parseHead } from './head.ts'
-import { type Break, type BreakKind, MAX_BREAKS, Walk, type WalkReport, type WalkStart } from './walk.ts'
+import { type Break, type BreakKind, linkDetail, MAX_BREAKS, Walk, type WalkReport, type WalkStart } from './walk.ts'
 
 export interface VerifyReport {
   readonly ok: boolean
@@ -191,7 +191,7 @@ function join(
   for (const [i, report] of reports.entries()) {
     const stretch = stretches[i] ?? { from: 0, to: size }
     if (report.firstPrevHmac !== undefined && lastHmac !== undefined && report.firstPrevHmac !== lastHmac && i > 0) {
-      here('link_mismatch', 'prev_hmac is not the hmac of the row before', report.firstEntryId)
+      here('link_mismatch', linkDetail(lastHmac), report.firstEntryId)
     } else if (report.firstSalted && lastTsNs !== undefined && (report.firstTsNs ?? 0n) <= lastTsNs && i > 0) {
       here('timestamp_regression', `ts_ns ${report.firstTsNs} is not after ${lastTsNs}`, report.firstEntryId)
     }

@@ -181,7 +181,7 @@ export class Walk {
     }
     const linked = this.#prev === undefined || this.#prev === row.prevHmac
     if (!linked) {
-      this.#break(row.entryId(), 'link_mismatch', `prev_hmac is not the hmac of the row before (${short(this.#prev)})`)
+      this.#break(row.entryId(), 'link_mismatch', linkDetail(this.#prev))
     }
     if (row.keyId === undefined || row.keyId === '') {
       this.#break(row.entryId(), 'missing_key_id', 'metadata._signing_key_id is missing')
@@ -189,7 +189,7 @@ export class Walk {
       this.#break(row.entryId(), 'unknown_key', `key ${shortId(row.keyId)} is not in the key ring`)
     } else if (!row.sound && linked) {
       this.#break(row.entryId(), 'self_mismatch', 'hmac does not match the row')
-    } else if (row.salted && this.#tsNs !== undefined && row.tsNs <= this.#tsNs) {
+    } else if (linked && row.salted && this.#tsNs !== undefined && row.tsNs <= this.#tsNs) {
       // Only this gate promises rising timestamps; the Python implementation stamps before it sequences.
       this.#break(row.entryId(), 'timestamp_regression', `ts_ns ${row.tsNs} is not after ${this.#tsNs}`)
     }
@@ -245,8 +245,8 @@ function text(b: Buffer, from: number, to: number): string {
   return typeof value === 'string' ? value : ''
 }
 
-function short(hmac: string | undefined): string {
-  return hmac === undefined || hmac === '' ? 'none' : `${hmac.slice(0, 16)}…`
+export function linkDetail(prev: string | undefined): string {
+  return `prev_hmac is not the hmac of the row before (${prev === undefined || prev === '' ? 'none' : `${prev.slice(0, 16)}…`})`
 }
 
 function shortId(id: string): string {

@@ -10,7 +10,8 @@ if (major < 24) {
   import('./main.ts').then(
     main => main.start(),
     error => {
-      process.stderr.write(`Error: signet cannot start: ${String(error && error.message).split('\n')[0]}\n`)
+      const reason = error instanceof Error ? error.message.split('\n')[0] : 'unknown error'
+      process.stderr.write(`Error: signet cannot start: ${reason}\n`)
       process.exitCode = 2
     },
   )

@@ -29,14 +29,25 @@ export function devKey(folder: string): Key | undefined {
 /** Flags, then the environment, then `.env`, then what `--dev` made in this folder. `undefined`: no key anywhere. */
 export function findKeyRing(options: KeyOptions, context: Context): KeyRing | undefined {
   const env = readEnvFile(join(context.folder, '.env'), false).variables
-  const flags = fromFlags({ hmacSecret: options.hmacSecret, hmacSecretFile: options.hmacSecretFile, hmacKeyId: options.keyId })
-  const layers = [flags, fromEnvironment(keyVariables(context.environment), ''), fromEnvironment(keyVariables(env), '.env')]
+  const flags = fromFlags({
+    hmacSecret: options.hmacSecret,
+    hmacSecretFile: options.hmacSecretFile,
+    hmacKeyId: options.keyId,
+  })
+  const layers = [
+    flags,
+    fromEnvironment(keyVariables(context.environment), ''),
+    fromEnvironment(keyVariables(env), '.env'),
+  ]
   // A key from the command line is meant instead of the one in the environment, in whichever of the two forms.
   const givenAsFlag = options.hmacSecret !== undefined || options.hmacSecretFile !== undefined
   const { settings, from } = settle(layers)
   const dev = devKey(context.folder)
   const secret = secretOf()
-  const legacy = [...Object.entries(settings.hmacLegacyKeys).map(([id, hex]) => Key.fromHex(id, hex)), ...(options.legacyKey ?? []).map(legacyKey)]
+  const legacy = [
+    ...Object.entries(settings.hmacLegacyKeys).map(([id, hex]) => Key.fromHex(id, hex)),
+    ...(options.legacyKey ?? []).map(legacyKey),
+  ]
   if (secret === undefined && dev === undefined) {
     const [first, ...rest] = legacy
     return first === undefined ? undefined : ringOf(first, rest)
@@ -48,7 +59,10 @@ export function findKeyRing(options: KeyOptions, context: Context): KeyRing | un
   function secretOf(): Key | undefined {
     const useFile = settings.hmacSecretFile !== undefined && !(givenAsFlag && options.hmacSecretFile === undefined)
     const useText = settings.hmacSecret !== undefined && !(givenAsFlag && options.hmacSecret === undefined)
-    if (useFile && useText) throw new CommandError(`${from.get('hmacSecret')}: set together with ${from.get('hmacSecretFile')}; keep one of them`)
+    if (useFile && useText)
+      throw new CommandError(
+        `${from.get('hmacSecret')}: set together with ${from.get('hmacSecretFile')}; keep one of them`,
+      )
     if (useText && settings.hmacSecret !== undefined) return Key.fromHex(settings.hmacKeyId, settings.hmacSecret)
     if (!useFile || settings.hmacSecretFile === undefined) return undefined
     return Key.fromHex(settings.hmacKeyId, readSecretFile(located(context, settings.hmacSecretFile)), SERVER_KEY_BYTES)
@@ -56,7 +70,9 @@ export function findKeyRing(options: KeyOptions, context: Context): KeyRing | un
 }
 
 /** Only what is about keys: a command that reads a log does not care about a wrong port. */
-function keyVariables(variables: Readonly<Record<string, string | undefined>>): Readonly<Record<string, string | undefined>> {
+function keyVariables(
+  variables: Readonly<Record<string, string | undefined>>,
+): Readonly<Record<string, string | undefined>> {
   return Object.fromEntries(Object.entries(variables).filter(([name]) => name.startsWith('SIGNET_HMAC_')))
 }
 

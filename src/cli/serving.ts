@@ -35,7 +35,12 @@ export interface ServingEvents {
 }
 
 /** `folder`: the project folder, where `--dev` keeps keys. */
-export async function startServing({ settings, hmacKey, receiptKey }: Resolved, pipeline: PipelineConfig, folder: string, events: ServingEvents = {}): Promise<Serving> {
+export async function startServing(
+  { settings, hmacKey, receiptKey }: Resolved,
+  pipeline: PipelineConfig,
+  folder: string,
+  events: ServingEvents = {},
+): Promise<Serving> {
   let demo: DemoUpstream | undefined
   let audit: AuditLog | undefined
   try {
@@ -65,7 +70,14 @@ export async function startServing({ settings, hmacKey, receiptKey }: Resolved, 
       audit,
       ...(signer === undefined
         ? {}
-        : { receipts: { signer, issuer: settings.issuer, headerName: settings.receiptHeaderName, form: settings.receipts } }),
+        : {
+            receipts: {
+              signer,
+              issuer: settings.issuer,
+              headerName: settings.receiptHeaderName,
+              form: settings.receipts,
+            },
+          }),
       host: settings.host,
       port: settings.port,
       allowedHosts: settings.allowedHosts,
@@ -114,9 +126,13 @@ export async function startServing({ settings, hmacKey, receiptKey }: Resolved, 
       // Rows that --dev wrote before there was a key of one's own still have to verify.
       const dev = devKey(folder)
       const known = dev === undefined || dev.id === settings.hmacKeyId || legacy.some(({ id }) => id === dev.id)
-      return { ring: new KeyRing(Key.fromHex(settings.hmacKeyId, settings.hmacSecret), known ? legacy : [...legacy, dev]), ephemeralKey: undefined }
+      return {
+        ring: new KeyRing(Key.fromHex(settings.hmacKeyId, settings.hmacSecret), known ? legacy : [...legacy, dev]),
+        ephemeralKey: undefined,
+      }
     }
-    if (hmacKey === 'kept in .signet') return { ring: new KeyRing(keyFolder().secret('chain'), legacy), ephemeralKey: undefined }
+    if (hmacKey === 'kept in .signet')
+      return { ring: new KeyRing(keyFolder().secret('chain'), legacy), ephemeralKey: undefined }
     const id = `ephemeral-${randomBytes(4).toString('hex')}`
     const hex = randomBytes(32).toString('hex')
     return { ring: new KeyRing(Key.fromHex(id, hex), legacy), ephemeralKey: { id, hex } }
@@ -136,12 +152,16 @@ export async function startServing({ settings, hmacKey, receiptKey }: Resolved, 
     if (error instanceof ConfigError) return error
     switch (errorCode(error)) {
       case 'EADDRINUSE':
-        return new ConfigError([`port ${settings.port} on ${settings.host} is taken; stop what listens there or choose another with --port`])
+        return new ConfigError([
+          `port ${settings.port} on ${settings.host} is taken; stop what listens there or choose another with --port`,
+        ])
       case 'EADDRNOTAVAIL':
       case 'ENOTFOUND':
         return new ConfigError([`${settings.host} is no address of this machine; choose another with --host`])
       case 'EACCES':
-        return new ConfigError([`port ${settings.port} on ${settings.host} may not be used by this user; choose one above 1023 with --port`])
+        return new ConfigError([
+          `port ${settings.port} on ${settings.host} may not be used by this user; choose one above 1023 with --port`,
+        ])
       default:
         return new ConfigError([oneLine(error)])
     }
@@ -152,7 +172,8 @@ export async function startServing({ settings, hmacKey, receiptKey }: Resolved, 
 function credentialFor(upstreamUrl: string, key: string | undefined): UpstreamCredential {
   if (key === undefined) return { kind: 'passthrough' }
   const { hostname } = new URL(upstreamUrl)
-  if (hostname === 'anthropic.com' || hostname.endsWith('.anthropic.com')) return { kind: 'stored', header: 'x-api-key', value: key }
+  if (hostname === 'anthropic.com' || hostname.endsWith('.anthropic.com'))
+    return { kind: 'stored', header: 'x-api-key', value: key }
   if (hostname.endsWith('.azure.com')) return { kind: 'stored', header: 'api-key', value: key }
   return { kind: 'stored', header: 'authorization', value: `Bearer ${key}` }
 }

@@ -32,5 +32,7 @@ export function defaultPipeline({ demo = false }: DefaultPipelineOptions = {}): 
 }
 
 function demoRegistry(): Readonly<Record<string, ToolSpec>> {
-  return Object.fromEntries(DEMO_TOOLS.map(({ name, tier, reversible }) => [name, { riskTier: tier, irreversible: !reversible }]))
+  return Object.fromEntries(
+    DEMO_TOOLS.map(({ name, tier, reversible }) => [name, { riskTier: tier, irreversible: !reversible }]),
+  )
 }

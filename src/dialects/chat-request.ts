@@ -24,7 +24,7 @@ import { ambiguousKey, type KnownKeys } from './known-keys.ts'
 import { isBase64, isMediaUrl } from './media.ts'
 
 const MAX_N = 128
-/** Decoded argument strings beyond this many share one segment. */
+/** Strings of one list, or of one call's arguments, beyond this many share one segment. */
 const MAX_LEAVES = 256
 const encoder = new TextEncoder()
 
@@ -342,6 +342,10 @@ class RequestReading {
     else if (node.kind === 'array') {
       const spelled = spell(node.items)
       if (spelled !== undefined) this.#derive(role, at, spelled)
+      if (node.items.length > MAX_LEAVES && node.items.every(isPlain)) {
+        this.#derive(role, at, node.items.map(item => (item.kind === 'string' ? item.value : '')).join('\n'))
+        return
+      }
       for (let i = 0; i < node.items.length; i++) {
         const item = node.items[i]
         if (item !== undefined && item.kind !== 'number') this.#strings(item, role, `${at}/${i}`, known)
@@ -407,6 +411,10 @@ function isPayload(key: string, value: JsonNode): boolean {
     (key === 'image_url' || key === 'video_url' || key === 'input_audio' || key === 'file') &&
     (value.kind === 'object' || value.kind === 'string')
   )
+}
+
+function isPlain(node: JsonNode): boolean {
+  return node.kind !== 'object' && node.kind !== 'array'
 }
 
 function isFixed(key: string, value: JsonNode): boolean {

@@ -11,7 +11,7 @@ import type { Code } from '../core/verdict.ts'
 import type { Channel } from '../core/wire.ts'
 import { ANSWER_CALL, ANSWER_CHOICE, ANSWER_COMMON, ANSWER_FUNCTION, ANSWER_MESSAGE, ANSWER_TOP } from './chat-keys.ts'
 import type { JsonNode, JsonObject } from './json.ts'
-import { ambiguousKey, type KnownKeys } from './known-keys.ts'
+import type { KnownKeys } from './known-keys.ts'
 import { isBase64, isMediaUrl } from './media.ts'
 
 export type Container = 'delta' | 'message'
@@ -136,7 +136,6 @@ export function walkChat(root: JsonNode, source: string, primary: Container, v: 
     walkText(root, 'other', 0, '', v)
     return
   }
-  refuseAmbiguous(root, ANSWER_TOP)
   for (let i = 0; i < root.keys.length; i++) {
     const key = root.keys[i]
     const node = root.values[i]
@@ -192,7 +191,6 @@ function walkChoices(node: JsonNode, source: string, primary: Container, v: Chat
 }
 
 function walkChoice(node: JsonObject, choice: number, source: string, primary: Container, v: ChatVisitor): void {
-  refuseAmbiguous(node, ANSWER_CHOICE)
   const at = pointers(choice)
   v.choice(choice, node)
   let finish: JsonNode | undefined
@@ -238,7 +236,6 @@ function walkMessage(
   isPrimary: boolean,
   v: ChatVisitor,
 ): void {
-  refuseAmbiguous(node, ANSWER_MESSAGE)
   v.message(choice, container, node)
   const at = pointers(choice)[container]
   for (let i = 0; i < node.keys.length; i++) {
@@ -368,7 +365,6 @@ function walkCalls(
   if (node.kind !== 'array') throw new Violation('upstream_protocol_violation', '`tool_calls` is not a list')
   for (const item of node.items) {
     if (item.kind !== 'object') throw new Violation('upstream_protocol_violation', 'a tool call is not an object')
-    refuseAmbiguous(item, ANSWER_CALL)
     const index = indexOf(item)
     let id = ''
     let type = ''
@@ -426,7 +422,6 @@ function readCallBody(
   if (node === undefined) return { name: '', argumentsText: '' }
   if (node.kind !== 'object')
     throw new Violation('upstream_protocol_violation', 'the function of a tool call is not an object')
-  refuseAmbiguous(node, ANSWER_FUNCTION)
   let name = ''
   let argumentsText = ''
   const isCustom = at.endsWith('/custom')
@@ -502,13 +497,19 @@ function walkMember(
   i: number,
   key: string,
   value: JsonNode,
-  known: { has(key: string): boolean },
+  known: KnownKeys,
   choice: number,
   pointer: string,
   v: ChatVisitor,
 ): void {
   const start = owner.keyStarts[i]
-  if (start !== undefined && !known.has(key)) v.text('other', choice, `${pointer}/~key`, key, start, start, 'key')
+  if (start !== undefined && !known.has(key)) {
+    const confused = known === ANSWER_COMMON ? undefined : known.confusedWith(key)
+    if (confused !== undefined) {
+      throw new Violation('upstream_protocol_violation', `a key differs from \`${confused}\` only in case or form`)
+    }
+    v.text('other', choice, `${pointer}/~key`, key, start, start, 'key')
+  }
   walkText(value, 'other', choice, `${pointer}/${label(key)}`, v)
 }
 
@@ -567,11 +568,4 @@ function indexOf(node: JsonObject): number | undefined {
   if (value === undefined || value.kind === 'null') return undefined
   if (value.kind === 'number' && Number.isSafeInteger(value.value) && value.value >= 0) return value.value
   throw new Violation('upstream_protocol_violation', 'an index is not a non-negative integer')
-}
-
-function refuseAmbiguous(node: JsonObject, known: KnownKeys): void {
-  const confused = ambiguousKey(node, known)
-  if (confused !== undefined) {
-    throw new Violation('upstream_protocol_violation', `a key differs from \`${confused}\` only in case or form`)
-  }
 }

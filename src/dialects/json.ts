@@ -140,6 +140,26 @@ const BACKSLASH = 0x5c
 /** Below this many keys a duplicate is found by comparing; above, by a set. */
 const FEW_KEYS = 12
 
+const LONGEST_COMMON = 20
+const COMMON_KEYS: (string | undefined)[] = new Array(512)
+for (const key of `id object created model choices index delta message content role finish_reason logprobs usage refusal
+  system_fingerprint service_tier obfuscation tool_calls function name arguments type messages stream
+  prompt_tokens completion_tokens total_tokens text url description parameters properties required`.split(/\s+/)) {
+  COMMON_KEYS[keySlot(key.length, key.charCodeAt(0), key.charCodeAt(key.length - 1))] ??= key
+}
+
+function keySlot(length: number, first: number, last: number): number {
+  return (length * 37 + first * 5 + last * 11) & 511
+}
+
+function includes(keys: readonly string[], key: string): boolean {
+  for (let i = 0; i < keys.length; i++) {
+    const other = keys[i]
+    if (other !== undefined && other.length === key.length && other === key) return true
+  }
+  return false
+}
+
 class Reader {
   readonly #text: string
   #at = 0
@@ -185,30 +205,28 @@ class Reader {
     if (this.#text.charCodeAt(this.#at) === 0x7d) {
       return { kind: 'object', start, end: ++this.#at, keys, keyStarts, values }
     }
+    const text = this.#text
     for (;;) {
-      if (this.#text.charCodeAt(this.#at) !== QUOTE) this.#fail('json_decode_error', 'expected an object key in quotes')
+      if (text.charCodeAt(this.#at) !== QUOTE) this.#fail('json_decode_error', 'expected an object key in quotes')
       keyStarts.push(this.#at)
-      const key = this.#string()
-      if (seen === undefined) {
-        if (keys.includes(key)) this.#fail('json_duplicate_key', 'the same key appears twice in one object')
-        if (keys.length >= FEW_KEYS) seen = new Set(keys).add(key)
-      } else {
-        if (seen.has(key)) this.#fail('json_duplicate_key', 'the same key appears twice in one object')
-        seen.add(key)
+      const key = this.#key()
+      if (seen !== undefined ? seen.has(key) : includes(keys, key)) {
+        this.#fail('json_duplicate_key', 'the same key appears twice in one object')
       }
       keys.push(key)
-      this.#space()
-      if (this.#text.charCodeAt(this.#at) !== 0x3a)
-        this.#fail('json_decode_error', 'expected a colon after an object key')
+      if (seen !== undefined) seen.add(key)
+      else if (keys.length > FEW_KEYS) seen = new Set(keys)
+      if (text.charCodeAt(this.#at) <= 0x20) this.#space()
+      if (text.charCodeAt(this.#at) !== 0x3a) this.#fail('json_decode_error', 'expected a colon after an object key')
       this.#at++
-      this.#space()
+      if (text.charCodeAt(this.#at) <= 0x20) this.#space()
       values.push(this.#value(depth))
-      this.#space()
-      const c = this.#text.charCodeAt(this.#at)
+      if (text.charCodeAt(this.#at) <= 0x20) this.#space()
+      const c = text.charCodeAt(this.#at)
       if (c === 0x7d) return { kind: 'object', start, end: ++this.#at, keys, keyStarts, values }
       if (c !== 0x2c) this.#fail('json_decode_error', 'expected a comma or the end of the object')
       this.#at++
-      this.#space()
+      if (text.charCodeAt(this.#at) <= 0x20) this.#space()
     }
   }
 
@@ -227,6 +245,21 @@ class Reader {
       this.#at++
       this.#space()
     }
+  }
+
+  /** A key the surfaces use all the time is not cut out again. */
+  #key(): string {
+    const from = this.#at + 1
+    const end = this.#text.indexOf('"', from)
+    const length = end - from
+    if (length > 0 && length <= LONGEST_COMMON) {
+      const common = COMMON_KEYS[keySlot(length, this.#text.charCodeAt(from), this.#text.charCodeAt(end - 1))]
+      if (common !== undefined && common.length === length && this.#text.startsWith(common, from)) {
+        this.#at = end + 1
+        return common
+      }
+    }
+    return this.#string()
   }
 
   /** From the opening quote; leaves `#at` behind the closing one. Plain strings are slices. */
@@ -292,7 +325,8 @@ class Reader {
       while (c >= 0x30 && c <= 0x39)
     }
     const raw = text.slice(start, at)
-    const value = Number(raw)
+    // One digit is most numbers; the rest is worth the conversion.
+    const value = raw.length === 1 ? raw.charCodeAt(0) - 0x30 : Number(raw)
     if (!Number.isFinite(value)) this.#nonFinite()
     this.#at = at
     return { kind: 'number', start, end: at, value, raw }

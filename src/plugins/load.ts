@@ -2,6 +2,7 @@
  * From a plugin's export to a check the pipeline can hold: every property is read once, in one place, and copied. An
  * object whose getters answer differently each time, or throw, can then neither change its name later nor stop the gate.
  */
+import { types } from 'node:util'
 import type { Check } from '../core/check.ts'
 import type { PatternSet } from '../text/scan.ts'
 import { describeThrown, plainText } from './plain-text.ts'
@@ -40,7 +41,7 @@ export async function readExport(name: string, href: string, exported: string, l
         ? Object.getOwnPropertyDescriptor(module, exported)?.value
         : undefined
   } catch (error) {
-    throw error instanceof PluginUnavailable ? error : unavailable(`loading it failed: ${describeThrown(error)}`)
+    throw isOurs(error) ? error : unavailable(`loading it failed: ${describeThrown(error)}`)
   } finally {
     clearTimeout(timer)
   }
@@ -58,6 +59,11 @@ export async function readExport(name: string, href: string, exported: string, l
       }
     },
   }
+}
+
+/** `instanceof` would run a thrown Proxy's trap. */
+function isOurs(error: unknown): error is PluginUnavailable {
+  return !types.isProxy(error) && error instanceof PluginUnavailable
 }
 
 const HOOKS = ['admit', 'inspect', 'commit', 'record'] as const

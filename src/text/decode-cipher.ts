@@ -24,8 +24,9 @@ interface Entry {
   readonly reversed: boolean
 }
 
-const HEAD = 5
-const MASK = 0xfffff
+/** Letters whose differences are looked up: three differences of five bits index a table that stays in the first cache. */
+const HEAD = 4
+const MASK = 0x7fff
 
 /** Words of at least five letters a-z. */
 export function indexWords(words: readonly string[]): WordIndex {
@@ -51,58 +52,83 @@ export function indexWords(words: readonly string[]): WordIndex {
   return { bits, entries }
 }
 
-/** The ASCII letters of `text[from, to)`, 0..25, without anything between them. */
-export function lettersOf(text: string, from: number, to: number): Uint8Array {
-  const out = new Uint8Array(to - from)
-  let n = 0
-  for (let i = from; i < to; i++) {
-    const c = (text.charCodeAt(i) | 32) - 97
-    if (c >= 0 && c < 26 && text.charCodeAt(i) < 128) out[n++] = c
-  }
-  return out.subarray(0, n)
+/** 0..25, or -1. */
+function letterAt(text: string, i: number): number {
+  const c = text.charCodeAt(i)
+  if (c > 127) return -1
+  const v = (c | 32) - 97
+  return v >= 0 && v < 26 ? v : -1
 }
 
-/** `at`: index among the letters of the word's first letter in reading direction. Return true to stop. */
+/** `at`: position of the word's first letter in reading direction. Return true to stop. */
 export type OnWord = (word: string, at: number, disguise: Disguise) => boolean
 
 /** True when `onWord` stopped the search. */
-export function findDisguised(letters: Uint8Array, index: WordIndex, onWord: OnWord): boolean {
+export function findDisguised(text: string, index: WordIndex, onWord: OnWord): boolean {
   const { bits, entries } = index
   let key = 0
-  let last = letters[0] ?? 0
-  for (let i = 1; i < letters.length; i++) {
-    const v = letters[i] ?? 0
+  let last = 0
+  for (let i = 0; i < text.length; i++) {
+    const v = (text.charCodeAt(i) | 32) - 97
+    if (v < 0 || v > 25 || text.charCodeAt(i) > 127) continue
     let d = v - last
     if (d < 0) d += 26
     last = v
     key = ((key << 5) | d) & MASK
-    if (((bits[key >> 5] ?? 0) >>> (key & 31)) & 1 && i >= HEAD - 1) {
-      const start = i - (HEAD - 1)
+    if (((bits[key >> 5] ?? 0) >>> (key & 31)) & 1) {
       for (const e of entries.get(key) ?? []) {
-        const shift = shiftOf(letters, start, e.letters)
-        if (shift < 0) continue
-        const at = e.reversed ? start + e.letters.length - 1 : start
-        if (onWord(e.word, at, { shift, mirrored: e.mirrored, reversed: e.reversed })) return true
+        const start = back(text, i, HEAD - 1)
+        if (start < 0) continue
+        const found = verify(text, start, e.letters)
+        if (found === undefined) continue
+        const at = e.reversed ? found.end : start
+        if (onWord(e.word, at, { shift: found.shift, mirrored: e.mirrored, reversed: e.reversed })) return true
       }
     }
   }
   return false
 }
 
-function shiftOf(letters: Uint8Array, start: number, word: readonly number[]): number {
-  if (start + word.length > letters.length) return -1
-  const shift = ((letters[start] ?? 0) - (word[0] ?? 0) + 26) % 26
-  for (let i = 1; i < word.length; i++) if (((letters[start + i] ?? 0) - (word[i] ?? 0) + 26) % 26 !== shift) return -1
-  return shift
+/** Position of the letter `count` letters before the one at `i`; -1 when there is none. */
+function back(text: string, i: number, count: number): number {
+  let left = count
+  let at = i
+  while (left > 0) {
+    at--
+    if (at < 0 || i - at > MAX_SPREAD) return -1
+    if (letterAt(text, at) >= 0) left--
+  }
+  return at
+}
+
+/** Between the letters of one word at most this much may stand, all in all. */
+const MAX_SPREAD = 256
+
+function verify(text: string, start: number, word: readonly number[]): { shift: number; end: number } | undefined {
+  const shift = (letterAt(text, start) - (word[0] ?? 0) + 26) % 26
+  let k = 1
+  let i = start + 1
+  for (; k < word.length; i++) {
+    if (i >= text.length || i - start > MAX_SPREAD) return undefined
+    const v = letterAt(text, i)
+    if (v < 0) continue
+    if ((v - (word[k] ?? 0) + 26) % 26 !== shift) return undefined
+    k++
+  }
+  return { shift, end: i - 1 }
 }
 
 /** The plain text, letters only and lower case, of at most `count` letters from `at` in reading direction. */
-export function undisguise(letters: Uint8Array, at: number, count: number, d: Disguise): string {
+export function undisguise(text: string, at: number, count: number, d: Disguise): string {
   const step = d.reversed ? -1 : 1
   let out = ''
-  for (let i = at, n = 0; n < count && i >= 0 && i < letters.length; i += step, n++) {
-    const v = ((letters[i] ?? 0) - d.shift + 26) % 26
+  let n = 0
+  for (let i = at, walked = 0; n < count && i >= 0 && i < text.length && walked < count * 8; i += step, walked++) {
+    const letter = letterAt(text, i)
+    if (letter < 0) continue
+    const v = (letter - d.shift + 26) % 26
     out += String.fromCharCode(97 + (d.mirrored ? 25 - v : v))
+    n++
   }
   return out
 }

@@ -46,6 +46,7 @@ const MAX_COMPRESSED = 65_536
 const MAX_STRINGS = 65_536
 const MAX_REALIGNED = 8192
 const peeked = new Uint8Array(PEEK)
+const firstBytes = new Uint8Array(4)
 
 const HEX = digitTable('0123456789abcdef', '\t\n\r :,;-', '')
 for (let i = 65; i < 71; i++) HEX[i] = i - 55
@@ -90,6 +91,7 @@ const UPPER = 2
 const DIGIT = 4
 const SIGN = 8 // + / - _
 const OTHER = 16 // any other printable ASCII
+const FOREIGN = 32 // beyond ASCII
 const CLASS = new Uint8Array(128)
 for (let c = 33; c < 127; c++) CLASS[c] = OTHER
 for (let c = 48; c < 58; c++) CLASS[c] = DIGIT
@@ -148,12 +150,13 @@ interface Survey {
 
 const DENSE_MIN = 14
 const SHORTEST_RUN = 4
+/** Letters of one case and no digit: a word, unless it is longer than words are. */
+const LONG_WORD = 20
 
 function survey(text: string): Survey {
   const runs: Run[] = []
   const dense: (readonly [number, number])[] = []
   let all = 0
-  let ascii = true
   let runFrom = -1
   let classes = 0
   let odd = false
@@ -161,37 +164,36 @@ function survey(text: string): Survey {
   let denseFrom = -1
   for (let i = 0; i <= text.length; i++) {
     const c = i < text.length ? text.charCodeAt(i) : 32
-    if (c > 127) ascii = false
-    const k = c < 128 ? (CLASS[c] ?? 0) : 0
-    if (k === 0) {
+    const k = c < 128 ? (CLASS[c] ?? 0) : FOREIGN
+    // Everything below happens where the class changes: most characters cost one look-up.
+    if (k === before && i < text.length) continue
+    all |= k
+    const blank = k === 0 || k === FOREIGN
+    if (blank) {
       if (denseFrom >= 0 && i - denseFrom >= DENSE_MIN) dense.push([denseFrom, i])
       denseFrom = -1
     } else if (denseFrom < 0) denseFrom = i
-    if (k !== 0 && k !== OTHER) {
+    if (!blank && k !== OTHER) {
       if (runFrom < 0) {
         runFrom = i
         classes = k
         odd = false
       } else {
-        if (
-          (k === UPPER && (before & (LOWER | DIGIT)) !== 0) ||
-          (k !== before && (k | before) & DIGIT && (k | before) & (LOWER | UPPER))
-        ) {
+        const pair = k | before
+        if ((k === UPPER && (before & LOWER) !== 0) || ((pair & DIGIT) !== 0 && (pair & (LOWER | UPPER)) !== 0))
           odd = true
-        }
         classes |= k
       }
     } else if (runFrom >= 0) {
       const length = i - runFrom
-      if ((odd && length >= SHORTEST_RUN) || length >= RADIX_MIN) {
+      if (odd ? length >= SHORTEST_RUN : length >= (classes & DIGIT ? RADIX_MIN : LONG_WORD)) {
         runs.push({ from: runFrom, to: i, classes, odd })
       }
       runFrom = -1
     }
-    all |= k
     before = k
   }
-  return { runs, dense, classes: all, ascii }
+  return { runs, dense, classes: all, ascii: (all & FOREIGN) === 0 }
 }
 
 /** All in-place escapes at once: nested orders unfold with the caller's depth, and the number of candidates stays one. */
@@ -215,11 +217,16 @@ const ESCAPES: readonly (readonly [string, (text: string) => string])[] = [
   ['quoted-printable', unquotedPrintable],
 ]
 
+/** Could this be the beginning of encoded text? Four bytes first: most spans fail on them. */
 function peek(text: string, from: number, to: number, v: Variant, radix: Radix): boolean {
-  const n = v.backwards
-    ? readDigits(text, to - 1, from - 1, v.table, radix, peeked)
-    : readDigits(text, from, to, v.table, radix, peeked)
-  return n >= 4 && looksLikeText(peeked, n)
+  for (const out of [firstBytes, peeked]) {
+    const n = v.backwards
+      ? readDigits(text, to - 1, from - 1, v.table, radix, out)
+      : readDigits(text, from, to, v.table, radix, out)
+    if (n < out.length && n < 4) return false
+    if (!looksLikeText(out, n)) return false
+  }
+  return true
 }
 
 function bytesOf(
@@ -406,8 +413,8 @@ function* glued(text: string, run: Run, end: number, tools: DecodeTools): Genera
 /** Base32 and the number bases, on runs of letters and digits. */
 function* alphanumeric(text: string, runs: readonly Run[], tools: DecodeTools): Generator<Candidate, void, undefined> {
   const { work } = tools
-  const stretches = BASE32_VARIANTS.map(v => new Stretch(text, v.table))
-  const done = BASE32_VARIANTS.map(() => 0)
+  const stretches: (Stretch | undefined)[] = []
+  const done: number[] = []
   for (const run of runs) {
     const length = run.to - run.from
     if (length < RADIX_MIN) continue
@@ -417,7 +424,10 @@ function* alphanumeric(text: string, runs: readonly Run[], tools: DecodeTools): 
       const near = v.backwards ? run.to : Math.min(text.length, run.from + 64)
       if (!peek(text, run.from, near, v, 5)) continue
       if (v.backwards) yield* fromBytes(bytesOf(text, run.from, run.to, v, 5, work), v.name, tools)
-      else done[i] = yield* follow(text, run.from, stretches[i]?.endFrom(run.to) ?? run.to, v, 5, tools)
+      else {
+        const stretch = (stretches[i] ??= new Stretch(text, v.table))
+        done[i] = yield* follow(text, run.from, stretch.endFrom(run.to), v, 5, tools)
+      }
     }
     if (length > RADIX_MAX || (run.classes & SIGN) !== 0) continue
     for (const a of RADIXES) {
@@ -429,6 +439,10 @@ function* alphanumeric(text: string, runs: readonly Run[], tools: DecodeTools): 
   }
 }
 
+/** `~`, `:`, `=`, quotes, `(`. */
+const introduces = (c: number): boolean =>
+  c === 126 || c === 58 || c === 61 || c === 34 || c === 39 || c === 40 || c === 96
+
 function* base85(
   text: string,
   [from, to]: readonly [number, number],
@@ -436,9 +450,9 @@ function* base85(
 ): Generator<Candidate, void, undefined> {
   tools.work.spent += to - from
   let starts = 0
-  for (let i = from; i <= to - DENSE_MIN && starts < 12; i++) {
+  for (let i = from; i <= to - DENSE_MIN && starts < 6; i++) {
     // The span's own start, and behind what usually introduces a value.
-    if (i > from && !'~:="\'(`,>'.includes(text.charAt(i - 1))) continue
+    if (i > from && !introduces(text.charCodeAt(i - 1))) continue
     starts++
     for (const v of BASE85_VARIANTS) {
       if (!peek(text, i, to, v, 85)) continue

@@ -4,14 +4,16 @@
  * Guarantees: keeps only the undecided tail and the few units before it that lookbehinds may ask for; a pattern is run
  * only where it can begin (its first character, or a word the automaton found) or is already open.
  */
-import { firstTest, prefixesOf } from './pattern.ts'
 import type { Matcher } from './matcher.ts'
+import { firstTest, type Lead, leadOf, prefixesOf } from './pattern.ts'
 
 export interface Gate {
   /** Words one of which begins every match; empty when the first character decides instead. */
   readonly words: readonly string[]
   readonly ignoreCase: boolean
   readonly first: (character: string) => boolean
+  /** What a match needs before its first word. */
+  readonly lead: Lead
 }
 
 export function gateOf(matcher: Matcher): Gate {
@@ -20,6 +22,7 @@ export function gateOf(matcher: Matcher): Gate {
     words,
     ignoreCase: matcher.pattern.flags.includes('i'),
     first: words.length > 0 ? () => false : firstTest(matcher.pattern),
+    lead: leadOf(matcher.pattern, words),
   }
 }
 
@@ -73,26 +76,74 @@ export function firstUnits(gates: readonly Gate[]): FirstUnits {
   }
 }
 
-/** Places where the automaton saw, or may be seeing, the beginning of a match: matcher index to the earliest offset. */
-export type Triggers = ReadonlyMap<number, number>
+/** Places where the automaton saw the beginning of a match, or may be seeing one at the end of the text. */
+export class Triggers {
+  /** Matchers triggered, each once. */
+  readonly matchers: number[] = []
+  readonly #at: Float64Array
+  readonly #whole: Uint8Array
+
+  constructor(matchers: number) {
+    this.#at = new Float64Array(matchers).fill(-1)
+    this.#whole = new Uint8Array(matchers)
+  }
+
+  /** `whole`: a whole word was seen, not only its first characters. */
+  add(matcher: number, at: number, whole: boolean): void {
+    const earlier = this.at(matcher)
+    if (earlier < 0) this.matchers.push(matcher)
+    if (earlier < 0 || at < earlier) this.#at[matcher] = at
+    if (whole) this.#whole[matcher] = 1
+  }
+
+  /** Earliest place, -1 when there is none. */
+  at(matcher: number): number {
+    return this.#at[matcher] ?? -1
+  }
+
+  isWhole(matcher: number): boolean {
+    return this.#whole[matcher] === 1
+  }
+
+  clear(): void {
+    for (const matcher of this.matchers) {
+      this.#at[matcher] = -1
+      this.#whole[matcher] = 0
+    }
+    this.matchers.length = 0
+  }
+}
+
+type Found = (matcher: number, from: number, to: number) => void
 
 export class Lane {
   readonly #matchers: readonly Matcher[]
+  readonly #gates: readonly Gate[]
   readonly #units: FirstUnits
   readonly #behind: number
   readonly #bits: Int32Array
   /** Matcher index to its earliest undecided offset. */
   readonly #open: Map<number, number>
+  /** Open only because the text ends with the first characters of a word: the automaton will tell whether it goes on. */
+  readonly #awaited: Set<number>
   #kept: string
   /** Offset of `#kept` in the lane's text. */
   #base: number
 
-  constructor(matchers: readonly Matcher[], units: FirstUnits, from?: { readonly lane: Lane; readonly shift: number }) {
+  /** `from`: another lane whose text has been the same as far back as matters, at offsets larger by `shift`. */
+  constructor(
+    matchers: readonly Matcher[],
+    gates: readonly Gate[],
+    units: FirstUnits,
+    from?: { readonly lane: Lane; readonly shift: number },
+  ) {
     this.#matchers = matchers
+    this.#gates = gates
     this.#units = units
     this.#behind = matchers.reduce((most, matcher) => Math.max(most, matcher.behind), 0)
     this.#bits = new Int32Array(units.wordsPerUnit)
     this.#open = new Map()
+    this.#awaited = new Set(from === undefined ? [] : from.lane.#awaited)
     this.#kept = from === undefined ? '' : from.lane.#kept
     this.#base = from === undefined ? 0 : from.lane.#base - from.shift
     if (from !== undefined) for (const [matcher, at] of from.lane.#open) this.#open.set(matcher, at - from.shift)
@@ -103,58 +154,79 @@ export class Lane {
     return this.#base
   }
 
-  get behind(): number {
-    return this.#behind
-  }
-
   /** Matchers that are undecided, with the offset from which. */
   get open(): ReadonlyMap<number, number> {
     return this.#open
   }
 
-  feed(piece: string, triggers: Triggers, ended: boolean, hit: (matcher: number, from: number, to: number) => void): void {
-    const start = this.#base + this.#kept.length
-    const work = this.#work(piece, triggers, start)
-    if (work === undefined) {
-      this.#keep(piece)
-      return
-    }
-    const base = this.#base
-    const text = this.#kept + piece
-    for (const [index, at] of work) {
-      const matcher = this.#matchers[index]
-      if (matcher === undefined) continue
-      const open = matcher.search(text, at - base, ended, (from, to) => hit(index, from + base, to + base))
-      if (open < text.length) this.#open.set(index, open + base)
-      else this.#open.delete(index)
-    }
-    let keepFrom = text.length
-    for (const at of this.#open.values()) keepFrom = Math.min(keepFrom, at - base)
-    const drop = Math.max(0, keepFrom - this.#behind)
-    this.#kept = text.slice(drop)
-    this.#base = base + drop
-  }
-
-  /** Which matchers to run and from where; undefined when none: the common case. */
-  #work(piece: string, triggers: Triggers, start: number): Map<number, number> | undefined {
+  /** `place` turns the triggers' offsets into the lane's own. */
+  feed(piece: string, triggers: Triggers, place: (at: number) => number, ended: boolean, found: Found): void {
     const bits = this.#bits
-    let any = this.#open.size > 0 || triggers.size > 0
+    let any = this.#open.size > 0 || triggers.matchers.length > 0
     if (bits.length > 0) {
       bits.fill(0)
       this.#units.collect(piece, bits)
       for (let w = 0; w < bits.length; w++) any ||= bits[w] !== 0
     }
-    if (!any) return undefined
-    const work = new Map(this.#open)
-    // A place before this piece that is not open has been decided already.
-    for (const [index, at] of triggers) if (!work.has(index)) work.set(index, Math.max(at, start))
-    for (let w = 0; w < bits.length; w++) {
-      for (let left = bits[w] ?? 0; left !== 0; left &= left - 1) {
-        const index = w * 32 + 31 - Math.clz32(left & -left)
-        if (!work.has(index)) work.set(index, start)
+    if (any) this.#run(piece, triggers, place, ended, found)
+    else this.#keep(piece)
+  }
+
+  #run(piece: string, triggers: Triggers, place: (at: number) => number, ended: boolean, found: Found): void {
+    const bits = this.#bits
+    const start = this.#base + this.#kept.length
+    const text = this.#kept + piece
+    for (const [matcher, at] of this.#open) {
+      if (!this.#awaited.has(matcher)) this.#search(matcher, text, at, ended, found)
+      else if (triggers.at(matcher) < 0) this.#close(matcher)
+      // A pattern that begins with a word has no bit, so each matcher runs once.
+      const bit = bits[matcher >> 5]
+      if (bit !== undefined) bits[matcher >> 5] = bit & ~(1 << (matcher & 31))
+    }
+    for (const matcher of triggers.matchers) {
+      const open = this.#open.get(matcher)
+      if (open !== undefined && !this.#awaited.has(matcher)) continue
+      // What lies before this piece and is not open has been decided already.
+      const least = open ?? start
+      const at = place(triggers.at(matcher))
+      if (!triggers.isWhole(matcher) && at >= least && this.#mayBegin(matcher, text, at - this.#base)) {
+        this.#open.set(matcher, at)
+        this.#awaited.add(matcher)
+      } else {
+        this.#search(matcher, text, Math.max(at, least), ended, found)
       }
     }
-    return work
+    for (let w = 0; w < bits.length; w++) {
+      for (let left = bits[w] ?? 0; left !== 0; left &= left - 1) {
+        this.#search(w * 32 + 31 - Math.clz32(left & -left), text, start, ended, found)
+      }
+    }
+    let keepFrom = text.length
+    for (const at of this.#open.values()) keepFrom = Math.min(keepFrom, at - this.#base)
+    const drop = Math.max(0, keepFrom - this.#behind)
+    this.#kept = text.slice(drop)
+    this.#base += drop
+  }
+
+  #search(index: number, text: string, at: number, ended: boolean, found: Found): void {
+    const base = this.#base
+    const matcher = this.#matchers[index]
+    const open = matcher?.search(text, at - base, ended, (from, to) => found(index, from + base, to + base)) ?? text.length
+    this.#awaited.delete(index)
+    if (open < text.length) this.#open.set(index, open + base)
+    else this.#open.delete(index)
+  }
+
+  #close(matcher: number): void {
+    this.#open.delete(matcher)
+    this.#awaited.delete(matcher)
+  }
+
+  /** Whether what stands before the word allows it, as far as that can be told without running the pattern. */
+  #mayBegin(matcher: number, text: string, at: number): boolean {
+    const lead = this.#gates[matcher]?.lead
+    if (lead === 'nothing') return true
+    return lead === 'word boundary' && (at === 0 || !isWordUnit(text.charCodeAt(at - 1)))
   }
 
   #keep(piece: string): void {
@@ -163,4 +235,9 @@ export class Lane {
     this.#kept = text.length > this.#behind ? text.slice(text.length - this.#behind) : text
     this.#base = end - this.#kept.length
   }
+}
+
+/** `\w` without the `iu` flags. */
+function isWordUnit(unit: number): boolean {
+  return (unit >= 48 && unit <= 57) || (unit >= 65 && unit <= 90) || unit === 95 || (unit >= 97 && unit <= 122)
 }

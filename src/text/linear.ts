@@ -9,7 +9,7 @@
 import type { AST } from '@eslint-community/regexpp'
 import { isSingle, type Pattern, PatternError, parsePattern, type Single } from './pattern.ts'
 
-/** Repetitions below this many rounds stay cheap however they are nested. */
+/** A group repeated fewer times than this stays cheap whatever is in it. */
 const MANY = 10
 
 /** Characters that stand for all: everything up to Latin Extended-B, and some of each large script. */
@@ -66,10 +66,10 @@ class Check {
     const { element, min, max } = quantifier
     const first = this.#firstOf(element).set
     const follow = this.#follow(rest, after ?? NOTHING)
-    if (after !== undefined && max > min && max >= MANY && overlap(first, follow)) {
+    if (after !== undefined && max > min && overlap(first, follow)) {
       throw new PatternError(
         `'${quantifier.raw}' is repeated inside a repetition that can continue with the same characters: ` +
-          'separate the rounds by a character that neither takes, or bound one of them below 10',
+          'separate the rounds by a character that neither takes, or allow fewer than 10 rounds',
       )
     }
     if (isSingle(element)) return

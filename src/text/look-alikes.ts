@@ -69,6 +69,7 @@ const SHAPES: readonly (readonly [ascii: string, lookAlikes: string])[] = [
   ['3', 'ЗзƷӠʒ'],
   ['4', 'Ꮞ'],
   ['6', 'бᏮ'],
+  ['10', '❿➉➓⓾'],
   // Punctuation that markers, keys and contractions are written with.
   ['-', '‐‑‒–—―−⁃﹘➖˗⸺'],
   ['/', '⁄∕╱⟋⧸'],

@@ -14,6 +14,7 @@ export interface Rules {
   readonly exact: WordTable | undefined
   readonly matchers: readonly Matcher[]
   readonly matcherIds: readonly Owner[]
+  readonly gates: readonly Gate[]
   readonly units: FirstUnits
   /** Folded units whose original offsets a stream must remember. */
   readonly memory: number
@@ -71,6 +72,7 @@ export function compileRules(given: readonly PatternSet[]): Rules {
     exact: exactTable,
     matchers,
     matcherIds,
+    gates,
     units: firstUnits(gates),
     memory: Math.max(behind, lowerTable?.automaton.longest ?? 0, exactTable?.automaton.longest ?? 0) + 1,
   }

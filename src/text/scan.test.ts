@@ -92,7 +92,7 @@ describe('a stream', () => {
           expect(settled).toBe(text.length)
         }
       }),
-      { numRuns: 1500 },
+      { numRuns: 500 },
     )
   })
 
@@ -101,7 +101,7 @@ describe('a stream', () => {
       fc.property(texts, text => {
         for (const set of SETS) expect(stream(scanner, set, text.split('')).hits).toEqual(order(scanner.whole(text).hits(set)))
       }),
-      { numRuns: 500 },
+      { numRuns: 200 },
     )
   })
 })

@@ -4,12 +4,11 @@
  */
 import type { Hit, PatternSet, Scan, ScanStream } from './contract.ts'
 import { type Folded, type FoldStream, openFold } from './fold.ts'
-import { Lane } from './lane.ts'
+import { Lane, Triggers } from './lane.ts'
 import { START } from './literals.ts'
 import type { Rules, WordTable } from './rules.ts'
 
 const NO_HITS: readonly Hit[] = []
-const NO_TRIGGERS: ReadonlyMap<number, number> = new Map()
 
 export function scanOnce(rules: Rules, folded: Folded): Scan {
   return new Cursor(rules).advance(folded, true)
@@ -79,6 +78,7 @@ interface Drift {
 class Cursor {
   readonly #rules: Rules
   readonly #lane: Lane
+  readonly #triggers: Triggers
   #drift: Drift | undefined
   #lowerState = START
   #exactState = START
@@ -91,14 +91,16 @@ class Cursor {
 
   constructor(rules: Rules) {
     this.#rules = rules
-    this.#lane = new Lane(rules.matchers, rules.units)
+    this.#lane = new Lane(rules.matchers, rules.gates, rules.units)
+    this.#triggers = new Triggers(rules.matchers.length)
   }
 
   advance(piece: Folded, ended: boolean): Scan {
     this.#hits = undefined
     if (!piece.identity && this.#drift === undefined) this.#drift = this.#startDrift()
-    const triggers = this.#scanWords(piece, ended)
-    if (this.#rules.matchers.length > 0) this.#runLanes(piece, triggers, ended)
+    this.#triggers.clear()
+    this.#scanWords(piece, ended)
+    if (this.#rules.matchers.length > 0) this.#runLanes(piece, ended)
     if (this.#drift !== undefined && !ended) this.#remember(this.#drift, piece)
     this.#original += piece.original.length
     this.#folded += piece.text.length
@@ -111,30 +113,17 @@ class Cursor {
 
   // Literals, and the words that patterns begin with.
 
-  #scanWords(piece: Folded, ended: boolean): ReadonlyMap<number, number> {
+  #scanWords(piece: Folded, ended: boolean): void {
     const { lower, exact } = this.#rules
-    const triggers: Map<number, number> = new Map()
     if (lower !== undefined) {
       const text = piece.ascii ? piece.text : piece.lower
-      this.#lowerState = this.#runWords(lower, this.#lowerState, text, piece, triggers, ended)
+      this.#lowerState = this.#runWords(lower, this.#lowerState, text, piece, ended)
     }
-    if (exact !== undefined) this.#exactState = this.#runWords(exact, this.#exactState, piece.text, piece, triggers, ended)
-    return triggers.size === 0 ? NO_TRIGGERS : triggers
+    if (exact !== undefined) this.#exactState = this.#runWords(exact, this.#exactState, piece.text, piece, ended)
   }
 
-  #runWords(
-    table: WordTable,
-    state: number,
-    text: string,
-    piece: Folded,
-    triggers: Map<number, number>,
-    ended: boolean,
-  ): number {
-    const trigger = (group: number, at: number): void => {
-      const matcher = group - this.#rules.sets
-      const earlier = triggers.get(matcher)
-      if (earlier === undefined || at < earlier) triggers.set(matcher, at)
-    }
+  #runWords(table: WordTable, state: number, text: string, piece: Folded, ended: boolean): number {
+    const { sets } = this.#rules
     // One character may fold to several units, so a short word may be found several times in it.
     const last: Map<number, string> | undefined = piece.identity ? undefined : new Map()
     const after = table.automaton.run(state, text, (index, end) => {
@@ -142,7 +131,7 @@ class Cursor {
       if (word === undefined) return
       const at = this.#folded + end - word.text.length
       if (word.owner === undefined) {
-        trigger(word.group, at)
+        this.#triggers.add(word.group - sets, at, true)
         return
       }
       const from = this.#startOf(at, piece)
@@ -154,20 +143,20 @@ class Cursor {
     const open = ended ? NO_PAIRS : table.automaton.open(after)
     for (let i = 0; i < open.length; i += 2) {
       const group = open[i] ?? 0
-      if (group >= this.#rules.sets) trigger(group, this.#folded + text.length - (open[i + 1] ?? 0))
+      if (group >= sets) this.#triggers.add(group - sets, this.#folded + text.length - (open[i + 1] ?? 0), false)
     }
     return after
   }
 
   // Patterns.
 
-  #runLanes(piece: Folded, triggers: ReadonlyMap<number, number>, ended: boolean): void {
+  #runLanes(piece: Folded, ended: boolean): void {
     const drift = this.#drift
     const { matcherIds } = this.#rules
     if (drift === undefined) {
       const shift = this.#original - this.#folded
-      const moved = shift === 0 || triggers.size === 0 ? triggers : new Map([...triggers].map(([m, at]) => [m, at + shift]))
-      this.#lane.feed(piece.original, moved, ended, (matcher, from, to) => {
+      const place = (at: number): number => at + shift
+      this.#lane.feed(piece.original, this.#triggers, place, ended, (matcher, from, to) => {
         const owner = matcherIds[matcher]
         if (owner !== undefined) this.#report(owner.set, owner.id, from, to)
       })
@@ -185,9 +174,9 @@ class Cursor {
       found.set(key, to)
       this.#report(owner.set, owner.id, from, to)
     }
-    const originals = new Map([...triggers].map(([matcher, at]) => [matcher, this.#startOf(at, piece)]))
-    this.#lane.feed(piece.original, originals, ended, once)
-    drift.lane.feed(piece.text, triggers, ended, (matcher, from, to) =>
+    this.#lane.feed(piece.original, this.#triggers, at => this.#startOf(at, piece), ended, once)
+    const same = (at: number): number => at
+    drift.lane.feed(piece.text, this.#triggers, same, ended, (matcher, from, to) =>
       once(matcher, this.#startOf(from, piece), this.#endOf(to, piece)),
     )
   }
@@ -213,7 +202,7 @@ class Cursor {
 
   #startDrift(): Drift {
     const shift = this.#original - this.#folded
-    const lane = new Lane(this.#rules.matchers, this.#rules.units, { lane: this.#lane, shift })
+    const lane = new Lane(this.#rules.matchers, this.#rules.gates, this.#rules.units, { lane: this.#lane, shift })
     const from = Math.max(0, Math.min(lane.base, this.#folded - this.#rules.memory))
     const starts: number[] = []
     for (let at = from; at < this.#folded; at++) starts.push(at + shift)

@@ -1,11 +1,16 @@
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer as createHttpServer, type RequestListener } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Fault } from '../core/wire.ts'
 import { createUpstream, type UpstreamOptions } from './pool.ts'
-import { selfSigned } from './testdata/certificate.ts'
 import type { Upstream, UpstreamCall, UpstreamHandler, UpstreamHeaders } from './upstream.ts'
 
 const cleanups: (() => Promise<unknown> | unknown)[] = []
@@ -236,7 +241,9 @@ describe('an upstream that cannot be reached', () => {
 })
 
 describe('certificates', () => {
-  const pem = selfSigned
+  // A throw-away key and a certificate for `localhost`, trusted by nothing.
+  const read = (name: string) => readFileSync(new URL(`./testdata/${name}`, import.meta.url), 'utf8')
+  const pem = { key: read('localhost.key.pem'), cert: read('localhost.cert.pem') }
 
   async function tlsServer(): Promise<number> {
     return listen(createHttpsServer(pem, (_, response) => response.end('{}')))
@@ -273,6 +280,35 @@ describe('certificates', () => {
       code: 'upstream_unreachable',
       details: { exception: 'ERR_TLS_CERT_ALTNAME_INVALID' },
     })
+  })
+
+  it('certificates that the environment adds are not trusted', async () => {
+    const port = await tlsServer()
+    const folder = await mkdtemp(join(tmpdir(), 'signet-ca-'))
+    cleanups.push(() => rm(folder, { recursive: true }))
+    const file = join(folder, 'ca.pem')
+    await writeFile(file, pem.cert)
+    // Read by Node at its start, so a process of its own.
+    const script = `
+      import { createUpstream } from ${JSON.stringify(new URL('./pool.ts', import.meta.url).href)}
+      import { request } from 'node:https'
+      const url = 'https://localhost:${String(port)}'
+      request(url, response => {
+        const to = createUpstream({ url })
+        to.forward({ method: 'POST', path: '/', headers: [] }, {
+          onHead: status => process.stdout.write(String(status)),
+          onData: () => undefined,
+          onEnd: () => process.exit(),
+          onError: fault => process.stdout.write(response.statusCode + ' ' + fault.code, () => process.exit()),
+        })
+      }).end()`
+    for (const env of [{ NODE_EXTRA_CA_CERTS: file }, { SSL_CERT_FILE: file, NODE_OPTIONS: '--use-openssl-ca' }]) {
+      const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], {
+        env: { PATH: process.env['PATH'], ...env },
+      })
+      // Node's own client is taken in (200); the pool is not.
+      expect(stdout).toBe('200 upstream_unreachable')
+    }
   })
 
   it('proxy variables are not read', async () => {
@@ -568,6 +604,26 @@ describe('back-pressure and giving up', () => {
     ).cancel()
     expect((await run(to)).status).toBe(200)
     expect(requests).toBe(1)
+    expect(called).toEqual([])
+    expect(to.active).toBe(0)
+  })
+
+  it('cancel while connecting to nobody gives its place back', async () => {
+    const server = createServer()
+    const port = await listen(server)
+    await new Promise(resolve => server.close(resolve))
+    const to = upstream(port)
+    const called: string[] = []
+    to.forward(
+      { ...POST },
+      {
+        onHead: () => called.push('head'),
+        onData: () => called.push('data'),
+        onEnd: () => called.push('end'),
+        onError: () => called.push('error'),
+      },
+    ).cancel()
+    expect((await run(to)).fault?.code).toBe('upstream_unreachable')
     expect(called).toEqual([])
     expect(to.active).toBe(0)
   })

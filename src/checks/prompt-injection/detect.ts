@@ -11,8 +11,9 @@ import { type Folded, fold } from '../../text/fold.ts'
 import type { InjectionRule, Severity } from './rule.ts'
 import { ENGLISH_RULES } from './rules-english.ts'
 import { LATIN_LANGUAGE_RULES, NATIVE_LANGUAGE_RULES } from './rules-languages.ts'
-import { MARKUP_RULES, TOOL_RESULT_RULES } from './rules-markup.ts'
+import { BIDI_RULE, MARKUP_RULES, TOOL_RESULT_RULES } from './rules-markup.ts'
 import { findSpread } from './spread.ts'
+import { indexStems, rulesFor } from './stems.ts'
 
 export interface Finding {
   readonly rule: string
@@ -157,29 +158,34 @@ function matchSlice(
       ...(offset === undefined ? {} : { offset: base + offset }),
     })
   }
-  const apply = (set: RuleSet, text: string, asWritten: boolean, toOriginal: (i: number) => number): void => {
-    if (!set.prefilter.test(text)) return
-    for (const rule of set.rules) {
-      if (!rule.anchors.some(a => text.includes(a))) continue
+  const apply = (rules: readonly InjectionRule[] | undefined, text: string, asWritten: boolean): void => {
+    if (rules === undefined) return
+    for (const rule of rules) {
       const m = rule.pattern.exec(text)
-      if (m !== null) add(rule, asWritten ? 'raw' : 'normalized', asWritten ? toOriginal(m.index) : undefined)
+      if (m !== null) add(rule, asWritten ? 'raw' : 'normalized', asWritten ? m.index : undefined)
     }
   }
-  const same = (i: number): number => i
-
-  apply(toolResult ? TOOL_RESULTS : MARKUP, raw, true, same)
-  apply(FOLDED, folded.lower, folded.identity, same)
-  if (!folded.identity) {
-    apply(NATIVE, clean, true, same)
-    if (findings.length > before) sayRaw(findings, before, raw)
-    for (const view of alternates(raw)) apply(FOLDED, view, false, same)
+  const lower = folded.lower
+  const plain = folded.identity
+  const wanted = rulesFor(toolResult ? TOOL_RESULT_INDEX : INDEX, lower)
+  if (wanted !== undefined) {
+    for (const rule of wanted) {
+      const written = AS_WRITTEN.has(rule)
+      const m = rule.pattern.exec(written ? raw : lower)
+      if (m !== null) add(rule, written || plain ? 'raw' : 'normalized', m.index)
+    }
   }
-  const leet = unleet(folded.lower)
-  if (leet !== undefined) for (const view of leet) apply(FOLDED, view, false, same)
+  if (!plain) {
+    apply(SCRIPTS.test(clean) ? NATIVE_LANGUAGE_RULES : undefined, clean, true)
+    if (BIDI.test(raw)) apply([BIDI_RULE], raw, true)
+    if (findings.length > before) sayRaw(findings, before, raw)
+    for (const view of alternates(raw)) apply(rulesFor(FOLDED, view), view, false)
+  }
+  const leet = unleet(lower)
+  if (leet !== undefined) for (const view of leet) apply(rulesFor(FOLDED, view), view, false)
 
   if (findings.length > before) return
-  const spread =
-    findSpread(folded.lower, 0, folded.lower.length, true) ?? (leet === undefined ? undefined : spreadIn(leet))
+  const spread = findSpread(folded.lower) ?? (leet === undefined ? undefined : spreadIn(leet))
   if (spread !== undefined) {
     const view =
       spread.cipher === '' ? source('spread') : `decoded-${encoding === '' ? '' : `${encoding}+`}${spread.cipher}`
@@ -211,29 +217,20 @@ function sayRaw(findings: Finding[], from: number, raw: string): void {
 
 function spreadIn(views: readonly string[]): ReturnType<typeof findSpread> {
   for (const view of views) {
-    const found = findSpread(view, 0, view.length, true)
+    const found = findSpread(view)
     if (found !== undefined) return found
   }
   return undefined
 }
 
-interface RuleSet {
-  readonly rules: readonly InjectionRule[]
-  readonly prefilter: RegExp
-}
-
-function ruleSet(...lists: readonly (readonly InjectionRule[])[]): RuleSet {
-  const rules = lists.flat()
-  const literally = (s: string): string => s.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
-  const anchors = [...new Set(rules.flatMap(r => r.anchors))]
-  // An anchor that begins with another one adds nothing.
-  const shortest = anchors.filter(a => !anchors.some(b => b !== a && a.includes(b)))
-  return { rules, prefilter: new RegExp(shortest.map(literally).join('|')) }
-}
-const FOLDED = ruleSet(ENGLISH_RULES, LATIN_LANGUAGE_RULES)
-const NATIVE = ruleSet(NATIVE_LANGUAGE_RULES)
-const MARKUP = ruleSet(MARKUP_RULES)
-const TOOL_RESULTS = ruleSet(MARKUP_RULES, TOOL_RESULT_RULES)
+const FOLDED_RULES = [...ENGLISH_RULES, ...LATIN_LANGUAGE_RULES]
+const FOLDED = indexStems(FOLDED_RULES)
+const INDEX = indexStems([...FOLDED_RULES, ...MARKUP_RULES])
+const TOOL_RESULT_INDEX = indexStems([...FOLDED_RULES, ...MARKUP_RULES, ...TOOL_RESULT_RULES])
+const AS_WRITTEN: ReadonlySet<InjectionRule> = new Set([...MARKUP_RULES, ...TOOL_RESULT_RULES])
+/** A text without any of these scripts has nothing for the rules of other scripts. */
+const SCRIPTS = /[\u0370-\u1fff\u3040-\u9fff\uac00-\ud7af]/
+const BIDI = /[\u202d\u202e]/
 
 /** What an anchor looks like after ROT47, in the three usual capitalisations. */
 const ROT47 = new RegExp(
@@ -263,7 +260,7 @@ function readable(text: string): string {
 }
 
 const GREEK_BESIDE_LATIN = /[a-z][\u0370-\u03ff]|[\u0370-\u03ff][a-z]/
-const DIGIT_IN_WORD = /[a-z][0134578@$!|]+[a-z]|[013457@$!|][a-z]{2}/
+const DIGIT_IN_WORD = /[a-z][0134578@$!|]{1,2}[a-z]|[1!|]gn/
 
 /** Second readings of Greek letters that resemble two Latin ones (rho as r, sigma as s or o, omega as w or o, …). */
 function alternates(raw: string): readonly string[] {

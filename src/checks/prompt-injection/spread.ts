@@ -103,15 +103,13 @@ export interface SpreadFinding {
   readonly cipher: string
 }
 
-/** The first such gesture in `text[from, to)`, which must already be folded. */
-export function findSpread(text: string, from: number, to: number, allowPlain: boolean): SpreadFinding | undefined {
-  const letters = lettersOf(text, from, to)
+/** The first such gesture in a folded text. */
+export function findSpread(text: string): SpreadFinding | undefined {
   let found: SpreadFinding | undefined
-  findDisguised(letters, WORDS, (_word, at, disguise) => {
+  findDisguised(text, WORDS, (_word, at, disguise) => {
     const plain = isPlain(disguise)
-    if (plain && !allowPlain) return false
-    if (!GLIMPSED.test(undisguise(letters, at, GLIMPSE, disguise))) return false
-    const phrase = undisguise(letters, at, AT_ONCE, disguise)
+    if (!GLIMPSED.test(undisguise(text, at, GLIMPSE, disguise))) return false
+    const phrase = undisguise(text, at, AT_ONCE, disguise)
     const gesture = GESTURES.find(g => g.ciphered !== plain && g.pattern.test(phrase))
     if (gesture === undefined) return false
     found = { rule: gesture.name, cipher: disguiseName(disguise) }

@@ -36,10 +36,16 @@ export const registerServe: Register = (program, context) => {
     .option('--config <file>', 'the pipeline file; it is run (default: pipeline.ts, if there is one)', pathOption)
     .option('--env-file <file>', 'read variables from here (default: .env, if there is one)', pathOption)
     .option('--audit-log <file>', 'the audit log (SIGNET_AUDIT_LOG_PATH, default audit.jsonl)', pathOption)
-    .option('--hmac-secret <hex>', 'the key of the audit log; others can see it in the process list, prefer a file (SIGNET_HMAC_SECRET)')
+    .option(
+      '--hmac-secret <hex>',
+      'the key of the audit log; others can see it in the process list, prefer a file (SIGNET_HMAC_SECRET)',
+    )
     .option('--hmac-secret-file <file>', 'read that key from a file (SIGNET_HMAC_SECRET_FILE)', pathOption)
     .option('--key-id <id>', 'the name of that key (SIGNET_HMAC_KEY_ID, default k1)')
-    .option('--allow-ephemeral-key', 'start without keys; they are made, and lost with the process (SIGNET_ALLOW_EPHEMERAL_KEY)')
+    .option(
+      '--allow-ephemeral-key',
+      'start without keys; they are made, and lost with the process (SIGNET_ALLOW_EPHEMERAL_KEY)',
+    )
     .option('--shadow', 'record policy verdicts without enforcing them (SIGNET_SHADOW)')
     .option('--no-shadow', 'enforce them')
     .option('--strict-error-redaction', 'tell callers only that they were refused (SIGNET_STRICT_ERROR_REDACTION)')
@@ -80,14 +86,18 @@ async function serve(options: Options, context: Context): Promise<void> {
   const file = options.config ?? (existsSync(join(folder, 'pipeline.ts')) ? 'pipeline.ts' : undefined)
   const upstream = outside.find(layer => layer.values.has('upstreamUrl'))?.values.get('upstreamUrl')?.value
   if (file !== undefined) lendVariables(envFile.variables)
-  const pipeline = file === undefined ? await builtIn(upstream === 'demo') : await (await import('../../config/load-pipeline.ts')).loadPipeline(located(context, file))
+  const pipeline =
+    file === undefined
+      ? await builtIn(upstream === 'demo')
+      : await (await import('../../config/load-pipeline.ts')).loadPipeline(located(context, file))
   const resolved = resolveSettings([...outside, fromPipeline(pipeline.settings, file ?? '')], dev)
   const { settings } = resolved
   const log = openOperatorLog(terminal, settings.logFormat, context.now)
 
   const { startServing } = await import('../serving.ts')
   const serving = await startServing(resolved, pipeline, folder, {
-    onAuditState: (ok, reason) => (ok ? log.info('audit_available', `audit log: ${reason}`) : log.warn('audit_unavailable', `audit log: ${reason}`)),
+    onAuditState: (ok, reason) =>
+      ok ? log.info('audit_available', `audit log: ${reason}`) : log.warn('audit_unavailable', `audit log: ${reason}`),
   })
   log.info('listening', `signet ${VERSION} -> ${serving.upstreamLabel}  (listening on ${serving.url})`, {
     version: VERSION,
@@ -119,7 +129,10 @@ function announce(log: OperatorLog, checks: readonly Check[], file: string | und
   for (const check of ordered) {
     const { stages } = check.describe()
     const where = Array.isArray(stages) ? stages.join(', ') : 'stages not described'
-    log.info('check', `  ${check.name} (${where})${check.shadow === true ? ' in shadow' : ''}`, { name: check.name, shadow: check.shadow === true })
+    log.info('check', `  ${check.name} (${where})${check.shadow === true ? ' in shadow' : ''}`, {
+      name: check.name,
+      shadow: check.shadow === true,
+    })
   }
 }
 

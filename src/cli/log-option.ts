@@ -1,0 +1,49 @@
+/** Which log an audit command reads, and which of its rows. */
+import { InvalidArgumentError } from 'commander'
+import { type Context, located, pathOption } from './context.ts'
+import { CommandError } from './failure.ts'
+
+export interface LogOptions {
+  readonly auditLog?: string
+  readonly hmacSecret?: string
+  readonly hmacSecretFile?: string
+  readonly keyId?: string
+  readonly legacyKey?: readonly string[]
+}
+
+/** The log a command is about: shown as given, opened where it is. */
+export function logOf(
+  given: string | undefined,
+  options: LogOptions,
+  context: Context,
+): { readonly shown: string; readonly path: string } {
+  if (given !== undefined && options.auditLog !== undefined && given !== options.auditLog) {
+    throw new CommandError('--audit-log: another log than the argument; give one of them')
+  }
+  const configured = context.environment['SIGNET_AUDIT_LOG_PATH']?.trim()
+  const shown =
+    given ??
+    options.auditLog ??
+    (configured === undefined || configured === '' ? 'audit.jsonl' : pathOption(configured))
+  return { shown, path: located(context, shown) }
+}
+
+export const FILTER_FIELDS = ['check', 'decision', 'owner_type', 'owner', 'stage', 'exchange'] as const
+export type FilterField = (typeof FILTER_FIELDS)[number]
+
+/** `check=prompt_injection,decision=block`: all of them must hold. */
+export function filterOption(text: string): ReadonlyMap<FilterField, string> {
+  const clauses = new Map<FilterField, string>()
+  for (const clause of text.split(',')) {
+    const cut = clause.indexOf('=')
+    const name = clause.slice(0, Math.max(0, cut)).trim()
+    const field = FILTER_FIELDS.find(known => known === name)
+    if (cut < 1 || field === undefined) {
+      throw new InvalidArgumentError(
+        `expected field=value clauses separated by commas; the fields are ${FILTER_FIELDS.join(', ')}`,
+      )
+    }
+    clauses.set(field, clause.slice(cut + 1).trim())
+  }
+  return clauses
+}

@@ -1,0 +1,89 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { fold, openFold } from './fold.ts'
+
+const wild = fc.string({ unit: 'binary', maxLength: 40 })
+const lone = fc.array(fc.oneof(wild, fc.constantFrom('\ud83d', '\ude00', 'ﬁ', 'é', '\u200b', '\u{e0041}', 'İ', 'ẞ', 'Σ')), { maxLength: 8 }).map(parts => parts.join(''))
+
+describe('fold', () => {
+  it.each([
+    ['ＳＥＣＲＥＴ', 'SECRET'],
+    ['ⓈⒺⒸⓇⒺⓉ', 'SECRET'],
+    ['🅂🄴🄲🅁🄴🅃', 'SECRET'],
+    ['🅢🅔🅒🅡🅔🅣', 'SECRET'],
+    ['🆂🅴🅲🆁🅴🆃', 'SECRET'],
+    ['🇸🇪🇨🇷🇪🇹', 'SECRET'],
+    ['𝐒𝑬𝒞𝓡𝔈𝕋', 'SECRET'],
+    ['ЅЕСRЕТ', 'SECRET'],
+    ['SΕCRΕΤ', 'SECRET'],
+    ['sеcrеt', 'secret'],
+    ['ꜱᴇᴄʀᴇᴛ', 'secret'],
+    ['S\u200bE\u00adC\u2060R\ufe0fE\u{e0020}T\u180e\u3164', 'SECRET'],
+    ['S\u0301E\u0336C\u0489RET', 'SECRET'],
+    ['ᏚᎬᏟᎡᎬᎢ', 'SECRET'],
+    ['ꭺꮯꭼ', 'ace'],
+    ['Ⅷ ⅳ', 'VIII iv'],
+    ['ﬁle ½', 'file 1/2'],
+    ['٠١٢ ०१२ １２３', '012 012 123'],
+    ['❶⓵➉', '1110'],
+    ['non‑break–dash ⁄ ∕', 'non-break-dash / /'],
+    ['\u202eabc\u2066', 'abc'],
+    ['a\u00a0b\u3000c', 'a b c'],
+    ['naïve Größe Łódź', 'naive Grosse Lodz'],
+  ])('%j reads %j', (text, plain) => {
+    expect(fold(text).text).toBe(plain)
+    expect(fold(text).lower).toBe(plain.toLowerCase())
+  })
+
+  it.each(['plain ASCII ~!@#', '中文 のテスト', 'ไทย', '😀 🎉', '', '\ud83d', '\ude00'])('%j stays itself', text => {
+    const folded = fold(text)
+    expect(folded.text.replace(/[ัิ-ฺ็-๎]/g, '')).toBe(folded.text)
+    expect(folded.original).toBe(text)
+    if (folded.identity) expect(folded.text).toBe(text)
+  })
+
+  it('leaves ordinary text of other scripts unlike Latin words', () => {
+    for (const text of ['中文字符', '日本語', '한국어', 'שלום', 'مرحبا', 'ไทย', 'हिन्दी', 'فارسی']) {
+      expect(fold(text).text).not.toMatch(/[A-Za-z]/)
+    }
+  })
+
+  it('is free of context, keeps lengths equal in lower case, is its own fold, and maps every unit back', () => {
+    fc.assert(
+      fc.property(lone, text => {
+        const folded = fold(text)
+        expect(folded.lower.length).toBe(folded.text.length)
+        expect(fold(folded.text).text).toBe(folded.text)
+        expect(folded.identity).toBe(folded.text === text)
+        let at = 0
+        let unit = 0
+        for (const character of text) {
+          const one = fold(character)
+          for (let i = 0; i < one.text.length; i++, unit++) {
+            expect(folded.text[unit]).toBe(one.text[i])
+            expect(folded.lower[unit]).toBe(one.lower[i])
+            expect(folded.toOriginal(unit)).toBe(at)
+            expect(folded.toOriginalEnd(unit + 1)).toBe(at + character.length)
+          }
+          at += character.length
+        }
+        expect(unit).toBe(folded.text.length)
+        expect(folded.toOriginal(unit)).toBe(text.length)
+        expect(folded.toOriginalEnd(0)).toBe(0)
+      }),
+    )
+  })
+
+  it('folds a stream like the whole, halves of surrogate pairs waiting for each other', () => {
+    fc.assert(
+      fc.property(lone, text => {
+        const stream = openFold()
+        const pieces = text.split('').map(unit => stream.push(unit))
+        pieces.push(stream.end())
+        expect(pieces.map(piece => piece.text).join('')).toBe(fold(text).text)
+        expect(pieces.map(piece => piece.original).join('')).toBe(text)
+        expect(stream.waiting).toBe(0)
+      }),
+    )
+  })
+})
