@@ -3,8 +3,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { byCodePoint, canonical, Float, pythonFloat, quote } from './canonical.ts'
 import { JsonFault, parseJson } from './json.ts'
+import { SECRET, testRing } from './testing/rows.test-support.ts'
 import { Walk } from './walk.ts'
-import { SECRET, testRing } from './testing/rows.ts'
 
 // Made by the Python implementation: key id k1, secret 00..1f.
 const V1 =
@@ -16,7 +16,11 @@ const V2 =
 describe('the canonical form', () => {
   it('is the one the Python implementation signs', () => {
     expect(canonical(parseJson(V1))).toBe(V1)
-    expect(createHmac('sha256', SECRET).update(canonical(parseJson(V1))).digest('hex')).toBe(V1_HMAC)
+    expect(
+      createHmac('sha256', SECRET)
+        .update(canonical(parseJson(V1)))
+        .digest('hex'),
+    ).toBe(V1_HMAC)
     const line = Buffer.from(`${V1.replace('"metadata"', `"hmac":"${V1_HMAC}","metadata"`)}\n`)
     const walk = new Walk(testRing(), {
       prevHmac: '4cc7b63c062c385177b01552151ac242f71eb9511506986edc83113d1c3b3300',

@@ -11,7 +11,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import type { AuditWriter } from '../core/row.ts'
 import type { KeyRing } from '../keys/ring.ts'
 import { EMPTY, type Position } from './chain.ts'
-import { AuditError, type LogFile, type LogFiles, NodeFiles } from './files.ts'
+import { AuditError, errno, type LogFile, type LogFiles, NodeFiles } from './files.ts'
 import { HeadFile, readHead } from './head.ts'
 import { lockLog } from './lock.ts'
 import type { OwnerSealer } from './seal.ts'
@@ -81,7 +81,14 @@ export async function openAuditLog(options: OpenOptions): Promise<AuditLog> {
     await log?.close()
     await headFile?.close()
     lock?.release()
-    throw error
+    if (error instanceof AuditError) throw error
+    throw new AuditError(
+      'log_unreadable',
+      `${files.path} cannot be written (${errno(error)}); free space or check the disk`,
+      {
+        cause: error,
+      },
+    )
   }
 }
 

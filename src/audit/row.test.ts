@@ -2,16 +2,22 @@ import { createHash, createHmac } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { MetaValue, Row } from '../core/row.ts'
-import { Chain, EMPTY } from './chain.ts'
 import { canonical } from './canonical.ts'
+import { Chain, EMPTY } from './chain.ts'
 import { parseJson } from './json.ts'
 import { newFacts, scanLine } from './line.ts'
 import { MAX_LINE } from './row.ts'
 import { readStored, type StoredRow } from './stored.ts'
-import { anyRow, SECRET, testRing, testRow } from './testing/rows.ts'
+import { anyRow, SECRET, testRing, testRow } from './testing/rows.test-support.ts'
 
 const salt = Uint8Array.from({ length: 32 }, (_, i) => 255 - i)
-const newChain = () => new Chain(testRing(), () => 1_747_000_000_000_000_000n, () => salt, EMPTY)
+const newChain = () =>
+  new Chain(
+    testRing(),
+    () => 1_747_000_000_000_000_000n,
+    () => salt,
+    EMPTY,
+  )
 
 function stored(row: Row): StoredRow {
   const { line } = newChain().append(row)
@@ -23,7 +29,10 @@ function stored(row: Row): StoredRow {
 
 const meta = (row: StoredRow) => Object.fromEntries(row.metadata)
 /** What a plugin's untyped metadata may hold. */
-const hostile = (metadata: Record<string, unknown>): Row => ({ ...testRow(1), metadata: metadata as Record<string, MetaValue> })
+const hostile = (metadata: Record<string, unknown>): Row => ({
+  ...testRow(1),
+  metadata: metadata as Record<string, MetaValue>,
+})
 
 describe('a stored row', () => {
   it('equals the generic canonical form, whatever the row', () => {
@@ -94,7 +103,12 @@ describe('a stored row', () => {
 
   it('keeps timestamps rising when the clock stands or goes back', () => {
     let now = 5n
-    const chain = new Chain(testRing(), () => now--, () => salt, EMPTY)
+    const chain = new Chain(
+      testRing(),
+      () => now--,
+      () => salt,
+      EMPTY,
+    )
     const stamps = [1, 2, 3].map(i => chain.append(testRow(i)).placed.tsNs)
     expect(stamps).toEqual([5n, 6n, 7n])
   })

@@ -63,7 +63,8 @@ function fits(e: EncodedRow): boolean {
 
 function encode(row: Row, stamp: Stamp, cap: number, bare: boolean): EncodedRow {
   const notes = { sanitised: false, truncated: bare }
-  const text = (value: unknown, max: number) => quote(cut(asText(value, notes), Math.min(max, bare ? 128 : max), notes))
+  const text = (value: unknown, max: number) =>
+    JSON.stringify(cut(asText(value, notes), Math.min(max, bare ? 128 : max), notes))
   const owner = row.owner
   const approvers = list(owner.approvalChain, bare ? 4 : MAX_APPROVERS, notes)
   const before =
@@ -111,21 +112,30 @@ function encodeMetadata(metadata: unknown, stamp: Stamp, cap: number, bare: bool
 
 /** Sorted, each key once: cutting and mending keys can make two equal, and the later would be a duplicate. */
 function object(members: [key: string, json: string][]): string {
-  members.sort((a, b) => byCodePoint(a[0], b[0]))
+  // `<` compares UTF-16 units, which is code-point order as long as no key has a surrogate or something above them.
+  if (members.some(member => HIGH.test(member[0]))) members.sort((a, b) => byCodePoint(a[0], b[0]))
+  else members.sort((a, b) => (a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0))
   let json = '{'
   let last: string | undefined
   for (const [key, value] of members) {
     if (key === last) continue
-    json += `${last === undefined ? '' : ','}${quote(key)}:${value}`
+    json += `${last === undefined ? '' : ','}${quoteKey(key)}:${value}`
     last = key
   }
   return `${json}}`
 }
 
+const HIGH = /[\ud800-\uffff]/
+const PLAIN_KEY = /^[A-Za-z0-9_.:-]*$/
+
+function quoteKey(key: string): string {
+  return PLAIN_KEY.test(key) ? `"${key}"` : quote(key)
+}
+
 function encodeValue(value: unknown, cap: number, notes: Notes): string {
   if (Array.isArray(value)) {
     const items = list(value, MAX_LIST, notes)
-    return `[${items.map(item => quote(cut(asText(item, notes), cap, notes))).join(',')}]`
+    return `[${items.map(item => JSON.stringify(cut(asText(item, notes), cap, notes))).join(',')}]`
   }
   if (typeof value === 'object' && value !== null) {
     const members: [string, string][] = []
@@ -146,7 +156,7 @@ function encodeScalar(value: unknown, cap: number, notes: Notes): string {
   if (typeof value === 'boolean') return value ? 'true' : 'false'
   // -0 is written as Python writes the integer: 0.
   if (typeof value === 'number' && Number.isSafeInteger(value)) return String(value + 0)
-  return quote(cut(asText(value, notes), cap, notes))
+  return JSON.stringify(cut(asText(value, notes), cap, notes))
 }
 
 /** Any value as well-formed text. Fractions and huge numbers become their decimal text; the rest says what it was. */
@@ -173,11 +183,13 @@ function entries(value: unknown, notes: Notes): [string, unknown][] {
     return []
   }
   try {
-    return Object.entries(value).map(([key, item]): [string, unknown] => {
-      if (key.isWellFormed()) return [key, item]
+    const found = Object.entries(value)
+    for (const entry of found) {
+      if (entry[0].isWellFormed()) continue
       notes.sanitised = true
-      return [key.toWellFormed(), item]
-    })
+      entry[0] = entry[0].toWellFormed()
+    }
+    return found
   } catch {
     notes.sanitised = true
     return [['_unreadable', true]]

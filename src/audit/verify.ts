@@ -6,6 +6,7 @@
  * writing meanwhile verifies: the head is read first and the log only grows.
  */
 import { type FileHandle, open, readFile } from 'node:fs/promises'
+import { setTimeout } from 'node:timers/promises'
 import type { KeyRing } from '../keys/ring.ts'
 import { AuditError, errno } from './files.ts'
 import { type HeadState, parseHead } from './head.ts'
@@ -88,7 +89,7 @@ export async function verifyWith(
     throw new AuditError('log_unreadable', `${path} cannot be opened (${errno(error)})`, { cause: error })
   }
   try {
-    const size = (await file.stat()).size
+    const size = await settledSize(file)
     let done = 0
     const progress = (bytes: number) => {
       done += bytes
@@ -100,6 +101,21 @@ export async function verifyWith(
   } finally {
     await file.close()
   }
+}
+
+/** A gate may be in the middle of a write: half a line at the end is torn only if it stays half. */
+async function settledSize(file: FileHandle): Promise<number> {
+  const last = Buffer.alloc(1)
+  let size = (await file.stat()).size
+  for (let tries = 0; tries < 20 && size > 0; tries++) {
+    await file.read(last, 0, 1, size - 1)
+    if (last[0] === 0x0a) break
+    await setTimeout(10)
+    const now = (await file.stat()).size
+    if (now === size) break
+    size = now
+  }
+  return size
 }
 
 async function loadHead(path: string, ring: KeyRing): Promise<HeadState> {
@@ -142,7 +158,7 @@ export async function walkStretch(
   start: WalkStart,
 ): Promise<StretchReport> {
   const walk = new Walk(ring, start)
-  let buffer = Buffer.allocUnsafe(CHUNK)
+  let buffer = Buffer.allocUnsafe(Math.min(CHUNK, stretch.to - stretch.from))
   let held = 0
   let at = stretch.from
   while (at < stretch.to) {

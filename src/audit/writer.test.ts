@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { AuditUnavailable, type Placed } from '../core/row.ts'
 import { type AuditLog, openAuditLog } from './open.ts'
-import { Disk, Timers } from './testing/disk.ts'
-import { testRing, testRow } from './testing/rows.ts'
+import { Disk, Timers } from './testing/disk.test-support.ts'
+import { testRing, testRow } from './testing/rows.test-support.ts'
 import { Walk } from './walk.ts'
 
 const ring = testRing()
@@ -209,7 +209,12 @@ describe('a power cut', () => {
       // The cut comes just before the next step.
       const must = acknowledged[n + 1] ?? acks
       // Between the last sync and the cut any prefix of the written bytes may have reached the disk.
-      const spread = [0, 1, Math.floor((step.bytes.length - step.synced.length) / 2), step.bytes.length - step.synced.length]
+      const spread = [
+        0,
+        1,
+        Math.floor((step.bytes.length - step.synced.length) / 2),
+        step.bytes.length - step.synced.length,
+      ]
       for (const extra of spread) {
         const left = step.bytes.subarray(0, step.synced.length + Math.max(0, extra))
         const report = walk(left)
@@ -407,6 +412,30 @@ describe('a disk that fails', () => {
     await log.close()
   })
 
+  it.each([0, 20, 5000])(
+    'and a log that something else changed to %i bytes is noticed before the next write',
+    async length => {
+      const { log, disk, timers } = await bench()
+      await log.append(testRow(0)).durable()
+      const file = disk.content('log')
+      const whole = file.bytes
+      file.bytes = Buffer.concat([whole, Buffer.alloc(5000)]).subarray(0, length)
+      await expect(log.append(testRow(1)).durable()).rejects.toBeInstanceOf(AuditUnavailable)
+      expect(file.bytes).toHaveLength(length)
+      if (length < whole.length) {
+        timers.fire()
+        await settled()
+        await refuses(log)
+        file.bytes = whole
+      }
+      timers.fire()
+      await settled()
+      expect(log.ok).toBe(true)
+      expect(walk(disk.log)).toMatchObject({ rows: 2, breaks: [], torn: 0 })
+      await log.close()
+    },
+  )
+
   it('can be closed while it is down', async () => {
     const { log, disk, timers } = await bench()
     disk.onWrite = () => 'error'
@@ -426,7 +455,11 @@ describe('a disk that fails', () => {
     log.append(testRow(1))
     expect(log.ok).toBe(false)
     void ticket.placed
+    const another = await bench()
+    another.disk.onWrite = () => 'error'
+    void another.log.append(testRow(2)).durable()
     await settled()
+    await another.log.close()
     process.off('unhandledRejection', listener)
     expect(unhandled).toEqual([])
     await log.close()

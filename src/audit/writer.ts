@@ -5,18 +5,20 @@
  * names them. Rows are chained in call order; a row that did not become durable is in no chain, and its ticket rejects.
  * After a failed write or sync the descriptor is given up (a failed fsync says nothing about a second one), the file is
  * cut back to its durable length and opened anew, with back-off, until a row of the recovery itself is durable; until
- * then `ok` is false. A log that was deleted or replaced while open is noticed within about a second of commits.
+ * then `ok` is false. A log that was truncated in place is noticed before the next write, one that was deleted or
+ * replaced within about a second of commits.
  *
  * Does not: bound how many rows callers append while a sync runs (admission does), or protect the bytes from someone
  * who can write the file (the chain and the head show that it happened).
  */
 import { AuditUnavailable, type AuditWriter, type Placed, type Row, type Ticket } from '../core/row.ts'
 import type { KeyRing } from '../keys/ring.ts'
-import { Chain, type Position, type Stamped } from './chain.ts'
+import { Chain, type Position } from './chain.ts'
 import { errno, type LogFile, type LogFiles } from './files.ts'
 import { HeadFile, readHead, writeAll } from './head.ts'
 import type { OwnerSealer } from './seal.ts'
 import { readStored } from './stored.ts'
+import { LostTicket, RowTicket } from './ticket.ts'
 
 /** Most bytes of one write. */
 const BATCH = 1024 * 1024
@@ -191,6 +193,10 @@ export class LogWriter implements AuditWriter {
   }
 
   async #writeBatch(log: LogFile): Promise<void> {
+    // Truncated in place (log rotation by copy), a write would leave a hole; longer, somebody else writes here.
+    if (log.size() !== this.#writtenTo.length) {
+      throw Object.assign(new Error('the log has another length'), { code: 'changed by another program' })
+    }
     const queued = this.#queued
     let bytes = 0
     let n = 0
@@ -222,7 +228,7 @@ export class LogWriter implements AuditWriter {
     try {
       if (look) {
         const [named] = await Promise.all([files.log.stillNamed(), files.log.sync()])
-        if (!named) throw Object.assign(new Error('the log was moved or deleted'), { code: 'moved or deleted' })
+        if (!named) throw Object.assign(new Error('not the log that was opened'), { code: 'moved or deleted' })
         this.#checkedAt = now
       } else await files.log.sync()
       await files.head.write(to)
@@ -232,11 +238,11 @@ export class LogWriter implements AuditWriter {
       throw error
     }
     this.#durable = to
+    for (const ticket of done) ticket.resolve()
     const { onDurable } = this.#ports
     if (onDurable !== undefined) {
       onDurable(done.map(t => ({ entryId: t.entryId, placed: t.stamped.placed, line: t.stamped.line })))
     }
-    for (const ticket of done) ticket.resolve()
     if (now - this.#headSyncedAt >= SECOND_NS && this.#headSync === undefined) this.#syncHead(files.head, now)
   }
 
@@ -379,67 +385,4 @@ function sealOwner(row: Row, sealer: OwnerSealer): Row {
       approvalChain: owner.approvalChain.map((person, i) => seal(person, person, `approval_chain/${i}`)),
     },
   }
-}
-
-class RowTicket implements Ticket {
-  readonly entryId: string
-  readonly stamped: Stamped
-  readonly #want: (ticket: RowTicket) => void
-  #state: 'pending' | 'durable' | AuditUnavailable = 'pending'
-  #promise: Promise<Placed> | undefined
-  #settle: { readonly resolve: (p: Placed) => void; readonly reject: (e: AuditUnavailable) => void } | undefined
-
-  constructor(entryId: string, stamped: Stamped, want: (ticket: RowTicket) => void) {
-    this.entryId = entryId
-    this.stamped = stamped
-    this.#want = want
-  }
-
-  /** Known as soon as the row is sequenced: a receipt can be signed beside write and sync. */
-  get placed(): Promise<Placed> {
-    return this.#state instanceof AuditUnavailable ? rejected(this.#state) : Promise.resolve(this.stamped.placed)
-  }
-
-  durable(): Promise<Placed> {
-    if (this.#promise !== undefined) return this.#promise
-    if (this.#state === 'durable') return Promise.resolve(this.stamped.placed)
-    if (this.#state !== 'pending') return rejected(this.#state)
-    this.#promise = new Promise((resolve, reject) => {
-      this.#settle = { resolve, reject }
-    })
-    this.#want(this)
-    return this.#promise
-  }
-
-  resolve(): void {
-    this.#state = 'durable'
-    this.#settle?.resolve(this.stamped.placed)
-  }
-
-  reject(error: AuditUnavailable): void {
-    this.#state = error
-    this.#settle?.reject(error)
-  }
-}
-
-class LostTicket implements Ticket {
-  readonly entryId: string
-  readonly #error: AuditUnavailable
-  constructor(entryId: string, error: AuditUnavailable) {
-    this.entryId = entryId
-    this.#error = error
-  }
-  get placed(): Promise<Placed> {
-    return rejected(this.#error)
-  }
-  durable(): Promise<Placed> {
-    return rejected(this.#error)
-  }
-}
-
-/** Rejected without being an unhandled rejection when nobody looks. */
-function rejected(error: AuditUnavailable): Promise<never> {
-  const promise: Promise<never> = Promise.reject(error)
-  promise.catch(() => undefined)
-  return promise
 }

@@ -108,8 +108,7 @@ class Consent {
   /** Said once. Fed on (in shadow), the exchange asks nothing more. */
   #end(place: number, shift: number, settled: number, failure?: { readonly error: unknown }): Inspection {
     this.#withdrawn = true
-    const at = place + shift
-    return { settled: Math.min(settled, at), verdict: this.#refusal(place, failure), at }
+    return { settled, verdict: this.#refusal(place, failure), at: place + shift }
   }
 
   #refusal(place: number, failure: { readonly error: unknown } | undefined): Block {

@@ -6,6 +6,7 @@ export { LoopbackTrustCheck, type LoopbackTrustOptions } from './loopback-trust.
 export type { CommonOptions } from './options.ts'
 export { OwnerResolutionCheck, type OwnerResolutionOptions } from './owner-resolution.ts'
 export { DEFAULT_MAX_MATCH, type Pattern } from './pattern.ts'
+export { type InjectionAction, PromptInjectionCheck, type PromptInjectionOptions } from './prompt-injection.ts'
 export { RateLimitCheck, type RateLimitOptions } from './rate-limit.ts'
 export { RegexContentCheck, type RegexContentOptions } from './regex-content.ts'
 export { RegexOutputCheck, type RegexOutputOptions } from './regex-output.ts'

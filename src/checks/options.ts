@@ -156,3 +156,8 @@ export function isPromise<T>(value: MaybeAsync<T>): value is Promise<T> {
 export function errorClass(error: unknown): string {
   return error instanceof Error ? printable(error.name, 64) : typeof error
 }
+
+/** What a description calls a state driver. */
+export function driverName(state: object): string {
+  return typeof state.constructor === 'function' ? state.constructor.name : 'custom'
+}

@@ -16,6 +16,7 @@ import {
   type Common,
   type CommonOptions,
   description,
+  driverName,
   errorClass,
   isPromise,
   rowNumber,
@@ -58,7 +59,7 @@ export class RateLimitCheck implements Check {
     return description(this.name, ['admission'], this.#common, {
       capacity: this.#capacity,
       refillPerSecond: this.#refillPerSecond,
-      state: this.#state.constructor.name,
+      state: driverName(this.#state),
     })
   }
 

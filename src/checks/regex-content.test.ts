@@ -109,7 +109,7 @@ describe('regex_content', () => {
     const shown = admitted(redacting, [raw, leaf])
     expect(shown.verdict.kind).toBe('redact')
     expect(shown.edits).toEqual([{ pointer: carrier, edits: [{ from: 9, to: 18, text: '[REDACTED]' }] }])
-    const escaped = at(1, '{"card":"\\u0031234-5678"}', { role: 'assistant', pointer: carrier })
+    const escaped = at(1, '{"card":"123\\u0034-5678"}', { role: 'assistant', pointer: carrier })
     const hidden = admitted(redacting, [escaped, leaf])
     expect(hidden.verdict).toMatchObject({ kind: 'block', because: { code: 'redaction_unwritable' } })
     expect(hidden.edits).toEqual([])

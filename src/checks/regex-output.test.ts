@@ -22,9 +22,9 @@ const blocking = new RegexOutputCheck({
 
 describe('regex_output', () => {
   it('lets ordinary text pass, and settles it at once', async () => {
-    const { findings, settled } = await inspectText(redacting, x, 'hello world', [3, 7])
+    const { findings, releasable } = await inspectText(redacting, x, 'hello world', [3, 7])
     expect(findings).toEqual([])
-    expect(settled.get('content:0')).toEqual([3, 7, 11, 11])
+    expect(releasable.get('content:0')).toEqual([3, 7, 11, 11])
   })
 
   it('redacts a match that is cut anywhere', async () => {
@@ -35,10 +35,17 @@ describe('regex_output', () => {
     }
   })
 
+  it('makes one redaction of overlapping matches, even when the second is not decided with the first', async () => {
+    for (let cut = 0; cut < 12; cut++) {
+      const { text } = await inspectText(redacting, x, 'x abcddecab. ', [cut, cut + 1])
+      expect(text.get('content:0')).toBe('x <1><3>. ')
+    }
+  })
+
   it('blocks, naming pattern and place, and releases nothing of the match', async () => {
     const text = `${'x'.repeat(10)}bcdd and more`
     for (let cut = 0; cut <= text.length; cut++) {
-      const { findings, settled } = await inspectText(blocking, x, text, [cut])
+      const { findings, releasable } = await inspectText(blocking, x, text, [cut])
       expect(findings).toMatchObject([
         {
           at: 10,
@@ -53,7 +60,7 @@ describe('regex_output', () => {
           },
         },
       ])
-      expect(settled.get('content:0')?.[0]).toBeLessThanOrEqual(cut === 0 || cut > 10 ? 10 : cut)
+      expect(releasable.get('content:0')?.[0]).toBeLessThanOrEqual(cut === 0 || cut > 10 ? 10 : cut)
     }
   })
 
@@ -81,13 +88,12 @@ describe('regex_output', () => {
   it('finds the same in any cutting: redactions', async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.string({ unit: fc.constantFrom('a', 'b', 'c', 'd', 'e', ' '), maxLength: 40 }),
+        fc.string({ unit: fc.constantFrom('abc', 'cd', 'cab', 'bcd', 'd', 'e', 'b', ' '), maxLength: 16 }),
         fc.array(fc.nat(40), { maxLength: 12 }),
         async (text, cuts) => {
           const whole = await inspectText(redacting, x, text)
           const cut = await inspectText(redacting, x, text, cuts)
           expect(cut.text).toEqual(whole.text)
-          expect(redacting.patterns.rules).toHaveLength(3)
         },
       ),
       { numRuns: 300 },
@@ -97,7 +103,7 @@ describe('regex_output', () => {
   it('finds the same in any cutting: the first block, and what was redacted before it', async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.string({ unit: fc.constantFrom('a', 'b', 'c', 'd', 'e', ' '), maxLength: 40 }),
+        fc.string({ unit: fc.constantFrom('abc', 'cd', 'cab', 'bcd', 'd', 'e', 'b', ' '), maxLength: 16 }),
         fc.array(fc.nat(40), { maxLength: 12 }),
         async (text, cuts) => {
           const summary = async (at: readonly number[]) => {

@@ -70,16 +70,13 @@ class PatternInspector implements Inspector {
     const now = change < 0 ? ready : ready.slice(0, change)
     const decided = now.reduce((count, group) => count + group.hits.length, 0)
     this.#pending = this.#pending.slice(decided)
-    const found = this.#report(now, Math.min(openFrom, length, this.#pending[0]?.from ?? length))
-    return found.verdict.kind === 'block' ? { ...found, settled: Math.min(found.settled, found.at ?? 0) } : found
+    return this.#report(now, Math.min(openFrom, length, this.#pending[0]?.from ?? length))
   }
 
   end(piece: Piece): Inspection {
     const length = piece.at + piece.text.length
     if (!this.#add(piece)) return { settled: length, verdict: ALLOW }
-    const groups = this.#groups()
-    this.#pending = []
-    return this.#report(groups, length)
+    return this.#report(this.#groups(), length)
   }
 
   /** Takes over what the piece found, in order; false when there is nothing to decide. */

@@ -169,11 +169,12 @@ class DriftInspector implements Inspector {
     const [first] = ready
     if (first !== undefined) {
       this.#pending = this.#pending.slice(ready.length)
-      return { settled: first.from, verdict: this.#marker(first), at: first.from, ranges: rangesOf(ready) }
+      const settled = Math.min(openFrom, crossedAt ?? length, this.#pending[0]?.from ?? length)
+      return { settled, verdict: this.#marker(first), at: first.from, ranges: rangesOf(ready) }
     }
     if (crossedAt !== undefined && crossedAt < openFrom) {
       this.#crossingTold = true
-      return { settled: crossedAt, verdict: this.#tooLong(), at: crossedAt }
+      return { settled: Math.min(openFrom, this.#pending[0]?.from ?? length), verdict: this.#tooLong(), at: crossedAt }
     }
     return { settled: Math.min(openFrom, crossedAt ?? length, this.#pending[0]?.from ?? length), verdict: ALLOW }
   }
@@ -185,8 +186,6 @@ class DriftInspector implements Inspector {
     const crossedAt = this.#crossing()
     const ready = this.#pending
     const [first] = ready
-    this.#pending = []
-    this.#crossingTold = true
     if (crossedAt !== undefined && (first === undefined || crossedAt < first.from)) {
       return { settled, verdict: this.#tooLong(), at: crossedAt }
     }
@@ -211,9 +210,9 @@ class DriftInspector implements Inspector {
     if (hits.length === 0) return
     const above = this.#reader.read(hits).filter(found => this.#ladder.compare(found.level, this.#ceiling) > 0)
     if (above.length === 0) return
-    // Of two at one place the higher comes first.
+    // Of two at one place the higher comes first; the name only makes the order definite.
     this.#pending = [...this.#pending, ...above].sort(
-      (a, b) => a.from - b.from || this.#ladder.compare(b.level, a.level),
+      (a, b) => a.from - b.from || this.#ladder.compare(b.level, a.level) || (a.marker < b.marker ? -1 : 1),
     )
   }
 

@@ -7,7 +7,7 @@ import type { Exchange, Levels, Outcome, Owner } from '../core/exchange.ts'
 import { humanOwner } from '../core/owner.ts'
 import type { TextEdit, Verdict } from '../core/verdict.ts'
 import type { Channel, RequestView, Segment, ToolCall } from '../core/wire.ts'
-import { compileScanner, type Scanner } from '../text/scan.ts'
+import { compileScanner, type PatternSet, type Scanner } from '../text/scan.ts'
 
 export interface ExchangeFacts extends Partial<Omit<Exchange, 'request' | 'declared'>> {
   readonly request?: Partial<RequestView>
@@ -61,6 +61,15 @@ export function outcomeOf(more: Partial<Outcome> = {}): Outcome {
   return { kind: 'completed', forwarded: true, outputChars: 0, outputComplete: true, ...more }
 }
 
+const NO_PATTERNS: PatternSet = Object.freeze({ id: 'none', rules: Object.freeze([]) })
+const scanners = new WeakMap<PatternSet, Scanner>()
+
+function scannerOf({ patterns = NO_PATTERNS }: Check): Scanner {
+  const scanner = scanners.get(patterns) ?? compileScanner([patterns])
+  scanners.set(patterns, scanner)
+  return scanner
+}
+
 /** The context of one exchange; what the check does to it is there to be read. */
 export class TestContext implements Ctx {
   readonly signal = new AbortController().signal
@@ -72,7 +81,7 @@ export class TestContext implements Ctx {
   levels: Levels | undefined
 
   constructor(check: Check) {
-    this.#scanner = compileScanner(check.patterns === undefined ? [] : [check.patterns])
+    this.#scanner = scannerOf(check)
   }
 
   now(): number {
@@ -120,18 +129,18 @@ export interface Finding {
 
 export interface Inspected {
   readonly findings: readonly Finding[]
-  /** Settled offsets by channel, one per push. The last is the end's. */
-  readonly settled: ReadonlyMap<string, readonly number[]>
+  /** How much of each channel could leave, after each piece and after the end: what is settled, up to the first block. */
+  readonly releasable: ReadonlyMap<string, readonly number[]>
   /** Output by channel with every redaction made. */
   readonly text: ReadonlyMap<string, string>
 }
 
 /** Feeds output to a check as the pipeline would, to the end of every channel. Breaking the inspector's contract throws. */
 export async function inspectPieces(check: Check, x: Exchange, pieces: readonly OutputPiece[]): Promise<Inspected> {
-  const scanner = compileScanner(check.patterns === undefined ? [] : [check.patterns])
+  const scanner = scannerOf(check)
   const open = check.inspect?.(x, new TestContext(check))
   const findings: Finding[] = []
-  const settled = new Map<string, number[]>()
+  const releasable = new Map<string, number[]>()
   const whole = new Map<string, string>()
   const edits = new Map<string, TextEdit[]>()
   const inspectors = new Map<string, { step(text: string | undefined): Promise<void> }>()
@@ -141,7 +150,8 @@ export async function inspectPieces(check: Check, x: Exchange, pieces: readonly 
     const scan = scanner.open()
     let at = 0
     let reported = 0
-    settled.set(channel.key, [])
+    let blockedAt = Number.POSITIVE_INFINITY
+    releasable.set(channel.key, [])
     inspectors.set(channel.key, {
       async step(text) {
         const start = at
@@ -160,19 +170,17 @@ export async function inspectPieces(check: Check, x: Exchange, pieces: readonly 
           if (verdict.edits.some(edit => edit.from < reported)) throw new Error(`an edit below settled ${reported}`)
           edits.set(channel.key, [...(edits.get(channel.key) ?? []), ...verdict.edits])
         }
+        if (verdict.kind === 'block') blockedAt = Math.min(blockedAt, found.at ?? reported)
         reported = found.settled
-        settled.get(channel.key)?.push(reported)
+        if (text === undefined && reported !== at) throw new Error(`the end left text unsettled in ${channel.key}`)
+        releasable.get(channel.key)?.push(Math.min(reported, blockedAt))
       },
     })
   }
   for (const { channel, text } of pieces) await inspectors.get(channel.key)?.step(text)
-  for (const [key, inspector] of inspectors) {
-    await inspector.step(undefined)
-    const last = settled.get(key)?.at(-1)
-    if (last !== undefined && last !== whole.get(key)?.length) throw new Error(`the end left text unsettled in ${key}`)
-  }
+  for (const inspector of inspectors.values()) await inspector.step(undefined)
   const text = new Map([...whole].map(([key, original]) => [key, applied(original, edits.get(key) ?? [])] as const))
-  return { findings, settled, text }
+  return { findings, releasable, text }
 }
 
 /** One channel, cut at the given offsets. */

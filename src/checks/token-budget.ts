@@ -18,6 +18,7 @@ import {
   type Common,
   type CommonOptions,
   description,
+  driverName,
   errorClass,
   isPromise,
   rowNumber,
@@ -72,7 +73,7 @@ export class TokenBudgetCheck implements Check {
       cap: this.#cap,
       window: this.#window,
       requestEstimateDefault: this.#estimateDefault,
-      state: this.#state.constructor.name,
+      state: driverName(this.#state),
     })
   }
 

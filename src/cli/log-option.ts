@@ -1,5 +1,7 @@
 /** Which log an audit command reads, and which of its rows. */
+import { join } from 'node:path'
 import { InvalidArgumentError } from 'commander'
+import { readEnvFile } from '../config/env-file.ts'
 import { type Context, located, pathOption } from './context.ts'
 import { CommandError } from './failure.ts'
 
@@ -20,7 +22,10 @@ export function logOf(
   if (given !== undefined && options.auditLog !== undefined && given !== options.auditLog) {
     throw new CommandError('--audit-log: another log than the argument; give one of them')
   }
-  const configured = context.environment['SIGNET_AUDIT_LOG_PATH']?.trim()
+  const variable = 'SIGNET_AUDIT_LOG_PATH'
+  const configured = (
+    context.environment[variable] ?? readEnvFile(join(context.folder, '.env'), false).variables[variable]
+  )?.trim()
   const shown =
     given ??
     options.auditLog ??

@@ -1,5 +1,5 @@
 /** The command line: parse, run one command, say how it ended. */
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import { ConfigError, oneLine } from '../config/problem.ts'
 import { VERSION } from '../config/version.ts'
 import { registerAudit } from './commands/audit.ts'
@@ -42,6 +42,7 @@ export async function run(args: readonly string[], io: Io): Promise<ExitCode> {
     .configureOutput({
       writeOut: text => lines(text, terminal.line),
       writeErr: text => lines(text, terminal.note),
+      outputError: (text, write) => write(text.replace(/^error: /, 'Error: ')),
       getOutHelpWidth: () => io.out.columns ?? 100,
       getErrHelpWidth: () => io.error.columns ?? 100,
       getOutHasColors: () => false,
@@ -69,8 +70,9 @@ export async function run(args: readonly string[], io: Io): Promise<ExitCode> {
 }
 
 function explain(error: unknown, { terminal }: Context): ExitCode {
-  // Help and version end the program by a throw too, with exit code 0; every other usage error is 2 here, whatever commander says.
-  if (error instanceof CommanderError) return error.exitCode === 0 || error.code === 'commander.help' ? DONE : UNUSABLE
+  // What commander itself refuses it has already said. Help and version end the program by a throw too, with exit code 0; every other usage error is 2 here, whatever commander says.
+  if (error instanceof CommanderError && !(error instanceof InvalidArgumentError))
+    return error.exitCode === 0 ? DONE : UNUSABLE
   if (error instanceof ConfigError) {
     for (const problem of error.problems) terminal.note({ text: 'Error: ', colour: 'red' }, problem)
     return UNUSABLE

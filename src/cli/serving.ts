@@ -13,7 +13,7 @@ import { Key, KeyRing } from '../keys/ring.ts'
 import { SigningKey } from '../keys/signing.ts'
 import { KeyFolder, readSecretFile } from '../keys/store.ts'
 import { type DemoUpstream, startDemoUpstream } from '../upstream/demo/server.ts'
-import type { UpstreamCredential } from '../upstream/headers.ts'
+import type { Credential } from '../upstream/headers.ts'
 import { createUpstream } from '../upstream/pool.ts'
 import { DEV_FOLDER, devKey } from './chain-keys.ts'
 
@@ -169,7 +169,7 @@ export async function startServing(
 }
 
 /** The operator's key, in the header its provider reads. Callers' own credentials are then left behind. */
-function credentialFor(upstreamUrl: string, key: string | undefined): UpstreamCredential {
+function credentialFor(upstreamUrl: string, key: string | undefined): Credential {
   if (key === undefined) return { kind: 'passthrough' }
   const { hostname } = new URL(upstreamUrl)
   if (hostname === 'anthropic.com' || hostname.endsWith('.anthropic.com'))

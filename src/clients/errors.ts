@@ -37,9 +37,11 @@ export interface EscalationFacts {
   readonly expiresAt: string | undefined
   readonly retryAfterS: number | undefined
   readonly receipt: string | undefined
+  /** True when the stream had begun: what was yielded before stands, the rest is held. */
+  readonly midStream: boolean
 }
 
-/** signet refused the request, a piece of the answer, or could not decide. Never thrown for upstream's own errors. */
+/** signet refused the request or a piece of the answer, or could not decide. Never for an error that upstream itself answered. */
 export class SignetRefused extends Error implements RefusalFacts {
   declare readonly status: number | undefined
   declare readonly correlationId: string
@@ -67,6 +69,7 @@ export class SignetEscalated extends Error implements Omit<EscalationFacts, 'sta
   declare readonly expiresAt: string | undefined
   declare readonly retryAfterS: number | undefined
   declare readonly receipt: string | undefined
+  declare readonly midStream: boolean
 
   static override [Symbol.hasInstance](value: unknown): boolean {
     return markOf(value) === 'escalated'

@@ -7,8 +7,8 @@ import { ReceiptInvalid } from '../receipt/errors.ts'
 import type { KeySource } from '../receipt/jwks.ts'
 import { verifyStreamReceipt } from '../receipt/stream.ts'
 import { type VerifiedReceipt, verifyReceipt } from '../receipt/verify.ts'
-import { CORRELATION_HEADER, parse, RECEIPT_HEADER, readEscalation } from './answer.ts'
-import { type EscalationFacts, markUnverified, type RefusalFacts } from './errors.ts'
+import { type Abort, CORRELATION_HEADER, parse, RECEIPT_HEADER, readEscalation } from './answer.ts'
+import { type EscalationFacts, markUnverified } from './errors.ts'
 import { tapSse } from './sse-tap.ts'
 
 export type Fetch = (url: string | URL | Request, init?: RequestInit) => Promise<Response>
@@ -43,34 +43,44 @@ export interface GateFetchOptions {
   readonly verify: VerifySettings | undefined
   readonly onReceipt: (notice: ReceiptNotice, response: Response) => void
   /** The SDK's error for a stream that the gate ended. */
-  readonly abortError: (facts: RefusalFacts, error: unknown, headers: Headers) => Error
+  readonly abortError: (abort: Abort, headers: Headers) => Error
   readonly remember: (headers: Headers, what: Remembered) => void
 }
 
 export function gateFetch(options: GateFetchOptions): Fetch {
-  const { base, verify } = options
+  const { base } = options
   return async function fetchThroughGate(url, init) {
     const response = await options.fetch(url, init)
     // The SDK also fetches elsewhere (token exchange): none of our business.
     if (!isBelow(url, base)) return response
-    const { headers, status } = response
-    const sse = response.ok && headers.get('content-type')?.split(';')[0]?.trim().toLowerCase() === 'text/event-stream'
-    if (status === 202) return readAccepted(response, options)
-    if (sse && response.body !== null) return openStream(response, response.body, init, options)
-    const receipt = headers.get(RECEIPT_HEADER)
-    if (verify === undefined || (receipt === null && !mustCarryReceipt(response, init))) {
-      if (receipt !== null) notice(options, response, receipt, 'header', undefined)
-      return response
-    }
-    try {
-      const body = new Uint8Array(await response.arrayBuffer())
-      const verified = await checkReceipt(receipt, verify, headers, init, body)
-      const again = rebuilt(response, body)
-      notice(options, again, receipt ?? '', 'header', verified)
-      return again
-    } catch (error) {
-      return unverified(error, headers, options)
-    }
+    const type = response.headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()
+    if (response.ok && type === 'text/event-stream' && response.body !== null)
+      return openStream(response, response.body, init, options)
+    const checked = await readWhole(response, init, options)
+    return checked.status === 202 ? readAccepted(checked, options) : checked
+  }
+}
+
+async function readWhole(
+  response: Response,
+  init: RequestInit | undefined,
+  options: GateFetchOptions,
+): Promise<Response> {
+  const { verify } = options
+  const { headers } = response
+  const receipt = headers.get(RECEIPT_HEADER)
+  if (verify === undefined || (receipt === null && !mustCarryReceipt(response, init))) {
+    if (receipt !== null) notice(options, response, receipt, 'header', undefined)
+    return response
+  }
+  try {
+    const body = new Uint8Array(await response.arrayBuffer())
+    const verified = await checkReceipt(receipt, verify, headers, init, body)
+    const again = rebuilt(response, body)
+    notice(options, again, receipt ?? '', 'header', verified)
+    return again
+  } catch (error) {
+    return unverified(error, headers, options)
   }
 }
 
@@ -104,7 +114,7 @@ async function openStream(
       last = compact
       if (verify === undefined) notice(options, again, compact, 'stream', undefined)
     },
-    onAbort: (facts, error) => options.abortError({ ...facts, receipt: last ?? facts.receipt }, error, again.headers),
+    onAbort: abort => options.abortError(abort, again.headers),
     verify:
       verify === undefined
         ? undefined
@@ -136,7 +146,6 @@ async function readAccepted(response: Response, options: GateFetchOptions): Prom
   headers.set('x-should-retry', 'false')
   const refused = rebuilt(new Response(null, { status: 403, headers }), text)
   options.remember(refused.headers, { kind: 'escalated', facts })
-  if (facts.receipt !== undefined) notice(options, refused, facts.receipt, 'header', undefined)
   return refused
 }
 

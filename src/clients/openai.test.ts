@@ -114,11 +114,37 @@ const answers: Record<string, Answer> = {
         expires_at: '2026-01-01T00:00:00Z',
         status_url: '/signet/v1/escalations/esc1?token=t',
       },
-      { 'retry-after': '5', 'x-signet-receipt': 'r.r.r' },
+      { 'retry-after': '0', 'x-signet-receipt': 'r.r.r', 'x-should-retry': 'true' },
     ),
   held403: (_, res) =>
-    json(res, 403, { error: 'refused', code: 'escalated', escalation_id: 'esc1', correlation_id: ID }, NO_RETRY),
+    json(
+      res,
+      403,
+      {
+        error: { message: 'held for approval', type: 'signet_refusal', code: 'escalated' },
+        status: 'escalated',
+        escalation_id: 'esc1',
+        correlation_id: ID,
+      },
+      NO_RETRY,
+    ),
+  heldSigned: async (req, res) => {
+    const body = JSON.stringify({ status: 'escalated', escalation_id: 'esc1', correlation_id: ID })
+    json(res, 202, body, { 'x-signet-receipt': await receipt(req.body, body) })
+  },
+  preflight: (_, res) =>
+    json(res, 413, { error: 'body_too_large', correlation_id: ID, description: 'the body is too large' }, NO_RETRY),
+  upstreamDown: (_, res) => json(res, 502, { error: 'upstream forward failed', correlation_id: ID }, NO_RETRY),
+  heldMidStream: (req, res) =>
+    sse(res, req, chunk('Hel'), ABORT.replace('"choices"', '"escalation_id":"esc1","choices"')),
   accepted: (_, res) => json(res, 202, COMPLETION),
+  forgedHold: (_, res) =>
+    json(
+      res,
+      403,
+      { error: { code: 'escalated' }, status: 'escalated', status_url: 'https://evil.example/' },
+      NO_RETRY,
+    ),
   stream: async (req, res) => {
     const text = chunk('Hel') + chunk('lo')
     await sse(res, req, text, `: signet-receipt ${await receipt(req.body, text)}\n\n`, DONE)
@@ -345,8 +371,17 @@ describe('refusals', () => {
     expect(outage).toBeInstanceOf(SignetRefused)
   })
 
+  it('before any check say their code', async () => {
+    expect(await failure(ask(wrapped(), 'preflight'))).toMatchObject({
+      name: 'SignetRefused',
+      status: 413,
+      code: 'body_too_large',
+      reason: 'the body is too large',
+    })
+  })
+
   it("of upstream itself stay the SDK's and nothing else, even when they look alike", async () => {
-    for (const model of ['upstream429', 'upstreamForged']) {
+    for (const model of ['upstream429', 'upstreamForged', 'upstreamDown', 'forgedHold']) {
       const error = await failure(ask(wrapped(), model))
       expect(error).toBeInstanceOf(OpenAI.APIError)
       expect(error).not.toBeInstanceOf(SignetRefused)
@@ -388,7 +423,7 @@ describe('escalations', () => {
       statusUrl: `${gate}/signet/v1/escalations/esc1?token=t`,
       currentApprover: 'human:bob',
       expiresAt: '2026-01-01T00:00:00Z',
-      retryAfterS: 5,
+      retryAfterS: 0,
       receipt: 'r.r.r',
     })
     expect(String(error)).not.toContain('token=')
@@ -398,6 +433,14 @@ describe('escalations', () => {
   it('are the same for a streamed request and for a gate that says 403', async () => {
     expect((await read(wrapped(), 'held')).error).toBeInstanceOf(SignetEscalated)
     expect(await failure(ask(wrapped(), 'held403'))).toMatchObject({ escalationId: 'esc1', name: 'SignetEscalated' })
+  })
+
+  it('in the middle of a stream yield what came before', async () => {
+    const { text, error } = await read(wrapped(), 'heldMidStream')
+    expect(text).toBe('Hel')
+    expect(error).toBeInstanceOf(SignetEscalated)
+    expect(error).toMatchObject({ escalationId: 'esc1', correlationId: ID, midStream: true })
+    expect(isSignetAbort(error)).toBe(true)
   })
 
   it('are not seen in another 202', async () => {
@@ -544,6 +587,11 @@ describe('verification', () => {
       expect(await failure(ask(wrapped({ verify: wrong }), 'ok'))).toMatchObject({ reason, name: 'SignetUnverified' })
       expect((await read(wrapped({ verify: wrong }), 'stream')).text).toBe('')
     }
+  })
+
+  it('covers an escalation like any answer', async () => {
+    expect(await failure(ask(wrapped({ verify }), 'heldSigned'))).toBeInstanceOf(SignetEscalated)
+    expect(await failure(ask(wrapped({ verify }), 'held'))).toBeInstanceOf(SignetUnverified)
   })
 
   it('does not hide a refusal behind a missing receipt', async () => {

@@ -12,7 +12,7 @@
  */
 import type { OpenAI } from 'openai'
 import { RECEIPT_HEADER, readEscalation, readRefusal } from './answer.ts'
-import { markEscalated, markRefused, markUnverified, SignetRefused } from './errors.ts'
+import { markEscalated, markRefused, markUnverified, SignetEscalated, SignetRefused } from './errors.ts'
 import {
   codeOf,
   type Fetch,
@@ -104,7 +104,7 @@ export function receiptOf(
  * `openai` client that merely points at the gate, whose error carries the abort frame's `error` object.
  */
 export function isSignetAbort(error: unknown): boolean {
-  if (error instanceof SignetRefused) return error.midStream
+  if (error instanceof SignetRefused || error instanceof SignetEscalated) return error.midStream
   return member(member(error, 'error'), 'type') === 'signet_refusal' && member(error, 'status') === undefined
 }
 
@@ -146,7 +146,10 @@ function fetchFor(wrapping: Wrapping, fetch: Fetch, client: OpenAI): Fetch {
     fetch,
     verify: options.verify,
     remember: (headers, what) => remembered.set(headers, what),
-    abortError: (facts, error, headers) => markRefused(apiError(client, error, headers), facts),
+    abortError: ({ kind, facts, error }, headers) => {
+      const made = apiError(client, error, headers)
+      return kind === 'refused' ? markRefused(made, facts) : markEscalated(made, facts)
+    },
     onReceipt: (notice, response) => {
       wrapping.last = notice
       if (notice.carrier === 'stream') finalReceipts.set(response, notice.receipt)

@@ -6,14 +6,14 @@
  * or the last byte) is delivered only after the receipt over everything before it was found good. It does not hold text
  * back: verified means that the whole was good at its end.
  */
-import { CORRELATION_HEADER, readAbort } from './answer.ts'
-import { markUnverified, type RefusalFacts } from './errors.ts'
+import { type Abort, CORRELATION_HEADER, readAbort } from './answer.ts'
+import { markUnverified } from './errors.ts'
 
 export interface TapHooks {
   /** The stream's final receipt, as it passes. */
   onReceipt(compact: string): void
   /** Makes the error that ends a refused stream. */
-  onAbort(facts: RefusalFacts, error: unknown): Error
+  onAbort(abort: Abort): Error
   /** Given: the body is kept, and this resolves when its receipt is good. Rejects with the error to end the stream with. */
   readonly verify: ((body: Uint8Array) => Promise<void>) | undefined
 }
@@ -52,7 +52,7 @@ export function tapSse(
     const payload = text.slice(text[5] === ' ' ? 6 : 5)
     if (payload === '[DONE]') return 'end'
     const abort = readAbort(payload, headers)
-    return abort === undefined ? undefined : hooks.onAbort(abort.facts, abort.error)
+    return abort === undefined ? undefined : hooks.onAbort(abort)
   }
 
   function take(piece: Uint8Array): void {

@@ -1,13 +1,16 @@
 /** The pipeline of a gate whose operator has written none: never empty, no trust by network, no tool allowed that nobody registered. */
-import { ClassificationGateCheck } from '../checks/classification-gate.ts'
-import { OwnerResolutionCheck } from '../checks/owner-resolution.ts'
-import { PromptInjectionCheck } from '../checks/prompt-injection/check.ts'
-import { RateLimitCheck } from '../checks/rate-limit.ts'
-import { RegexOutputCheck } from '../checks/regex-output.ts'
-import { ScopeDriftCheck } from '../checks/scope-drift.ts'
-import { SECRET_PATTERNS } from '../checks/secret-patterns.ts'
-import { TokenBudgetCheck } from '../checks/token-budget.ts'
-import { ToolCallInspectorCheck, type ToolSpec } from '../checks/tool-call-inspector.ts'
+import {
+  ClassificationGateCheck,
+  OwnerResolutionCheck,
+  PromptInjectionCheck,
+  RateLimitCheck,
+  RegexOutputCheck,
+  ScopeDriftCheck,
+  SECRET_PATTERNS,
+  TokenBudgetCheck,
+  ToolCallInspectorCheck,
+  type ToolSpec,
+} from '../checks/index.ts'
 import { DEMO_TOOLS } from '../upstream/demo/tools.ts'
 import { definePipeline, type PipelineConfig } from './pipeline.ts'
 

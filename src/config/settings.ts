@@ -299,6 +299,9 @@ export function settle(layers: readonly Layer[]): {
 
 function issueText(name: SettingName, issue: z.core.$ZodIssue, given: unknown): string {
   const { expected, secret } = SPECS[name]
-  if (issue.code === 'custom' && issue.message !== 'Invalid input') return issue.message
+  if (issue.code === 'custom' && issue.message !== 'Invalid input') {
+    const about = secret !== true && typeof given === 'string' && /^(?:is|has|holds) /.test(issue.message)
+    return about ? `${shown(given)} ${issue.message}` : issue.message
+  }
   return secret === true ? `expected ${expected}` : `expected ${expected}, got ${shown(given)}`
 }

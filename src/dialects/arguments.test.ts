@@ -5,8 +5,14 @@ describe('arguments as I-JSON', () => {
   it.each([
     ['', {}],
     ['{}', {}],
-    [' {"a":[1,2.5,-3e2,1.0,0.1,1e2,9007199254740992],"b":{"c":null}} ', { a: [1, 2.5, -300, 1, 0.1, 100, 9007199254740992], b: { c: null } }],
-    ['{"a":0.30000000000000004,"b":5e-324,"c":0e0,"d":1.7976931348623157e308}', { a: 0.30000000000000004, b: 5e-324, c: 0, d: 1.7976931348623157e308 }],
+    [
+      ' {"a":[1,2.5,-3e2,1.0,0.1,1e2,9007199254740992],"b":{"c":null}} ',
+      { a: [1, 2.5, -300, 1, 0.1, 100, 9007199254740992], b: { c: null } },
+    ],
+    [
+      '{"a":0.30000000000000004,"b":5e-324,"c":0e0,"d":1.7976931348623157e308}',
+      { a: 0.30000000000000004, b: 5e-324, c: 0, d: 1.7976931348623157e308 },
+    ],
     ['{"emoji":"\\ud83d\\ude00"}', { emoji: '😀' }],
   ])('reads %s', (text, value) => {
     expect(readArguments(text)).toEqual(value)
@@ -41,7 +47,13 @@ describe('arguments as I-JSON', () => {
   })
 
   it('lists every string a tool would see, keys too', () => {
-    expect(argumentStrings('{"path":"\\u002fetc\\u002fpasswd","deep":[{"k":"v"}]}')).toEqual(['path', 'deep', '/etc/passwd', 'k', 'v'])
+    expect(argumentStrings('{"path":"\\u002fetc\\u002fpasswd","deep":[{"k":"v"}]}')).toEqual([
+      'path',
+      'deep',
+      '/etc/passwd',
+      'k',
+      'v',
+    ])
     expect(argumentStrings('{"path": "Par')).toEqual([])
   })
 })

@@ -8,7 +8,7 @@
  */
 import type { ToolCall } from '../core/wire.ts'
 import { readArguments } from './arguments.ts'
-import { type Fragment, Violation } from './chat-walk.ts'
+import { type Fragment, Violation } from './chat-visitor.ts'
 import { isFault, parseJson } from './json.ts'
 
 export const MAX_CALLS = 128

@@ -4,7 +4,8 @@
  */
 import type { Channel, Part } from '../core/wire.ts'
 import { CallAssembler, type DoneCall } from './chat-calls.ts'
-import { type ChatVisitor, type Container, type Fragment, type TextMode, Violation, walkChat } from './chat-walk.ts'
+import { type ChatVisitor, type Container, type Fragment, type TextMode, Violation } from './chat-visitor.ts'
+import { walkChat } from './chat-walk.ts'
 import type { JsonNode, JsonObject } from './json.ts'
 import type { SseEvent } from './sse.ts'
 

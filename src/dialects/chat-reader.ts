@@ -7,7 +7,7 @@
  */
 import type { Fault, Frame, Part, ResponseReader } from '../core/wire.ts'
 import { ChatParts, type ForgedField } from './chat-parts.ts'
-import { Violation } from './chat-walk.ts'
+import { Violation } from './chat-visitor.ts'
 import { fault, isFault, parseJson, readJson } from './json.ts'
 import { editObject, type Replacement, splice } from './json-edit.ts'
 import { dataReplacements, type SseEvent, SseFramer } from './sse.ts'

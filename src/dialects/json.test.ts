@@ -118,7 +118,24 @@ describe('reading JSON', () => {
   })
 
   it('accepts only what JSON.parse accepts', () => {
-    const snippets = fc.constantFrom('{', '}', '[', ']', ',', ':', '"a"', '"', '1', '-', '.5', 'e3', 'null', 'tru', ' ', '\n')
+    const snippets = fc.constantFrom(
+      '{',
+      '}',
+      '[',
+      ']',
+      ',',
+      ':',
+      '"a"',
+      '"',
+      '1',
+      '-',
+      '.5',
+      'e3',
+      'null',
+      'tru',
+      ' ',
+      '\n',
+    )
     fc.assert(
       fc.property(fc.array(snippets, { maxLength: 12 }), list => {
         const text = list.join('')
@@ -143,31 +160,48 @@ describe('editing JSON', () => {
   it('ignores a replacement inside another and refuses two that cross', () => {
     const inner = { start: 2, end: 3, text: 'x' }
     expect(splice('abcdef', [inner, { start: 1, end: 5, text: '-' }])).toBe('a-f')
-    expect(() => splice('abcdef', [{ start: 0, end: 3, text: '' }, { start: 2, end: 5, text: '' }])).toThrow(/overlap/)
+    expect(() =>
+      splice('abcdef', [
+        { start: 0, end: 3, text: '' },
+        { start: 2, end: 5, text: '' },
+      ]),
+    ).toThrow(/overlap/)
   })
 
   it('drops any members or items and stays JSON', () => {
     fc.assert(
-      fc.property(fc.array(fc.boolean(), { maxLength: 7 }), fc.boolean(), fc.constantFrom('', ' ', '\n  '), (drops, add, gap) => {
-        const keys = drops.map((_, i) => `k${i}`)
-        const object = `{${gap}${keys.map((k, i) => `"${k}"${gap}:${gap}${i}`).join(`${gap},${gap}`)}${gap}}`
-        const node = root(object)
-        if (node.kind !== 'object') throw new Error('not an object')
-        const dropped = new Set(keys.filter((_, i) => drops[i]))
-        const set = new Map(add ? [['k0', '"new"'], ['z', 'true']] : [])
-        const expected = new Map<string, unknown>(keys.map((k, i) => [k, i]))
-        for (const k of dropped) expected.delete(k)
-        for (const [k, json] of set) expected.set(k, JSON.parse(json))
-        expect(JSON.parse(splice(object, editObject(node, dropped, set)))).toEqual(Object.fromEntries(expected))
+      fc.property(
+        fc.array(fc.boolean(), { maxLength: 7 }),
+        fc.boolean(),
+        fc.constantFrom('', ' ', '\n  '),
+        (drops, add, gap) => {
+          const keys = drops.map((_, i) => `k${i}`)
+          const object = `{${gap}${keys.map((k, i) => `"${k}"${gap}:${gap}${i}`).join(`${gap},${gap}`)}${gap}}`
+          const node = root(object)
+          if (node.kind !== 'object') throw new Error('not an object')
+          const dropped = new Set(keys.filter((_, i) => drops[i]))
+          const set = new Map(
+            add
+              ? [
+                  ['k0', '"new"'],
+                  ['z', 'true'],
+                ]
+              : [],
+          )
+          const expected = new Map<string, unknown>(keys.map((k, i) => [k, i]))
+          for (const k of dropped) expected.delete(k)
+          for (const [k, json] of set) expected.set(k, JSON.parse(json))
+          expect(JSON.parse(splice(object, editObject(node, dropped, set)))).toEqual(Object.fromEntries(expected))
 
-        const array = `[${gap}${keys.map((_, i) => i).join(`${gap},${gap}`)}${gap}]`
-        const list = root(array)
-        if (list.kind !== 'array') throw new Error('not an array')
-        const positions = new Set(keys.map((_, i) => i).filter(i => drops[i]))
-        expect(JSON.parse(splice(array, editArray(list, positions)))).toEqual(
-          keys.map((_, i) => i).filter(i => !positions.has(i)),
-        )
-      }),
+          const array = `[${gap}${keys.map((_, i) => i).join(`${gap},${gap}`)}${gap}]`
+          const list = root(array)
+          if (list.kind !== 'array') throw new Error('not an array')
+          const positions = new Set(keys.map((_, i) => i).filter(i => drops[i]))
+          expect(JSON.parse(splice(array, editArray(list, positions)))).toEqual(
+            keys.map((_, i) => i).filter(i => !positions.has(i)),
+          )
+        },
+      ),
       { numRuns: 200 },
     )
   })
@@ -178,7 +212,12 @@ describe('editing JSON', () => {
       { from: 0, to: 2, text: '[a]' },
     ]
     expect(editText('012345', edits)).toBe('[a]23[b]')
-    expect(() => editText('0123', [{ from: 0, to: 3, text: '' }, { from: 2, to: 4, text: '' }])).toThrow(RangeError)
+    expect(() =>
+      editText('0123', [
+        { from: 0, to: 3, text: '' },
+        { from: 2, to: 4, text: '' },
+      ]),
+    ).toThrow(RangeError)
     expect(() => editText('0123', [{ from: 3, to: 9, text: '' }])).toThrow(RangeError)
   })
 
@@ -189,7 +228,12 @@ describe('editing JSON', () => {
       return found === undefined ? undefined : toValue(found)
     }
     expect([at('/foo/1'), at('/'), at('/a~1b'), at('/m~0n'), at('/__proto__/x')]).toEqual(['baz', 0, 1, 8, 3])
-    expect([at('/foo/01'), at('/foo/-'), at('foo'), at('/constructor')]).toEqual([undefined, undefined, undefined, undefined])
+    expect([at('/foo/01'), at('/foo/-'), at('foo'), at('/constructor')]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+    ])
   })
 })
 
@@ -200,9 +244,12 @@ describe('keys that look like a known key', () => {
     return node.kind === 'object' ? ambiguousKey(node, known) : 'not an object'
   }
 
-  it.each(['Messages', 'MESSAGES', '\uff4dessages', 'me\u017fsages', 'mess\u200bages', 'Tool_Calls', '\u{1d42c}tream'])('notices %j', key => {
-    expect(confused(key)).toBeDefined()
-  })
+  it.each(['Messages', 'MESSAGES', '\uff4dessages', 'me\u017fsages', 'mess\u200bages', 'Tool_Calls', '\u{1d42c}tream'])(
+    'notices %j',
+    key => {
+      expect(confused(key)).toBeDefined()
+    },
+  )
 
   it.each(['messages', 'message', 'tools', 'tool-calls', 'nachrichten', '__proto__'])('leaves %j alone', key => {
     expect(confused(key)).toBeUndefined()

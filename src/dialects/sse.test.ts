@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Fault } from '../core/wire.ts'
-import { bytes, joined, text } from './chat-testing.ts'
+import { bytes, joined, text } from './chat.test-support.ts'
 import { type SseEvent, SseFramer } from './sse.ts'
 
 function frame(input: Uint8Array, cuts: readonly number[] = [], maxBytes?: number): (SseEvent | Fault)[] {
@@ -92,7 +92,20 @@ describe('framing server-sent events', () => {
   })
 
   it('gives the same events for any cutting, and loses no byte', () => {
-    const piece = fc.constantFrom('data: a', 'data:', ':c', 'id: 1', '\n', '\r', '\r\n', '\n\n', '\r\r', 'é', '\u2028', 'x')
+    const piece = fc.constantFrom(
+      'data: a',
+      'data:',
+      ':c',
+      'id: 1',
+      '\n',
+      '\r',
+      '\r\n',
+      '\n\n',
+      '\r\r',
+      'é',
+      '\u2028',
+      'x',
+    )
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 20 }), fc.array(fc.nat(80), { maxLength: 10 }), (list, cuts) => {
         const input = bytes(list.join(''))

@@ -207,7 +207,7 @@ function readLine(text: string, start: number, stop: number, end: number): SseLi
   return { field: 'unknown', value: line, start, from: start, to: stop, end }
 }
 
-/** The event with its data replaced (LF separates lines) and other edits applied, in offsets of `event.text`. */
+/** What replaces the data lines of an event, in offsets of `event.text`; LF in `data` separates lines. */
 export function dataReplacements(
   event: SseEvent,
   data: string,
@@ -215,7 +215,11 @@ export function dataReplacements(
   const [first, ...rest] = event.dataLines
   if (first === undefined) return []
   return [
-    { start: first.start, end: first.to, text: `data: ${data.split('\n').join('\ndata: ')}` },
+    { start: first.start, end: first.to, text: data.split('\n').map(dataLine).join('\n') },
     ...rest.map(line => ({ start: line.start, end: line.end, text: '' })),
   ]
+}
+
+function dataLine(text: string): string {
+  return text === '' ? 'data:' : `data: ${text}`
 }

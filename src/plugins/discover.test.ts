@@ -381,7 +381,7 @@ describe('hostile checks', () => {
       }
     }
     const check = adoptCheck(new Counting(), 'c')
-    check.admit?.({} as never, {} as never)
+    void check.admit?.({} as never, {} as never)
     expect(check.describe()).toEqual({ name: 'c', seen: 1 })
   })
 

@@ -27,7 +27,7 @@ export function looksCompressed(b: Uint8Array, at = 0): 'gzip' | 'zlib' | undefi
 
 /** UTF-16 of mostly ASCII text, little- or big-endian: every other byte is zero. */
 function wide(b: Uint8Array, n: number): 0 | 1 | undefined {
-  if (n < 8) return undefined
+  if (n < 4) return undefined
   const start = (b[0] === 0xff && b[1] === 0xfe) || (b[0] === 0xfe && b[1] === 0xff) ? 2 : 0
   const limit = Math.min(n - (n % 2), start + 16)
   for (const parity of [0, 1] as const) {

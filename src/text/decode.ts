@@ -56,12 +56,15 @@ interface Variant {
   readonly name: string
   readonly table: DigitTable
   readonly backwards: boolean
+  /** The digits themselves went through a cipher, or run backwards. */
+  readonly disguised: boolean
 }
-const plain = (name: string, table: DigitTable): Variant => ({ name, table, backwards: false })
+const plain = (name: string, table: DigitTable): Variant => ({ name, table, backwards: false, disguised: false })
+const ciphered = (name: string, table: DigitTable): Variant => ({ name, table, backwards: false, disguised: true })
 const disguised = (name: string, table: DigitTable): readonly Variant[] => [
-  { name: `reversed-${name}`, table, backwards: true },
-  plain(`rot13-${name}`, caesarOf(table, 13)),
-  plain(`atbash-${name}`, atbashOf(table)),
+  { name: `reversed-${name}`, table, backwards: true, disguised: true },
+  ciphered(`rot13-${name}`, caesarOf(table, 13)),
+  ciphered(`atbash-${name}`, atbashOf(table)),
 ]
 
 const BASE64_PLAIN = plain('base64', BASE64)
@@ -69,7 +72,7 @@ const BASE64_DISGUISED: readonly Variant[] = [
   ...disguised('base64', BASE64),
   ...Array.from({ length: 25 }, (_, i) => i + 1)
     .filter(k => k !== 13)
-    .map(k => plain(`caesar-${k}-base64`, caesarOf(BASE64, k))),
+    .map(k => ciphered(`caesar-${k}-base64`, caesarOf(BASE64, k))),
 ]
 const BASE32_VARIANTS = [
   plain('base32', BASE32),
@@ -223,8 +226,10 @@ function peek(text: string, from: number, to: number, v: Variant, radix: Radix):
     const n = v.backwards
       ? readDigits(text, to - 1, from - 1, v.table, radix, out)
       : readDigits(text, from, to, v.table, radix, out)
-    if (n < out.length && n < 4) return false
+    if (n < out.length && n < (out === peeked ? 6 : 4)) return false
     if (!looksLikeText(out, n)) return false
+    // Two bytes of a zlib header are too little evidence among thirty readings of one run.
+    if (v.disguised && looksCompressed(out) !== undefined) return false
   }
   return true
 }
@@ -341,16 +346,18 @@ function* follow(
   const near = Math.min(to, from + FIRST_LOOK)
   let bytes = bytesOf(text, from, near, v, bits, tools.work)
   if (near < to && (textExtent(bytes) >= bytes.length - 8 || looksCompressed(bytes) !== undefined)) {
-    bytes = bytesOf(text, from, to, v, bits, tools.work)
+    const far = looksCompressed(bytes) === undefined ? to : Math.min(to, from + 2 * MAX_COMPRESSED)
+    bytes = bytesOf(text, from, far, v, bits, tools.work)
   }
   yield* fromBytes(bytes, v.name, tools)
-  return positionOf(text, from, to, v.table, bits, looksCompressed(bytes) ? bytes.length : textExtent(bytes))
+  return positionOf(text, from, to, v.table, bits, textExtent(bytes))
 }
 
 function* base64(text: string, runs: readonly Run[], tools: DecodeTools): Generator<Candidate | null, void, undefined> {
   const { work } = tools
   const stretch = new Stretch(text, BASE64)
   let done = 0
+  let joined = 0
   for (const run of runs) {
     if (!run.odd || run.from < done) continue
     const length = run.to - run.from
@@ -372,10 +379,10 @@ function* base64(text: string, runs: readonly Run[], tools: DecodeTools): Genera
       if (v.backwards) yield* fromBytes(bytesOf(text, run.from, run.to, v, 6, work), v.name, tools)
       else done = yield* follow(text, run.from, end, v, 6, tools)
     } else if (length >= 16) {
-      // Lines of wrapped binary data are one piece; a lone word among words is its own.
-      const whole = length >= 60 ? end : run.to
+      // Lines of wrapped binary data are one piece, taken once; a lone word among words is its own.
+      const whole = length >= 60 && run.from >= joined ? end : run.to
+      joined = Math.max(joined, whole)
       yield* glued(text, run, whole, tools)
-      done = whole
     }
   }
 }
@@ -491,7 +498,7 @@ function* numbers(text: string, tools: DecodeTools): Generator<Candidate, void, 
     const hexEnd = hexReach(text, i)
     if (hexEnd - i >= 12) {
       const source = text.slice(i, hexEnd).replace(/0x|\\x/gi, ' ')
-      for (const v of [plain('hex', HEX), { name: 'reversed-hex', table: HEX, backwards: true }]) {
+      for (const v of [plain('hex', HEX), { name: 'reversed-hex', table: HEX, backwards: true, disguised: true }]) {
         if (peek(source, 0, source.length, v, 4)) {
           yield* fromBytes(bytesOf(source, 0, source.length, v, 4, work), v.name, tools)
         }

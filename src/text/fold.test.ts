@@ -3,7 +3,11 @@ import { describe, expect, it } from 'vitest'
 import { fold, openFold } from './fold.ts'
 
 const wild = fc.string({ unit: 'binary', maxLength: 40 })
-const lone = fc.array(fc.oneof(wild, fc.constantFrom('\ud83d', '\ude00', 'ﬁ', 'é', '\u200b', '\u{e0041}', 'İ', 'ẞ', 'Σ')), { maxLength: 8 }).map(parts => parts.join(''))
+const lone = fc
+  .array(fc.oneof(wild, fc.constantFrom('\ud83d', '\ude00', 'ﬁ', 'é', '\u200b', '\u{e0041}', 'İ', 'ẞ', 'Σ')), {
+    maxLength: 8,
+  })
+  .map(parts => parts.join(''))
 
 describe('fold', () => {
   it.each([
@@ -29,17 +33,17 @@ describe('fold', () => {
     ['non‑break–dash ⁄ ∕', 'non-break-dash / /'],
     ['\u202eabc\u2066', 'abc'],
     ['a\u00a0b\u3000c', 'a b c'],
+    ['\ud83d\u0301\ude00', '\ufffd\ufffd'],
     ['naïve Größe Łódź', 'naive Grosse Lodz'],
   ])('%j reads %j', (text, plain) => {
     expect(fold(text).text).toBe(plain)
     expect(fold(text).lower).toBe(plain.toLowerCase())
   })
 
-  it.each(['plain ASCII ~!@#', '中文 のテスト', 'ไทย', '😀 🎉', '', '\ud83d', '\ude00'])('%j stays itself', text => {
+  it.each(['plain ASCII ~!@#', '中文 のテスト', 'ไทย', '😀 🎉', ''])('%j stays itself', text => {
     const folded = fold(text)
-    expect(folded.text.replace(/[ัิ-ฺ็-๎]/g, '')).toBe(folded.text)
-    expect(folded.original).toBe(text)
-    if (folded.identity) expect(folded.text).toBe(text)
+    expect(folded.identity).toBe(true)
+    expect(folded.text).toBe(text)
   })
 
   it('leaves ordinary text of other scripts unlike Latin words', () => {

@@ -74,7 +74,8 @@ function spellPoint(point: number): string {
   const alike = LOOK_ALIKES.get(point)
   if (alike !== undefined) return alike
   const character = String.fromCodePoint(point)
-  if (point >= 0xd800 && point <= 0xdfff) return character
+  // A lone half must not find a partner when what stood between them is dropped.
+  if (point >= 0xd800 && point <= 0xdfff) return '\ufffd'
   if (INVISIBLE.test(character)) return ''
   if (DIGIT.test(character)) return String(digitValue(point))
   const parts = character.normalize('NFKD')

@@ -122,10 +122,16 @@ export class Lane {
   readonly #units: FirstUnits
   readonly #behind: number
   readonly #bits: Int32Array
-  /** Matcher index to its earliest undecided offset. */
+  /** Matcher index to the earliest offset where its pattern is undecided. */
   readonly #open: Map<number, number>
-  /** Open only because the text ends with the first characters of a word: the automaton will tell whether it goes on. */
-  readonly #awaited: Set<number>
+  /** Matchers open only because the text ends inside a word they begin with: the automaton will tell whether it goes on. */
+  #awaited: number[]
+  #awaitedBefore: number[] = []
+  /** Where each of those would begin, -1 for the others. */
+  readonly #awaitedAt: Float64Array
+  /** Triggered matchers that have run already, for the piece at hand. */
+  readonly #resumed: Uint8Array
+  readonly #resumedList: number[] = []
   #kept: string
   /** Offset of `#kept` in the lane's text. */
   #base: number
@@ -143,10 +149,14 @@ export class Lane {
     this.#behind = matchers.reduce((most, matcher) => Math.max(most, matcher.behind), 0)
     this.#bits = new Int32Array(units.wordsPerUnit)
     this.#open = new Map()
-    this.#awaited = new Set(from === undefined ? [] : from.lane.#awaited)
+    this.#awaited = []
+    this.#resumed = new Uint8Array(matchers.length)
+    this.#awaitedAt = new Float64Array(matchers.length).fill(-1)
     this.#kept = from === undefined ? '' : from.lane.#kept
     this.#base = from === undefined ? 0 : from.lane.#base - from.shift
-    if (from !== undefined) for (const [matcher, at] of from.lane.#open) this.#open.set(matcher, at - from.shift)
+    if (from === undefined) return
+    for (const [matcher, at] of from.lane.#open) this.#open.set(matcher, at - from.shift)
+    for (const matcher of from.lane.#awaited) this.#await(matcher, (from.lane.#awaitedAt[matcher] ?? 0) - from.shift)
   }
 
   /** First offset whose text is still kept. */
@@ -154,15 +164,27 @@ export class Lane {
     return this.#base
   }
 
-  /** Matchers that are undecided, with the offset from which. */
-  get open(): ReadonlyMap<number, number> {
-    return this.#open
+  /** Nothing is undecided. */
+  get quiet(): boolean {
+    return this.#open.size === 0 && this.#awaited.length === 0
+  }
+
+  /** From where a matcher is undecided; undefined when it is not. */
+  openAt(matcher: number): number | undefined {
+    const awaited = this.#awaitedAt[matcher] ?? -1
+    return awaited >= 0 ? awaited : this.#open.get(matcher)
+  }
+
+  /** Every undecided matcher, each once. */
+  eachOpen(see: (matcher: number, at: number) => void): void {
+    for (const [matcher, at] of this.#open) see(matcher, at)
+    for (const matcher of this.#awaited) see(matcher, this.#awaitedAt[matcher] ?? 0)
   }
 
   /** `place` turns the triggers' offsets into the lane's own. */
   feed(piece: string, triggers: Triggers, place: (at: number) => number, ended: boolean, found: Found): void {
     const bits = this.#bits
-    let any = this.#open.size > 0 || triggers.matchers.length > 0
+    let any = !this.quiet || triggers.matchers.length > 0
     if (bits.length > 0) {
       bits.fill(0)
       this.#units.collect(piece, bits)
@@ -176,33 +198,37 @@ export class Lane {
     const bits = this.#bits
     const start = this.#base + this.#kept.length
     const text = this.#kept + piece
-    for (const [matcher, at] of this.#open) {
-      if (!this.#awaited.has(matcher)) this.#search(matcher, text, at, ended, found)
-      else if (triggers.at(matcher) < 0) this.#close(matcher)
-      // A pattern that begins with a word has no bit, so each matcher runs once.
-      const bit = bits[matcher >> 5]
-      if (bit !== undefined) bits[matcher >> 5] = bit & ~(1 << (matcher & 31))
-    }
+    if (this.#open.size > 0) this.#resume(text, triggers, ended, found)
+    const before = this.#awaited
+    this.#awaited = this.#awaitedBefore
+    this.#awaitedBefore = before
     for (const matcher of triggers.matchers) {
-      const open = this.#open.get(matcher)
-      if (open !== undefined && !this.#awaited.has(matcher)) continue
+      if (this.#resumed[matcher] === 1) continue
       // What lies before this piece and is not open has been decided already.
-      const least = open ?? start
+      const open = this.#awaitedAt[matcher] ?? -1
+      const least = open >= 0 ? open : start
       const at = place(triggers.at(matcher))
+      this.#awaitedAt[matcher] = -1
       if (!triggers.isWhole(matcher) && at >= least && this.#mayBegin(matcher, text, at - this.#base)) {
-        this.#open.set(matcher, at)
-        this.#awaited.add(matcher)
+        this.#await(matcher, at)
       } else {
         this.#search(matcher, text, Math.max(at, least), ended, found)
       }
     }
+    for (const matcher of before) if (triggers.at(matcher) < 0) this.#awaitedAt[matcher] = -1
+    before.length = 0
     for (let w = 0; w < bits.length; w++) {
       for (let left = bits[w] ?? 0; left !== 0; left &= left - 1) {
         this.#search(w * 32 + 31 - Math.clz32(left & -left), text, start, ended, found)
       }
     }
     let keepFrom = text.length
-    for (const at of this.#open.values()) keepFrom = Math.min(keepFrom, at - this.#base)
+    if (this.#open.size > 0) for (const at of this.#open.values()) keepFrom = Math.min(keepFrom, at - this.#base)
+    for (const matcher of this.#awaited) keepFrom = Math.min(keepFrom, (this.#awaitedAt[matcher] ?? 0) - this.#base)
+    if (this.#resumedList.length > 0) {
+      for (const matcher of this.#resumedList) this.#resumed[matcher] = 0
+      this.#resumedList.length = 0
+    }
     const drop = Math.max(0, keepFrom - this.#behind)
     this.#kept = text.slice(drop)
     this.#base += drop
@@ -211,15 +237,28 @@ export class Lane {
   #search(index: number, text: string, at: number, ended: boolean, found: Found): void {
     const base = this.#base
     const matcher = this.#matchers[index]
-    const open = matcher?.search(text, at - base, ended, (from, to) => found(index, from + base, to + base)) ?? text.length
-    this.#awaited.delete(index)
+    const open =
+      matcher?.search(text, at - base, ended, (from, to) => found(index, from + base, to + base)) ?? text.length
     if (open < text.length) this.#open.set(index, open + base)
     else this.#open.delete(index)
   }
 
-  #close(matcher: number): void {
-    this.#open.delete(matcher)
-    this.#awaited.delete(matcher)
+  /** Patterns that were undecided go on where they were. */
+  #resume(text: string, triggers: Triggers, ended: boolean, found: Found): void {
+    for (const [matcher, at] of this.#open) {
+      this.#search(matcher, text, at, ended, found)
+      // Each matcher runs once per piece.
+      const bit = this.#bits[matcher >> 5]
+      if (bit !== undefined) this.#bits[matcher >> 5] = bit & ~(1 << (matcher & 31))
+      if (triggers.at(matcher) < 0) continue
+      this.#resumed[matcher] = 1
+      this.#resumedList.push(matcher)
+    }
+  }
+
+  #await(matcher: number, at: number): void {
+    this.#awaited.push(matcher)
+    this.#awaitedAt[matcher] = at
   }
 
   /** Whether what stands before the word allows it, as far as that can be told without running the pattern. */

@@ -3,7 +3,10 @@ import { describe, expect, it } from 'vitest'
 import { buildAutomaton, START, type Word } from './literals.ts'
 
 const words = fc.array(
-  fc.record({ text: fc.string({ unit: fc.constantFrom('a', 'b', 'é'), minLength: 1, maxLength: 5 }), group: fc.nat(2) }),
+  fc.record({
+    text: fc.string({ unit: fc.constantFrom('a', 'b', 'é'), minLength: 1, maxLength: 5 }),
+    group: fc.nat(2),
+  }),
   { minLength: 1, maxLength: 8 },
 )
 const text = fc.string({ unit: fc.constantFrom('a', 'b', 'é', 'x'), maxLength: 20 })
@@ -37,7 +40,9 @@ describe('the automaton', () => {
         const pairs = automaton.open(automaton.run(START, haystack, () => undefined))
         for (let group = 0; group <= 2; group++) {
           const expected = Array.from({ length: haystack.length }, (_, i) => haystack.slice(i)).find(suffix =>
-            given.some(word => word.group === group && word.text.length > suffix.length && word.text.startsWith(suffix)),
+            given.some(
+              word => word.group === group && word.text.length > suffix.length && word.text.startsWith(suffix),
+            ),
           )
           const at = pairs.findIndex((value, i) => i % 2 === 0 && value === group)
           expect(at < 0 ? 0 : pairs[at + 1]).toBe(expected?.length ?? 0)

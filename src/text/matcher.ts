@@ -3,7 +3,7 @@
  *
  * What a match is, for whole texts and streams alike: from the left, at each place, the original's own match (cut to
  * `limit` units when longer); or, where the pattern is still undecided after `limit` units and what it may look ahead, a
- * hit of `limit` units. The search goes on where the hit ends. The outcome at a place depends only on `behind` units
+ * hit of `limit` units. A hit never splits a surrogate pair. The search goes on where the hit ends. The outcome at a place depends only on `behind` units
  * before it and `reach` units after it, never on how the text was cut.
  *
  * Work: a place costs at most what the pattern costs on `reach` units, so a text costs at most its length times that.
@@ -120,7 +120,7 @@ class PatternMatcher implements Matcher {
         if (from > place) place = from
         else place = this.#decideFull(text, window, from, low, hit)
       } else if (!ended) {
-        return from
+        return wholePair(text, from)
       } else {
         place = this.#decideLast(text, from, hit)
       }
@@ -157,18 +157,22 @@ class PatternMatcher implements Matcher {
     return this.#take(text, from, isMarked(match, windowedMarkers) ? limit : match[0].length, hit)
   }
 
-  /** Reports a match and returns where to go on. Empty matches are none; a pair of surrogates is never split. */
+  /** Reports a match and returns where to go on. Empty matches are none; a hit is widened to whole surrogate pairs. */
   #take(text: string, from: number, length: number, hit: Hit): number {
     if (length === 0) return this.#next(text, from)
-    let to = from + Math.min(length, this.#parts.limit)
-    if (length > this.#parts.limit || this.pattern.unicode) to += splitsPair(text, to) ? 1 : 0
-    hit(from, to)
+    const end = from + Math.min(length, this.#parts.limit)
+    const to = splitsPair(text, end) ? end + 1 : end
+    hit(wholePair(text, from), to)
     return to
   }
 
   #next(text: string, from: number): number {
     return this.pattern.unicode && splitsPair(text, from + 1) ? from + 2 : from + 1
   }
+}
+
+function wholePair(text: string, from: number): number {
+  return splitsPair(text, from) ? from - 1 : from
 }
 
 function isMarked(match: RegExpExecArray, markers: readonly number[]): boolean {

@@ -18,7 +18,8 @@ const parser = new RegExpParser({ ecmaVersion: 2025 })
 
 export function parsePattern(source: string, flags: string): Pattern {
   const wrong = [...flags].find((flag, i) => !'imsuv'.includes(flag) || flags.indexOf(flag) !== i)
-  if (wrong !== undefined) throw new PatternError(`flag '${wrong}' is not usable: use each of i, m, s, u, v at most once`)
+  if (wrong !== undefined)
+    throw new PatternError(`flag '${wrong}' is not usable: use each of i, m, s, u, v at most once`)
   const unicodeSets = flags.includes('v')
   try {
     new RegExp(source, flags)
@@ -49,7 +50,9 @@ export function isSingle(element: AST.Element): element is Single {
 /** `v`-flag classes may hold whole strings; written out as alternatives they are supported. */
 function refuseStrings(node: Single): void {
   if (/\\q\{|\\p\{(?:Basic_Emoji|Emoji_Keycap|RGI_)/.test(node.raw)) {
-    throw new PatternError('a character class holds strings (\\q{...} or an emoji property): write them as alternatives (?:...|...)')
+    throw new PatternError(
+      'a character class holds strings (\\q{...} or an emoji property): write them as alternatives (?:...|...)',
+    )
   }
 }
 
@@ -57,10 +60,17 @@ function refuseStrings(node: Single): void {
 function widthOf(node: Single, unicode: boolean): number {
   if (!unicode) return 1
   if (node.type === 'Character') return node.value > 0xffff ? 2 : 1
-  if (node.type === 'CharacterSet') return (node.kind === 'digit' || node.kind === 'space' || node.kind === 'word') && !node.negate ? 1 : 2
+  if (node.type === 'CharacterSet')
+    return (node.kind === 'digit' || node.kind === 'space' || node.kind === 'word') && !node.negate ? 1 : 2
   if (node.type !== 'CharacterClass' || node.negate) return 2
   for (const part of node.elements) {
-    if (part.type === 'Character' ? part.value > 0xffff : part.type === 'CharacterClassRange' ? part.max.value > 0xffff : true) {
+    if (
+      part.type === 'Character'
+        ? part.value > 0xffff
+        : part.type === 'CharacterClassRange'
+          ? part.max.value > 0xffff
+          : true
+    ) {
       const narrow = part.type === 'CharacterSet' && part.kind !== 'property' && !part.negate
       if (!narrow) return 2
     }
@@ -140,7 +150,9 @@ function measureAssertion(assertion: AST.Assertion, unicode: boolean): Measure {
     case 'lookbehind': {
       const inner = measureAny(assertion.alternatives, unicode)
       if (inner.max + inner.behind > MOST_BEHIND) {
-        throw new PatternError(`a lookbehind looks back without bound or more than ${MOST_BEHIND} units: bound its quantifiers`)
+        throw new PatternError(
+          `a lookbehind looks back without bound or more than ${MOST_BEHIND} units: bound its quantifiers`,
+        )
       }
       if (inner.ahead > 1) throw new PatternError('a lookahead inside a lookbehind is not supported: move it outside')
       return { ...inner, max: 0, behind: inner.max + inner.behind }
@@ -296,7 +308,9 @@ function holdsLead(elements: readonly AST.Element[]): boolean {
     if (element.type === 'Character') return false
     if (element.type === 'CharacterClass') return false
     if (element.type === 'Group' || element.type === 'CapturingGroup') {
-      return element.alternatives.some(alternative => alternative.elements.length === 0 || holdsLead(alternative.elements))
+      return element.alternatives.some(
+        alternative => alternative.elements.length === 0 || holdsLead(alternative.elements),
+      )
     }
     if (element.type === 'Quantifier') return holdsLead([element.element])
   }

@@ -27,12 +27,17 @@ const CONTINUATIONS: readonly string[] = (() => {
 
 /** Small patterns over a, b and -, with every kind of element. */
 const { pattern } = fc.letrec<{ pattern: string; sequence: string; item: string; atom: string }>(tie => ({
-  pattern: fc.oneof({ weight: 3, arbitrary: tie('sequence') }, fc.tuple(tie('sequence'), tie('sequence')).map(two => two.join('|'))),
+  pattern: fc.oneof(
+    { weight: 3, arbitrary: tie('sequence') },
+    fc.tuple(tie('sequence'), tie('sequence')).map(two => two.join('|')),
+  ),
   sequence: fc.array(tie('item'), { minLength: 1, maxLength: 4 }).map(items => items.join('')),
   item: fc.oneof(
     { depthSize: 'small', withCrossShrink: true },
     tie('atom'),
-    fc.tuple(tie('atom'), fc.constantFrom('?', '*', '+', '{2}', '{1,2}', '{0,3}', '??', '*?', '+?', '{1,3}?')).map(two => two.join('')),
+    fc
+      .tuple(tie('atom'), fc.constantFrom('?', '*', '+', '{2}', '{1,2}', '{0,3}', '??', '*?', '+?', '{1,3}?'))
+      .map(two => two.join('')),
     fc.constantFrom('\\b', '\\B', '^', '$', '(?<=a)', '(?<!b-)', '(?<=a\\b)'),
     tie('pattern').map(inner => `(?=${inner})`),
     tie('pattern').map(inner => `(?!${inner})`),
@@ -60,7 +65,10 @@ describe('the prefix-closed form', () => {
           } else if ('openFrom' in answer) {
             expect(match === null || match.index >= answer.openFrom).toBe(true)
           } else {
-            expect(match === null ? match : [match.index, match.index + match[0].length]).toEqual([answer.from, answer.to])
+            expect(match === null ? match : [match.index, match.index + match[0].length]).toEqual([
+              answer.from,
+              answer.to,
+            ])
           }
         }
       }),

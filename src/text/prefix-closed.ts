@@ -121,7 +121,10 @@ class Writer {
   #run(run: readonly Single[], mode: Mode): void {
     if (run.length === 0) return
     const whole = run.map(single => single.raw).join('')
-    if (mode === 'plain' || mode === 'certain') return this.put(`(?:${whole})`)
+    if (mode === 'plain' || mode === 'certain') {
+      this.put(`(?:${whole})`)
+      return
+    }
     const head = run.slice(0, -1).reduceRight((tail, single) => `(?:${single.raw}${tail})?`, '')
     this.put(`(?:${whole}|${head}`)
     this.#end(mode)
@@ -133,19 +136,24 @@ class Writer {
       case 'Group':
         this.put(modifierPrefix(element))
         this.any(element.alternatives, mode, captures)
-        return this.put(')')
+        this.put(')')
+        return
       case 'CapturingGroup': {
         const index = this.#groups.indexOf(element)
         this.put(captures && this.#kept.has(index) ? { open: index } : '(?:')
         this.any(element.alternatives, mode, captures)
-        return this.put(')')
+        this.put(')')
+        return
       }
       case 'Quantifier':
-        return this.#quantifier(element, mode, captures)
+        this.#quantifier(element, mode, captures)
+        return
       case 'Backreference':
-        return this.#backreference(element, mode)
+        this.#backreference(element, mode)
+        return
       case 'Assertion':
-        return this.#assertion(element, mode, captures)
+        this.#assertion(element, mode, captures)
+        return
       default:
         throw new PatternError('unsupported syntax: rewrite the pattern without it')
     }
@@ -155,10 +163,15 @@ class Writer {
     const targets = Array.isArray(element.resolved) ? element.resolved : [element.resolved]
     const target = targets[0]
     if (targets.length !== 1 || target === undefined) {
-      throw new PatternError('a backreference to several groups of one name is not supported: give them different names')
+      throw new PatternError(
+        'a backreference to several groups of one name is not supported: give them different names',
+      )
     }
     const reference = { reference: this.#groups.indexOf(target) }
-    if (mode === 'plain' || mode === 'certain' || this.#plainLookaround) return this.put(reference)
+    if (mode === 'plain' || mode === 'certain' || this.#plainLookaround) {
+      this.put(reference)
+      return
+    }
     // What a group captured cannot be cut in pieces here: whatever is left may be the beginning of it.
     this.put('(?:', reference, '|[^]*')
     this.#end(mode)
@@ -175,13 +188,18 @@ class Writer {
     if (mode === 'plain' || mode === 'certain') {
       this.put('(?:')
       this.#sequence([element], mode, captures)
-      return this.put(`)${times(min, max)}${greedy ? '' : '?'}`)
+      this.put(`)${times(min, max)}${greedy ? '' : '?'}`)
+      return
     }
-    if (isSingle(element)) return this.#repeatSingle(element.raw, quantifier, mode)
+    if (isSingle(element)) {
+      this.#repeatSingle(element.raw, quantifier, mode)
+      return
+    }
     const optional = max - min
     const copies = optional + (min > 0 ? 1 : 0)
     if (copies <= 1 || (copies <= 4 && quantifier.raw.length <= 60 && !this.#holdsKept(element))) {
-      return this.#unrolled(quantifier, optional, mode, captures)
+      this.#unrolled(quantifier, optional, mode, captures)
+      return
     }
     this.put('(?:')
     this.#sequence([element], mode, captures)
@@ -234,21 +252,28 @@ class Writer {
 
   /** Repeating a subtree would repeat a group that a backreference needs to be single. */
   #holdsKept(element: AST.Element): boolean {
-    return this.#groups.some((group, i) => this.#kept.has(i) && group.start >= element.start && group.end <= element.end)
+    return this.#groups.some(
+      (group, i) => this.#kept.has(i) && group.start >= element.start && group.end <= element.end,
+    )
   }
 
   #assertion(assertion: AST.Assertion, mode: Mode, captures: boolean): void {
     switch (assertion.kind) {
       case 'start':
-        return this.#decided('^', false, mode)
+        this.#decided('^', false, mode)
+        return
       case 'end':
-        return this.#decided('$', true, mode)
+        this.#decided('$', true, mode)
+        return
       case 'word':
-        return this.#decided(assertion.negate ? '\\B' : '\\b', true, mode)
+        this.#decided(assertion.negate ? '\\B' : '\\b', true, mode)
+        return
       case 'lookbehind':
-        return this.#lookbehind(assertion, mode)
+        this.#lookbehind(assertion, mode)
+        return
       case 'lookahead':
-        return this.#lookahead(assertion, mode, captures)
+        this.#lookahead(assertion, mode, captures)
+        return
       default:
         throw new PatternError('unsupported assertion: rewrite the pattern without it')
     }
@@ -257,8 +282,14 @@ class Writer {
   /** An assertion about the place itself. At the end of the text it may be about characters that have not come yet. */
   #decided(assertion: string, needsNext: boolean, mode: Mode): void {
     const guarded = needsNext ? MORE + assertion : assertion
-    if (mode === 'plain') return this.put(assertion)
-    if (mode === 'certain') return this.put(guarded)
+    if (mode === 'plain') {
+      this.put(assertion)
+      return
+    }
+    if (mode === 'certain') {
+      this.put(guarded)
+      return
+    }
     this.put(`(?:${guarded}|`)
     this.#end(mode)
     this.put(')')
@@ -282,7 +313,8 @@ class Writer {
     if (!assertion.negate) {
       this.put('(?=')
       this.any(assertion.alternatives, inner, captures)
-      return this.put(')')
+      this.put(')')
+      return
     }
     const not = (how: Mode): void => {
       this.put('(?!')
@@ -291,20 +323,24 @@ class Writer {
     }
     switch (inner) {
       case 'plain':
-        return not('plain')
+        not('plain')
+        return
       case 'certain':
-        return not('possible')
+        not('possible')
+        return
       case 'possible':
-        return not('certain')
+        not('certain')
+        return
       case 'partial':
         // Surely absent; or not surely present, which the missing text decides.
         this.put('(?:')
         not('possible')
         this.put('|')
         not('certain')
-        return this.put(MARK, ')')
+        this.put(MARK, ')')
+        return
       default:
-        return inner satisfies never
+        inner satisfies never
     }
   }
 }

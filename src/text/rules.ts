@@ -82,7 +82,9 @@ function foldLiteral(rule: LiteralRule): string {
   const folded = fold(rule.text)
   const text = rule.caseSensitive === true ? folded.text : folded.lower
   if (text === '') {
-    throw new PatternError('the literal is empty, or only of invisible characters: give it at least one visible character')
+    throw new PatternError(
+      'the literal is empty, or only of invisible characters: give it at least one visible character',
+    )
   }
   return text
 }

@@ -1,6 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
-import { fold } from './fold.ts'
+import { describe, expect, it, vi } from 'vitest'
 import { compileScanner, type Hit, type PatternSet, type Rule, type Scanner } from './scan.ts'
 
 const MARKERS: PatternSet = {
@@ -69,8 +68,48 @@ function cut(text: string, at: readonly number[]): readonly string[] {
 
 /** Text made of what the rules are about, with disguises, invisible characters and lone halves of surrogate pairs. */
 const SCRAPS = [
-  'a', 'b', 'c', 'd', 'A', 'bA', '1', '23', '-', '@', '<', '>', '\n', ' ', 'sk-', 's', 'AKIA', 'ABC', 'SECRET', 'SEC', 'RET',
-  '//NOFORN', 'TOP ', '(S)', 'Ⅲ', 'é', 'а', 'Ѕ', 'Е', '\u200b', '\u0301', '😀', '\ud83d', '\ude00', '𝐒', 'ﬁ', 'ß', '中', '１', '₂', 'K', 'ſ',
+  'a',
+  'b',
+  'c',
+  'd',
+  'A',
+  'bA',
+  '1',
+  '23',
+  '-',
+  '@',
+  '<',
+  '>',
+  '\n',
+  ' ',
+  'sk-',
+  's',
+  'AKIA',
+  'ABC',
+  'SECRET',
+  'SEC',
+  'RET',
+  '//NOFORN',
+  'TOP ',
+  '(S)',
+  'Ⅲ',
+  'é',
+  'а',
+  'Ѕ',
+  'Е',
+  '\u200b',
+  '\u0301',
+  '😀',
+  '\ud83d',
+  '\ude00',
+  '𝐒',
+  'ﬁ',
+  'ß',
+  '中',
+  '１',
+  '₂',
+  'K',
+  'ſ',
 ]
 const texts = fc.array(fc.constantFrom(...SCRAPS), { maxLength: 30 }).map(parts => parts.join(''))
 const cuts = fc.array(fc.nat(200), { maxLength: 12 })
@@ -99,9 +138,218 @@ describe('a stream', () => {
   it('is the same one unit at a time', () => {
     fc.assert(
       fc.property(texts, text => {
-        for (const set of SETS) expect(stream(scanner, set, text.split('')).hits).toEqual(order(scanner.whole(text).hits(set)))
+        for (const set of SETS)
+          expect(stream(scanner, set, text.split('')).hits).toEqual(order(scanner.whole(text).hits(set)))
       }),
       { numRuns: 200 },
     )
+  })
+})
+
+function one(...rules: readonly Rule[]): { readonly set: PatternSet; readonly scanner: Scanner } {
+  const set = { id: 'one', rules }
+  return { set, scanner: compileScanner([set]) }
+}
+
+function regex(source: string, flags = '', maxMatch?: number): Rule {
+  return maxMatch === undefined
+    ? { kind: 'regex', id: 'r', source, flags }
+    : { kind: 'regex', id: 'r', source, flags, maxMatch }
+}
+
+function ranges(rule: Rule, text: string): readonly (readonly [number, number])[] {
+  const { set, scanner: by } = one(rule)
+  return by
+    .whole(text)
+    .hits(set)
+    .map(hit => [hit.from, hit.to])
+}
+
+/** Where the set is open after the text, given in two pieces. */
+function openAfter(rule: Rule, text: string): number {
+  const { set, scanner: by } = one(rule)
+  const open = by.open()
+  open.push(text.slice(0, text.length >> 1))
+  return open.push(text.slice(text.length >> 1)).openFrom(set)
+}
+
+describe('literals', () => {
+  const marker: Rule = { kind: 'literal', id: 'm', text: 'SECRET//NOFORN' }
+
+  it.each([
+    ['plain', 'a SECRET//NOFORN b', 2, 16],
+    ['lower case', 'a secret//noforn b', 2, 16],
+    ['full width', 'a ＳＥＣＲＥＴ／／ＮＯＦＯＲＮ b', 2, 16],
+    ['circled', 'a ⓈⒺⒸⓇⒺⓉ//ⓃⓄⒻⓄⓇⓃ b', 2, 16],
+    ['Cyrillic and Greek', 'a ЅЕСRЕТ//ΝОFОRΝ b', 2, 16],
+    ['zero width between', 'a S\u200bECRET//NOFOR\u2060N\u200b b', 2, 18],
+    ['combining marks', 'a S\u0301ECRET//NOFORN\u0301 b', 2, 17],
+    ['mathematical', 'a 𝐒ECRET//NOFOR𝐍 b', 2, 18],
+    ['non-Latin around', 'файл é SECRET//NOFORN 中文', 7, 21],
+  ])('finds %s with its exact range in the original', (_, text, from, to) => {
+    expect(ranges(marker, text)).toEqual([[from, to]])
+    const { set, scanner: by } = one(marker)
+    expect(stream(by, set, text.split('')).hits).toEqual([{ id: 'm', from, to }])
+  })
+
+  it('reports all occurrences, overlapping and nested', () => {
+    const { set, scanner: by } = one(
+      { kind: 'literal', id: 'a', text: 'aa' },
+      { kind: 'literal', id: 'b', text: 'aaa' },
+    )
+    expect(by.whole('aaaa').hits(set)).toEqual([
+      { id: 'a', from: 0, to: 2 },
+      { id: 'b', from: 0, to: 3 },
+      { id: 'a', from: 1, to: 3 },
+      { id: 'b', from: 1, to: 4 },
+      { id: 'a', from: 2, to: 4 },
+    ])
+  })
+
+  it('keeps to case when told to', () => {
+    expect(
+      ranges({ kind: 'literal', id: 'm', text: 'DAN', caseSensitive: true }, 'Dan and dan and DAN and ＤＡＮ'),
+    ).toEqual([
+      [16, 19],
+      [24, 27],
+    ])
+  })
+
+  it('leaves ordinary text alone', () => {
+    for (const text of ['The secretary is discreet.', 'совершенно секретно', 'no forn', 'हिन्दी में पाठ', '中文字符']) {
+      expect(ranges(marker, text)).toEqual([])
+    }
+  })
+
+  it.each([
+    ['ordinary words ', 15],
+    ['an ordinary S', 12],
+    ['top SECRET//NO', 4],
+    ['SECRET//NOFORN', 14],
+    ['SECSECR', 3],
+    ['SE\u200bC\u200b', 0],
+    ['\ud83d', 0],
+    ['abc\ud83d', 3],
+  ])('after %j everything from %i is open', (text, open) => {
+    expect(openAfter(marker, text)).toBe(open)
+  })
+
+  it('hold back per set, each exactly its own', () => {
+    const a: PatternSet = { id: 'a', rules: [{ kind: 'literal', id: 'x', text: 'abcd' }] }
+    const b: PatternSet = { id: 'b', rules: [{ kind: 'literal', id: 'x', text: 'cdef' }] }
+    const none: PatternSet = { id: 'none', rules: [] }
+    const scan = compileScanner([a, b, none]).open().push('xabc')
+    expect([scan.openFrom(a), scan.openFrom(b), scan.openFrom(none)]).toEqual([1, 3, 4])
+  })
+})
+
+describe('patterns', () => {
+  it.each([
+    ['\\bsk-[a-z0-9]{8}', '', 'task sk', 5],
+    ['\\bsk-[a-z0-9]{8}', '', 'the task', 8],
+    ['\\bsk-[a-z0-9]{8}', '', 'ordinary text', 13],
+    ['\\b\\d{3}-\\d{2}\\b', '', 'call 555', 5],
+    ['\\b\\d{3}-\\d{2}\\b', '', 'call 5555', 9],
+    ['\\b\\d{3}-\\d{2}\\b', '', 'ordinary text', 13],
+    ['(?:AKIA|ASIA)[A-Z0-9]{4}', '', 'Ak asia AKIAX', 8],
+    ['(?:AKIA|ASIA)[A-Z0-9]{4}', '', 'lower akia', 10],
+    ['(?:AKIA|ASIA)[A-Z0-9]{4}', 'i', 'lower aki', 6],
+    ['(?<=key: )\\w{8}', '', 'key: abc', 5],
+    ['(?<!no )token-\\d', '', 'no token-', 9],
+    ['^begin', '', 'x begin', 7],
+  ])('%s with %j: after %j everything from %i is open', (source, flags, text, open) => {
+    expect(openAfter(regex(source, flags), text)).toBe(open)
+  })
+
+  it("are JavaScript's own matches when bounded", () => {
+    const bounded = ['a{1,3}b?', '(?:ab|a)(?=b|c)', '\\bab?\\b', '(?<=a)b{0,2}c', '(?:a|bc){2,3}$', '^a|c$', 'ab??c?']
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...bounded),
+        fc.string({ unit: fc.constantFrom('a', 'b', 'c', ' ', '\n'), maxLength: 20 }),
+        cuts,
+        (source, text, at) => {
+          const { set, scanner: by } = one(regex(source, 'm'))
+          const expected = [...text.matchAll(new RegExp(source, 'gm'))]
+            .filter(match => match[0] !== '')
+            .map(match => ({ id: 'r', from: match.index, to: match.index + match[0].length }))
+          expect(stream(by, set, cut(text, at)).hits).toEqual(expected)
+        },
+      ),
+      { numRuns: 300 },
+    )
+  })
+
+  it('cut a match beyond maxMatch, and take one that is still open there for a finding', () => {
+    expect(ranges(regex('\\d+', '', 4), 'x123456y')).toEqual([
+      [1, 5],
+      [5, 7],
+    ])
+    expect(ranges(regex('\\d+', '', 4), 'x1234y')).toEqual([[1, 5]])
+    expect(ranges(regex('<[^>]*>', '', 5), '<abcdefgh')).toEqual([[0, 5]])
+    expect(ranges(regex('<[^>]*>', '', 5), '<abc> <ab')).toEqual([[0, 5]])
+  })
+
+  it('see through disguise, and report what both spellings find once', () => {
+    const key = regex('sk-[a-z0-9]{4}')
+    expect(ranges(key, 'é ｓｋ－ab\u200bc1 sk-abcd')).toEqual([
+      [2, 10],
+      [11, 18],
+    ])
+    expect(ranges(regex('[а-я]{3}'), 'мир')).toEqual([[0, 3]])
+  })
+
+  it('find a leak after five megabytes of padding, keeping next to nothing', () => {
+    const { set, scanner: by } = one(regex('\\bsk-[a-z0-9]{8}\\b'), regex('[a-z]+@[a-z]+', '', 64))
+    const open = by.open()
+    const pad = 'ordinary words, é. '.repeat(2760)
+    let length = 0
+    for (; length < 5_000_000; length += pad.length) expect(open.push(pad).hits(set)).toEqual([])
+    open.push('sk-abc')
+    expect(open.push('d1234 ').hits(set)).toEqual([{ id: 'r', from: length, to: length + 11 }])
+  })
+
+  it.each(['a', '1', '((', 'sk-', '{{', 'a.', 'a1@'])('do work in proportion to the length of %j repeated', unit => {
+    const { set, scanner: by } = one(regex('sk-\\w+', '', 32), regex('[a-z.]+@', '', 32), regex('\\(*x', '', 32))
+    const reach = 34
+    const steps = (text: string): number => {
+      let units = 0
+      const exec = RegExp.prototype.exec
+      const spy = vi.spyOn(RegExp.prototype, 'exec').mockImplementation(function (this: RegExp, given: string) {
+        units += given.length - this.lastIndex
+        return exec.call(this, given)
+      })
+      for (const hit of by.whole(text).hits(set)) expect(hit.to - hit.from).toBeLessThanOrEqual(32)
+      spy.mockRestore()
+      return units
+    }
+    const text = unit.repeat(2000)
+    expect(steps(text)).toBeLessThanOrEqual(3 * text.length * reach)
+    expect(steps(text + text)).toBeLessThanOrEqual(2 * steps(text) + 3 * reach * reach)
+  })
+
+  it.each<readonly [Rule, RegExp]>([
+    [regex('a+'), /set 'one', rule 'r': the pattern has no longest match.*give maxMatch/],
+    [regex('(a)\\1'), /backreference needs a bound/],
+    [regex('(?=a)'), /can only match nothing/],
+    [regex('(?<=a+)b'), /lookbehind/],
+    [regex('a(?=.*b)'), /lookahead has no longest match/],
+    [regex('('), /not a valid regular expression/],
+    [regex('a', 'g'), /flag 'g'/],
+    [regex('a', '', 0), /maxMatch must be/],
+    [{ kind: 'literal', id: 'l', text: '\u200b' }, /rule 'l': the literal is empty/],
+  ])('%j is refused with a reason', (rule, reason) => {
+    expect(() => one(rule)).toThrow(reason)
+  })
+})
+
+describe('a scan', () => {
+  it('refuses a set it was not compiled with, and a stream that has ended', () => {
+    expect(() => scanner.whole('x').openFrom({ id: 'other', rules: [] })).toThrow(/'other' is not part/)
+    expect(() => scanner.whole('SECRET').hits({ id: 'other', rules: [] })).toThrow(/'other' is not part/)
+    const open = scanner.open()
+    open.end()
+    expect(() => open.push('x')).toThrow(/ended/)
+    expect(() => open.end()).toThrow(/ended/)
   })
 })

@@ -42,7 +42,12 @@ class Outcome implements Scan {
   readonly #open: readonly number[] | undefined
   readonly #total: number
 
-  constructor(rules: Rules, hits: (Hit[] | undefined)[] | undefined, open: readonly number[] | undefined, total: number) {
+  constructor(
+    rules: Rules,
+    hits: (Hit[] | undefined)[] | undefined,
+    open: readonly number[] | undefined,
+    total: number,
+  ) {
     this.#rules = rules
     this.#hits = hits
     this.#open = open
@@ -50,11 +55,13 @@ class Outcome implements Scan {
   }
 
   hits(set: PatternSet): readonly Hit[] {
-    return this.#hits?.[this.#index(set)] ?? NO_HITS
+    const index = this.#index(set)
+    return this.#hits?.[index] ?? NO_HITS
   }
 
   openFrom(set: PatternSet): number {
-    return this.#open?.[this.#index(set)] ?? this.#total
+    const index = this.#index(set)
+    return this.#open?.[index] ?? this.#total
   }
 
   #index(set: PatternSet): number {
@@ -88,6 +95,8 @@ class Cursor {
   /** How many of the last units are the same, one for one, in both. */
   #same = 0
   #hits: (Hit[] | undefined)[] | undefined
+  /** Being put together: per set, from where it is open. */
+  #open: number[] | undefined
 
   constructor(rules: Rules) {
     this.#rules = rules
@@ -225,38 +234,47 @@ class Cursor {
   /** When both spellings agree again as far back as anyone looks, one of them is enough. */
   #settleDrift(drift: Drift): void {
     for (const [matcher, found] of drift.found) {
-      const mine = this.#lane.open.get(matcher)
-      const other = drift.lane.open.get(matcher)
+      const mine = this.#lane.openAt(matcher)
+      const other = drift.lane.openAt(matcher)
       if (mine === undefined && other === undefined) drift.found.delete(matcher)
       if (found.size < MANY) continue
       // Neither spelling looks again at what lies before the places where both are undecided.
       const floor = Math.min(mine ?? this.#original, other === undefined ? this.#original : this.#pastStart(other))
       for (const [key, to] of found) if (to <= floor) found.delete(key)
     }
-    const quiet = this.#lane.open.size === 0 && drift.lane.open.size === 0
-    if (quiet && this.#same >= this.#rules.memory) this.#drift = undefined
+    if (this.#lane.quiet && drift.lane.quiet && this.#same >= this.#rules.memory) this.#drift = undefined
   }
 
   #openOffsets(): readonly number[] | undefined {
-    const { lower, exact, sets, matcherIds } = this.#rules
-    let open: number[] | undefined
-    const lowerTo = (set: number, at: number): void => {
-      open ??= new Array<number>(sets).fill(this.#original)
-      if (at < (open[set] ?? 0)) open[set] = at
+    const { lower, exact } = this.#rules
+    this.#open = undefined
+    if (lower !== undefined) this.#openWords(lower.automaton.open(this.#lowerState))
+    if (exact !== undefined) this.#openWords(exact.automaton.open(this.#exactState))
+    const drift = this.#drift
+    if (!this.#lane.quiet) this.#lane.eachOpen((matcher, at) => this.#openFrom(this.#setOf(matcher), at))
+    if (drift?.lane.quiet === false) {
+      drift.lane.eachOpen((matcher, at) => this.#openFrom(this.#setOf(matcher), this.#pastStart(at)))
     }
-    const words = (pairs: readonly number[]): void => {
-      for (let i = 0; i < pairs.length; i += 2) {
-        const group = pairs[i] ?? 0
-        if (group < sets) lowerTo(group, this.#pastStart(this.#folded - (pairs[i + 1] ?? 0)))
-      }
+    return this.#open
+  }
+
+  #openWords(pairs: readonly number[]): void {
+    for (let i = 0; i < pairs.length; i += 2) {
+      const group = pairs[i] ?? 0
+      if (group < this.#rules.sets) this.#openFrom(group, this.#pastStart(this.#folded - (pairs[i + 1] ?? 0)))
     }
-    if (lower !== undefined) words(lower.automaton.open(this.#lowerState))
-    if (exact !== undefined) words(exact.automaton.open(this.#exactState))
-    for (const [matcher, at] of this.#lane.open) lowerTo(matcherIds[matcher]?.set ?? 0, at)
-    if (this.#drift !== undefined) {
-      for (const [matcher, at] of this.#drift.lane.open) lowerTo(matcherIds[matcher]?.set ?? 0, this.#pastStart(at))
+  }
+
+  #setOf(matcher: number): number {
+    return this.#rules.matcherIds[matcher]?.set ?? 0
+  }
+
+  #openFrom(set: number, at: number): void {
+    if (this.#open === undefined) {
+      this.#open = []
+      for (let i = 0; i < this.#rules.sets; i++) this.#open.push(this.#original)
     }
-    return open
+    if (at < (this.#open[set] ?? 0)) this.#open[set] = at
   }
 
   // Hits.

@@ -241,9 +241,10 @@ describe('an upstream that cannot be reached', () => {
 })
 
 describe('certificates', () => {
-  // A throw-away key and a certificate for `localhost`, trusted by nothing.
-  const read = (name: string) => readFileSync(new URL(`./testdata/${name}`, import.meta.url), 'utf8')
-  const pem = { key: read('localhost.key.pem'), cert: read('localhost.cert.pem') }
+  const pem = JSON.parse(readFileSync(new URL('./testdata/localhost.json', import.meta.url), 'utf8')) as {
+    key: string
+    cert: string
+  }
 
   async function tlsServer(): Promise<number> {
     return listen(createHttpsServer(pem, (_, response) => response.end('{}')))

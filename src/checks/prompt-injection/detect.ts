@@ -43,9 +43,9 @@ export interface DetectOptions {
 }
 
 const MAX_DEPTH = 16
-const SLICE = 32_768
+const SLICE = 4096
 /** More than any rule can match. */
-const OVERLAP = 1024
+const OVERLAP = 768
 /** Characters processed between two pauses. */
 const BREATH = 65_536
 const BASE_BUDGET = 8_388_608

@@ -197,7 +197,7 @@ export const ENGLISH_RULES: readonly InjectionRule[] = [
   ...rule('jailbreak_keyword', 'high', [
     [
       'jail',
-      `jail[ \\t_-]?br(?:eak(?:s|en|ing|er|ers|ed)?|oken|oke)(?![a-z])(?!${GAP}(?:(?:my|an|the|your|his|her|a|this|old|ios|apple)${GAP}){0,3}(?:iphones?|ipads?|ipods?|ios|phones?|devices?|tvs?|firestick|fire${GAP}(?:stick|tv)|kindles?|ps[345]|playstation|xbox|switch|console|router|tesla|watch|attempts?|detection|detectors?))(?<!(?:a|the|in|his|her|their|daring|great|big|prison|attempted|non|not|an|s)[ \\t]jail[ \\t_-]break)(?<!(?:prison|inmates?|attempted)[ a-z]{1,20}jailbreak)`,
+      `jail[ \\t_-]?br(?:eak(?:s|en|ing|er|ers|ed)?|oken|oke)(?![a-z])(?!${GAP}(?:(?:my|an|the|your|his|her|a|this|old|ios|apple)${GAP}){0,3}(?:iphones?|ipads?|ipods?|ios|phones?|devices?|tvs?|firestick|fire${GAP}(?:stick|tv)|kindles?|ps[345]|playstation|xbox|switch|console|router|tesla|watch|attempts?|detection|detectors?))(?<!(?:a|the|in|his|her|their|daring|great|big|prison|attempted|non|not|an|s)[ \\t]jail[ \\t]break)(?<!(?:prison|inmates?|attempted)[ a-z]{1,20}jailbreak)`,
     ],
   ]),
   ...rule('developer_mode', 'high', [

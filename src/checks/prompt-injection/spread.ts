@@ -2,14 +2,7 @@
  * Gestures whose letters were spread apart, run together, or put through a cipher of the alphabet: matched on letters alone, so they
  * ask for more than the ordinary rules (the object as well as the verb, from a short list).
  */
-import {
-  type Disguise,
-  disguiseName,
-  findDisguised,
-  indexWords,
-  lettersOf,
-  undisguise,
-} from '../../text/decode-cipher.ts'
+import { type Disguise, disguiseName, findDisguised, indexWords, undisguise } from '../../text/decode-cipher.ts'
 
 const WORDS = indexWords([
   'ignore',

@@ -1,5 +1,4 @@
 /** `signet audit report`: a period in numbers. Owners are hashed unless asked otherwise. */
-import { verifyParallel } from '../../audit/verify-parallel.ts'
 import { VERSION } from '../../config/version.ts'
 import { findKeyRing } from '../chain-keys.ts'
 import type { Context } from '../context.ts'
@@ -7,6 +6,7 @@ import { CommandError, DONE, FAILED } from '../failure.ts'
 import { type LogOptions, logOf } from '../log-option.ts'
 import { addRow, change, durationSeconds, openPeriod, ownerSlug, top } from '../report.ts'
 import { timeOf } from '../row-text.ts'
+import { verifyAnyLog } from '../verify-log.ts'
 import { walk } from './audit-rows.ts'
 
 interface Options extends LogOptions {
@@ -33,10 +33,7 @@ export async function report(given: string | undefined, options: Options, contex
   const ring = findKeyRing(options, context)
   const period = openPeriod(context.now(), seconds)
   const damaged = await walk(path, context, row => addRow(period, row))
-  const verified =
-    ring === undefined
-      ? undefined
-      : await verifyParallel(path, ring, { version: VERSION, now: () => new Date(context.now()) })
+  const verified = ring === undefined ? undefined : await verifyAnyLog(path, ring, context)
 
   const { now, before } = period
   const owners = top(now.blockedOwners).map(([owner, rows]) => ({
@@ -128,5 +125,5 @@ function plural(n: number, word: string): string {
 
 /** A name of somebody else's choosing must stay in its cell, and be no markup. */
 function cell(value: string | number): string {
-  return String(value).replace(/[\\|`<>*_[\]]/g, '\\$&')
+  return String(value).replace(/[\\|`<>*[\]]/g, '\\$&')
 }

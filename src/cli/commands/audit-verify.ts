@@ -1,11 +1,9 @@
 /** `signet audit verify`. */
-import { AuditError } from '../../audit/files.ts'
-import { verifyParallel } from '../../audit/verify-parallel.ts'
-import { VERSION } from '../../config/version.ts'
 import { findKeyRing } from '../chain-keys.ts'
 import type { Context } from '../context.ts'
 import { CommandError, DONE, FAILED } from '../failure.ts'
 import { type LogOptions, logOf } from '../log-option.ts'
+import { verifyAnyLog } from '../verify-log.ts'
 
 /** A log that broke once may break on every row after; the first ones say what happened. */
 const SHOWN_BREAKS = 50
@@ -23,20 +21,10 @@ export async function verify(
       'SIGNET_HMAC_SECRET: not set, and a log cannot be verified without its key; set it or pass --hmac-secret-file',
     )
   const progress = terminal.progress('verifying')
-  let report: Awaited<ReturnType<typeof verifyParallel>>
-  try {
-    report = await verifyParallel(path, ring, {
-      version: VERSION,
-      now: () => new Date(context.now()),
-      head: options.head ? 'check' : 'ignore',
-      onProgress: (done, total) => progress.update(done, total, 'bytes'),
-    })
-  } catch (error) {
-    if (error instanceof AuditError) throw new CommandError(error.message)
-    throw error
-  } finally {
-    progress.end()
-  }
+  const report = await verifyAnyLog(path, ring, context, {
+    head: options.head ? 'check' : 'ignore',
+    onProgress: (done, total) => progress.update(done, total, 'bytes'),
+  }).finally(() => progress.end())
   context.exit(report.ok ? DONE : FAILED)
   if (options.json === true) {
     terminal.json(Object.fromEntries(Object.entries(report).sort(([a], [b]) => (a < b ? -1 : 1))))

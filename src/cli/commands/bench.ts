@@ -71,6 +71,9 @@ async function bench(options: Options, context: Context): Promise<void> {
 
     const rows = [summary('gate', gate), ...(baseline === undefined ? [] : [summary('upstream alone', baseline)])]
     const notes = [
+      ...(options.url === undefined
+        ? ['gate, model and clients share this process: compare the two lines, not the milliseconds']
+        : []),
       ...(options.requests < 200 ? ['fewer than 200 requests: the high percentiles are guesses'] : []),
       ...(gate.failed > 0
         ? [`${gate.failed} requests were not answered with 200 (${gate.failure ?? 'no answer'})`]

@@ -34,11 +34,10 @@ export function read(
   const out: (Frame | Fault)[] = []
   let from = 0
   for (const cut of [...cuts].sort((a, b) => a - b)) {
-    out.push(...reader.push(answer.subarray(from, cut)))
+    for (const item of reader.push(answer.subarray(from, cut))) out.push(item)
     from = cut
   }
-  out.push(...reader.push(answer.subarray(from)), ...reader.end())
-  return out
+  return out.concat(reader.push(answer.subarray(from)), reader.end())
 }
 
 export function stream(events: string, options: Parameters<typeof read>[2] = {}): readonly (Frame | Fault)[] {

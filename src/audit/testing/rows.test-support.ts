@@ -22,7 +22,20 @@ export function testRow(i: number, metadata: Row['metadata'] = {}): Row {
 }
 
 /** Text that canonical forms get wrong: controls, quotes, separators, astral and private-use characters. */
-const awkward = fc.constantFrom('\u0000', '\u001f', '\b\f\n\r\t', '"', '\\', '\u007f', '\u2028\u2029\u0085', '\uffee', '\u{1F600}', '\ue000', 'é', '\ufeff')
+const awkward = fc.constantFrom(
+  '\u0000',
+  '\u001f',
+  '\b\f\n\r\t',
+  '"',
+  '\\',
+  '\u007f',
+  '\u2028\u2029\u0085',
+  '\uffee',
+  '\u{1F600}',
+  '\ue000',
+  'é',
+  '\ufeff',
+)
 export const anyText = fc
   .array(fc.oneof(awkward, fc.string({ unit: 'binary', maxLength: 8 })), { maxLength: 4 })
   .map(parts => parts.join(''))

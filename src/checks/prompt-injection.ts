@@ -1,0 +1,2 @@
+export type { InjectionAction, PromptInjectionOptions } from './prompt-injection/check.ts'
+export { PromptInjectionCheck } from './prompt-injection/check.ts'

@@ -1,0 +1,339 @@
+import { spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, describe, expect, it } from 'vitest'
+import { defaultPipeline } from '../config/default-pipeline.ts'
+import { run } from './main.ts'
+
+const root = mkdtempSync(join(tmpdir(), 'signet-serve-'))
+afterAll(() => rmSync(root, { recursive: true, force: true }))
+
+let folders = 0
+const newFolder = (): string => mkdtempSync(join(root, `${folders++}-`))
+
+interface Running {
+  readonly url: string
+  /** Asks it to end; its exit code. */
+  stop(): Promise<number>
+  readonly written: { out: string; error: string }
+}
+
+/** Starts `signet serve` and waits until it listens, or ends with why it did not. */
+async function serve(
+  folder: string,
+  args: readonly string[],
+  environment: Record<string, string> = {},
+): Promise<Running | { readonly code: number; readonly error: string }> {
+  const written = { out: '', error: '' }
+  const listening = Promise.withResolvers<string>()
+  const asked = Promise.withResolvers<string>()
+  const ended = run(['serve', '--port', '0', '--audit-log', join(folder, 'audit.jsonl'), ...args], {
+    out: {
+      write: (text: string) => {
+        written.out += text
+        const url = /http:\/\/[0-9.:[\]]+/.exec(text)?.[0]
+        if (url !== undefined) listening.resolve(url)
+      },
+    },
+    error: { write: (text: string) => (written.error += text) },
+    environment,
+    folder,
+    now: Date.now,
+    input: async () => new Uint8Array(),
+    asked: () => asked.promise,
+  })
+  const first = await Promise.race([listening.promise, ended])
+  if (typeof first === 'number') return { code: first, error: written.error }
+  return {
+    url: first,
+    written,
+    stop: () => {
+      asked.resolve('SIGTERM')
+      return ended
+    },
+  }
+}
+
+async function started(...args: Parameters<typeof serve>): Promise<Running> {
+  const running = await serve(...args)
+  if ('code' in running) throw new Error(running.error)
+  return running
+}
+
+const ask = (url: string, headers: Record<string, string> = {}) =>
+  fetch(`${url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify({ model: 'demo', messages: [{ role: 'user', content: 'Hello' }] }),
+  })
+
+async function signet(
+  folder: string,
+  args: readonly string[],
+): Promise<{ readonly code: number; readonly out: string; readonly error: string }> {
+  const written = { out: '', error: '' }
+  const code = await run(args, {
+    out: { write: (text: string) => (written.out += text) },
+    error: { write: (text: string) => (written.error += text) },
+    environment: {},
+    folder,
+    now: Date.now,
+    input: async () => new Uint8Array(),
+    asked: async () => '',
+  })
+  return { code, ...written }
+}
+
+const SECRET = '0123456789abcdef'.repeat(4)
+const DEV = ['--upstream', 'demo', '--dev']
+
+describe('serve --dev', () => {
+  it('gates from the first request, on loopback too, and writes a log that verifies with the keys it kept', async () => {
+    const folder = newFolder()
+    const first = await started(folder, DEV)
+    const refused = await ask(first.url)
+    expect(refused.status).toBe(403)
+    expect(await refused.json()).toMatchObject({ check: 'owner_resolution', stage: 'admission' })
+    expect((await ask(first.url, { 'x-commit-owner': 'human:alice' })).status).toBe(200)
+    expect(await first.stop()).toBe(0)
+    expect(first.written.out).toMatch(
+      /pipeline: the default pipeline\n {2}owner_resolution \(admission\)\n {2}rate_limit/,
+    )
+
+    for (const name of ['chain.key', 'receipts.pem'])
+      expect(statSync(join(folder, '.signet', name)).mode & 0o777).toBe(0o600)
+    const kept = readFileSync(join(folder, '.signet', 'chain.key'), 'utf8')
+    const second = await started(folder, DEV)
+    expect((await ask(second.url, { 'x-commit-owner': 'human:alice' })).status).toBe(200)
+    await second.stop()
+    expect(readFileSync(join(folder, '.signet', 'chain.key'), 'utf8')).toBe(kept)
+    expect(await signet(folder, ['audit', 'verify'])).toMatchObject({ code: 0 })
+  })
+
+  it('goes on with the same log once the project has a key of its own', async () => {
+    const folder = newFolder()
+    await (await started(folder, DEV)).stop()
+    const own = await started(folder, DEV, { SIGNET_HMAC_SECRET: SECRET })
+    expect((await ask(own.url)).status).toBe(403)
+    expect(await own.stop()).toBe(0)
+    writeFileSync(join(folder, '.env'), `SIGNET_HMAC_SECRET=${SECRET}\n`, { mode: 0o600 })
+    expect(await signet(folder, ['audit', 'verify'])).toMatchObject({ code: 0 })
+  })
+
+  it('reads .env', async () => {
+    const folder = newFolder()
+    writeFileSync(join(folder, '.env'), `SIGNET_UPSTREAM_URL=demo\nSIGNET_UPSTREAM_LABEL=from-dotenv\n`)
+    const running = await started(folder, ['--dev'])
+    expect((await ask(running.url)).headers.get('x-signet-upstream')).toBe('from-dotenv')
+    await running.stop()
+  })
+
+  it('--shadow enforces nothing and says so', async () => {
+    const running = await started(newFolder(), [...DEV, '--shadow'])
+    const answer = await ask(running.url, { 'x-commit-owner': 'human:alice', 'x-classification': 'SECRET' })
+    expect(answer.status).toBe(200)
+    expect(answer.headers.get('x-signet-shadow-decision')).toBe('block')
+    await running.stop()
+    expect(running.written.error).toContain('warning: shadow is on')
+  })
+})
+
+describe('serve', () => {
+  it('tells callers only that they were refused', async () => {
+    const folder = newFolder()
+    const running = await started(folder, ['--upstream', 'demo', '--allow-ephemeral-key'], {
+      SIGNET_IDENTITY: 'asserted',
+    })
+    const refused = await ask(running.url)
+    expect(refused.status).toBe(403)
+    expect(Object.keys((await refused.json()) as object)).toEqual(['error', 'correlation_id'])
+    await running.stop()
+    expect(existsSync(join(folder, '.signet'))).toBe(false)
+    // The key that dies with the process is printed once, so that the log can be verified later.
+    const [, id = '', hex = ''] = /--key-id (\S+) --hmac-secret (\S+)/.exec(running.written.error) ?? []
+    expect(await signet(folder, ['audit', 'verify', '--key-id', id, '--hmac-secret', hex])).toMatchObject({ code: 0 })
+  })
+
+  it('logs JSON lines when asked', async () => {
+    const running = await started(newFolder(), [...DEV, '--log-format', 'json'])
+    await running.stop()
+    const events = running.written.out
+      .trim()
+      .split('\n')
+      .map(line => (JSON.parse(line) as { event: string }).event)
+    expect(events).toEqual([
+      'listening',
+      'pipeline',
+      ...defaultPipeline().checks.map(() => 'check'),
+      'stopping',
+      'stopped',
+    ])
+  })
+
+  it.each<[string, readonly string[], Record<string, string>, RegExp]>([
+    [
+      'no keys and no identity',
+      ['--upstream', 'demo'],
+      {},
+      /SIGNET_HMAC_SECRET: not set.*\n.*SIGNET_RECEIPT_KEY_FILE: not set.*\n.*SIGNET_IDENTITY: not set/,
+    ],
+    [
+      'a short secret',
+      DEV,
+      { SIGNET_HMAC_SECRET: 'ab'.repeat(16) },
+      /SIGNET_HMAC_SECRET: is 16 bytes long, expected at least 32/,
+    ],
+    ['a wrong scheme', ['--upstream', 'ftp://x', '--dev'], {}, /--upstream: "ftp:\/\/x" has the scheme/],
+    [
+      'a misspelt boolean',
+      DEV,
+      { SIGNET_STRICT_ERROR_REDACTION: 'ture' },
+      /SIGNET_STRICT_ERROR_REDACTION: expected 1, true/,
+    ],
+    ['a misspelt setting', DEV, { SIGNET_UPSTREAM_LABLE: 'x' }, /did you mean SIGNET_UPSTREAM_LABEL/],
+    [
+      'a port out of range',
+      [...DEV, '--port', '70000'],
+      {},
+      /--port: expected a whole number from 0 to 65535, got 70000/,
+    ],
+    [
+      'a folder that is not there',
+      [...DEV, '--audit-log', '/nope/nope/audit.jsonl'],
+      {},
+      /--audit-log: the folder "\/nope\/nope" does not exist/,
+    ],
+    [
+      'a stored key on an open address',
+      [...DEV, '--host', '0.0.0.0'],
+      { SIGNET_UPSTREAM_API_KEY: 'sk-1' },
+      /anybody who reaches the port spends it/,
+    ],
+    ['an address that is not here', [...DEV, '--host', '192.0.2.1'], {}, /192\.0\.2\.1 is no address of this machine/],
+    ['an env file that is not there', [...DEV, '--env-file', 'nope.env'], {}, /nope\.env: cannot be read/],
+    [
+      'a receipt key that is none',
+      DEV,
+      { SIGNET_RECEIPT_KEY_FILE: fileURLToPath(import.meta.url) },
+      /open to others|not a readable/,
+    ],
+  ])(
+    'does not start with %s: one line per problem, no trace, no secret',
+    async (_name, args, environment, expected) => {
+      const running = await serve(newFolder(), args, environment)
+      expect(running).toMatchObject({ code: 2, error: expect.stringMatching(expected) })
+      if (!('code' in running)) return
+      for (const line of running.error.trim().split('\n')) expect(line).toMatch(/^Error: /)
+      expect(running.error).not.toContain('abababab')
+    },
+  )
+
+  it('does not start on a taken port', async () => {
+    const other = createServer()
+    await new Promise<void>(resolve => other.listen(0, '127.0.0.1', resolve))
+    const address = other.address()
+    const port = typeof address === 'object' && address !== null ? address.port : 0
+    const running = await serve(newFolder(), [...DEV, '--port', String(port)])
+    expect(running).toEqual({
+      code: 2,
+      error: `Error: port ${port} on 127.0.0.1 is taken; stop what listens there or choose another with --port\n`,
+    })
+    other.close()
+  })
+
+  it('refuses a log that another process writes, or that was cut short', async () => {
+    const folder = newFolder()
+    const running = await started(folder, DEV)
+    await ask(running.url)
+    expect(await serve(folder, DEV)).toMatchObject({ code: 2 })
+    await running.stop()
+    writeFileSync(join(folder, 'audit.jsonl'), '')
+    expect(await serve(folder, DEV)).toMatchObject({
+      code: 2,
+      error: expect.stringMatching(/^Error: .*restore the log\n$/),
+    })
+  })
+})
+
+describe('the default pipeline', () => {
+  it('is not empty, trusts no network, and allows no tool', () => {
+    const names = defaultPipeline().checks.map(({ name }) => name)
+    expect(names).toContain('owner_resolution')
+    expect(names).toContain('prompt_injection')
+    expect(names).not.toContain('loopback_trust')
+    const inspector = defaultPipeline().checks.find(({ name }) => name === 'tool_call_inspector')
+    expect(inspector?.describe()).toMatchObject({
+      options: { registry: [], allowUnregistered: false, allowCritical: false },
+    })
+  })
+
+  it('knows the tools of the demo model when that is upstream', () => {
+    const inspector = defaultPipeline({ demo: true }).checks.find(({ name }) => name === 'tool_call_inspector')
+    expect(inspector?.describe()).toMatchObject({
+      options: {
+        registry: [
+          { tool: 'delete_account', riskTier: 'critical', irreversible: true },
+          { tool: 'get_weather', riskTier: 'low', irreversible: false },
+          { tool: 'issue_refund', riskTier: 'high', irreversible: true },
+          { tool: 'search_orders', riskTier: 'low' },
+          { tool: 'send_email', riskTier: 'medium' },
+        ],
+      },
+    })
+  })
+})
+
+describe('the program', () => {
+  const BIN = fileURLToPath(new URL('./bin.ts', import.meta.url))
+
+  function start(args: readonly string[], folder: string) {
+    const child = spawn(process.execPath, args, { cwd: folder, env: { PATH: process.env['PATH'] ?? '' } })
+    const written = { out: '', error: '' }
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (written.out += text))
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (written.error += text))
+    const ended = new Promise<number | null>(resolve => child.on('close', resolve))
+    return { child, written, ended }
+  }
+
+  it('runs pipeline.ts of the folder, ends on SIGTERM, and leaves a log that verifies', async () => {
+    const folder = newFolder()
+    await signet(folder, ['init'])
+    const { child, written, ended } = start([BIN, 'serve', '--upstream', 'demo', '--dev', '--port', '0'], folder)
+    const url = await new Promise<string>(resolve => {
+      child.stdout.on('data', () => {
+        const found = /listening on (http:\S+)\)/.exec(written.out)?.[1]
+        if (found !== undefined) resolve(found)
+      })
+    })
+    expect((await ask(url)).status).toBe(403)
+    child.kill('SIGTERM')
+    expect(await ended).toBe(0)
+    expect(written.error).toBe('')
+    expect(written.out).toContain('pipeline: pipeline.ts (this file is code and was run)')
+    expect(written.out).toMatch(/stopped\n$/)
+    expect(await signet(folder, ['audit', 'verify'])).toMatchObject({ code: 0 })
+  })
+
+  it('says on an old Node that it is too old, and nothing else', async () => {
+    const preload = join(newFolder(), 'old.cjs')
+    writeFileSync(
+      preload,
+      "Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.1.0' } })",
+    )
+    const { written, ended } = start(['--require', preload, BIN, '--version'], root)
+    expect(await ended).toBe(2)
+    expect(written.out).toBe('')
+    expect(written.error).toMatch(/^Error: signet needs Node\.js 24 or later[^\n]*\n$/)
+  })
+
+  it('a reader that goes away is no error', async () => {
+    const folder = newFolder()
+    const { child, written, ended } = start([BIN, '--help'], folder)
+    child.stdout.destroy()
+    expect(await ended).toBe(0)
+    expect(written.error).toBe('')
+  })
+})

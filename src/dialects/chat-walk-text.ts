@@ -1,0 +1,101 @@
+/** Any text in an answer: strings, keys nobody knows, numbers that spell text, values that repeat. */
+import type { Channel } from '../core/wire.ts'
+import { ANSWER_COMMON } from './chat-keys.ts'
+import { type ChatVisitor, Violation } from './chat-visitor.ts'
+import type { JsonNode, JsonObject } from './json.ts'
+import type { KnownKeys } from './known-keys.ts'
+import { isMediaUrl } from './media.ts'
+
+/** Values the API itself fixes: they need no inspection. Any other value in these fields is text (enumerations age). */
+const FIXED = new Set([
+  'chat.completion.chunk',
+  'chat.completion',
+  'assistant',
+  'function',
+  'custom',
+  'stop',
+  'length',
+  'tool_calls',
+  'content_filter',
+  'function_call',
+  'default',
+  'auto',
+  'end_turn',
+  'max_tokens',
+  'stop_sequence',
+  'pause_turn',
+  'tool_use',
+])
+
+/** A string the API repeats in every chunk. Anything but a string in its place is text like any other. */
+export function constant(node: JsonNode, choice: number, pointer: string, v: ChatVisitor): void {
+  if (node.kind !== 'string') walkText(node, 'other', choice, pointer, v)
+  else if (!FIXED.has(node.value)) v.text('other', choice, pointer, node.value, node.start, node.end, 'constant')
+}
+
+export function walkMember(
+  owner: JsonObject,
+  i: number,
+  key: string,
+  value: JsonNode,
+  known: KnownKeys,
+  choice: number,
+  pointer: string,
+  v: ChatVisitor,
+): void {
+  const start = owner.keyStarts[i]
+  if (start !== undefined && !known.has(key)) {
+    const confused = known === ANSWER_COMMON ? undefined : known.confusedWith(key)
+    if (confused !== undefined) {
+      throw new Violation('upstream_protocol_violation', `a key differs from \`${confused}\` only in case or form`)
+    }
+    v.text('other', choice, `${pointer}/~key`, key, start, start, 'key')
+  }
+  walkText(value, 'other', choice, `${pointer}/${label(key)}`, v)
+}
+
+/** Any value of a field that carries text, or that the dialect does not know. */
+export function walkText(node: JsonNode, name: Channel['name'], choice: number, pointer: string, v: ChatVisitor): void {
+  switch (node.kind) {
+    case 'string':
+      // A picture only where the API puts one (`image_url`, `url`); anywhere else the same string is text.
+      if (name !== 'other' || !pointer.endsWith('url') || !isMediaUrl(node.value)) {
+        v.text(name, choice, pointer, node.value, node.start, node.end, 'delta')
+      }
+      break
+    case 'array': {
+      const values = byteValues(node.items)
+      if (values !== undefined) v.bytes(choice, `${pointer}/*`, node, values)
+      else for (const item of node.items) walkText(item, name, choice, `${pointer}/*`, v)
+      break
+    }
+    case 'object':
+      for (let i = 0; i < node.keys.length; i++) {
+        const key = node.keys[i]
+        const value = node.values[i]
+        if (key !== undefined && value !== undefined) walkMember(node, i, key, value, ANSWER_COMMON, choice, pointer, v)
+      }
+      break
+    case 'number':
+    case 'true':
+    case 'false':
+    case 'null':
+      break
+  }
+}
+
+function byteValues(items: readonly JsonNode[]): Uint8Array | undefined {
+  if (items.length === 0) return undefined
+  const bytes = new Uint8Array(items.length)
+  for (let i = 0; i < items.length; i++) {
+    const item = items[i]
+    if (item?.kind !== 'number' || !Number.isInteger(item.value) || item.value < 0 || item.value > 255) return undefined
+    bytes[i] = item.value
+  }
+  return bytes
+}
+
+/** A field name in a pointer. Pointers are recorded, so a name that could itself be a message is not repeated in one. */
+export function label(key: string): string {
+  return ANSWER_COMMON.has(key) || (key.length <= 40 && /^[A-Za-z_][A-Za-z0-9_.-]*$/.test(key)) ? key : '?'
+}
