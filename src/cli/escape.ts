@@ -9,6 +9,7 @@ const UNSAFE =
   /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\u{e0100}-\u{e01ef}]/gu
 
 export function escapeText(text: string): string {
+  if (/^[\x20-\x7e]*$/.test(text)) return text
   return text.replace(UNSAFE, character => {
     const point = character.codePointAt(0) ?? 0
     if (point < 0x20 || point === 0x7f) return `\\x${hex(point, 2)}`
@@ -30,7 +31,13 @@ function hex(value: number, digits: number): string {
   return value.toString(16).padStart(digits, '0')
 }
 
-const GRAPHEMES = new Intl.Segmenter('en', { granularity: 'grapheme' })
+let segmenter: Intl.Segmenter | undefined
+/** Made when the first text needs it: few do, and making it takes longer than printing. */
+function graphemes(text: string): Intl.Segments {
+  segmenter ??= new Intl.Segmenter('en', { granularity: 'grapheme' })
+  return segmenter.segment(text)
+}
+
 const ZERO = /^[\p{M}\p{Cf}]+$/u
 const EMOJI = /\p{Emoji_Presentation}|\ufe0f/u
 /** East Asian wide and full-width ranges, coarse (UAX 11). */
@@ -41,7 +48,7 @@ const WIDE =
 export function width(text: string): number {
   if (/^[\x20-\x7e]*$/.test(text)) return text.length
   let columns = 0
-  for (const { segment } of GRAPHEMES.segment(text)) {
+  for (const { segment } of graphemes(text)) {
     if (!ZERO.test(segment)) columns += EMOJI.test(segment) || WIDE.test(segment) ? 2 : 1
   }
   return columns
@@ -52,7 +59,7 @@ export function shorten(text: string, columns: number): string {
   if (width(text) <= columns) return text
   let kept = ''
   let used = 0
-  for (const { segment } of GRAPHEMES.segment(text)) {
+  for (const { segment } of graphemes(text)) {
     const w = width(segment)
     if (used + w > columns - 3) break
     kept += segment

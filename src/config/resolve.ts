@@ -5,7 +5,7 @@ import { readSecretFile } from '../keys/store.ts'
 import { isLoopbackHost } from './network-names.ts'
 import { ConfigError, errorCode, oneLine } from './problem.ts'
 import { environmentName, type Layer, type SettingName, type Settings, settle } from './settings.ts'
-import { credential, hexSecret } from './values.ts'
+import { credential, hexSecret, type Shape } from './values.ts'
 
 /** Where the key of the audit chain comes from. */
 export type KeySource = 'given' | 'kept in .signet' | 'ephemeral'
@@ -34,8 +34,8 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
   const warnings: string[] = []
   const name = (setting: SettingName): string => from.get(setting) ?? environmentName(setting)
 
-  const hmacSecret = secret('hmacSecret', 'hmacSecretFile', text => hexSecret.safeParse(text))
-  const upstreamApiKey = secret('upstreamApiKey', 'upstreamApiKeyFile', text => credential.safeParse(text))
+  const hmacSecret = secret('hmacSecret', 'hmacSecretFile', hexSecret)
+  const upstreamApiKey = secret('upstreamApiKey', 'upstreamApiKeyFile', credential)
 
   const hmacKey: KeySource = hmacSecret !== undefined ? 'given' : dev ? 'kept in .signet' : 'ephemeral'
   if (hmacKey === 'ephemeral' && !chosen.allowEphemeralKey && !from.has('hmacSecret') && !from.has('hmacSecretFile')) {
@@ -111,11 +111,7 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
   function secret(
     value: 'hmacSecret' | 'upstreamApiKey',
     file: 'hmacSecretFile' | 'upstreamApiKeyFile',
-    check: (text: string) => {
-      success: boolean
-      data?: string | undefined
-      error?: { issues: readonly { message: string }[] } | undefined
-    },
+    check: Shape<string>,
   ): string | undefined {
     const path = chosen[file]
     if (path === undefined) return chosen[value]
@@ -131,8 +127,8 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
       return undefined
     }
     const checked = check(text)
-    if (checked.success) return checked.data
-    problems.push(`${name(file)}: the secret in "${path}" ${checked.error?.issues[0]?.message ?? 'is not valid'}`)
+    if (checked.ok) return checked.value
+    problems.push(`${name(file)}: the secret in "${path}" ${checked.problem ?? 'is not valid'}`)
     return undefined
   }
 }

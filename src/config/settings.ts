@@ -2,7 +2,6 @@
  * Every operator setting: its name in `pipeline.ts`, its `SIGNET_*` variable, its flag, its default and its shape.
  * Precedence: flags, then environment, then `.env`, then `pipeline.ts`, then the default. Nothing here reads a file or the environment.
  */
-import { z } from 'zod'
 import { DEFAULT_FORWARD_HEADERS } from '../upstream/headers.ts'
 import { ConfigError, nearest, shown } from './problem.ts'
 import { asBoolean, asInteger, asKeys, asList, asNumber, asText, type Reading, trimBlanks } from './reading.ts'
@@ -12,39 +11,39 @@ const SHAPE = {
   upstreamUrl: value.upstreamUrl,
   upstreamApiKey: value.credential,
   upstreamApiKeyFile: value.path,
-  upstreamLabel: value.line.regex(/^[\x20-\x7e]*$/),
+  upstreamLabel: value.asciiName,
   upstreamPoolMaxConnections: value.wholeNumber(1, 100_000),
   extraForwardHeaders: value.forwardedHeaders,
   host: value.host,
   port: value.port,
   allowedHosts: value.hosts,
-  allowedOrigins: value.exactOrigins,
+  allowedOrigins: value.origins,
   trustedProxies: value.cidrs,
   requestTimeoutS: value.waitSeconds,
   shutdownGraceSeconds: value.graceSeconds,
   maxRequestBodyBytes: value.wholeNumber(1, 1 << 30),
   maxConcurrent: value.wholeNumber(1, 1_000_000),
-  identity: z.enum(['asserted']),
-  onEscalate: z.enum(['202', '403']),
+  identity: value.oneOf('asserted'),
+  onEscalate: value.oneOf('202', '403'),
   shadow: value.flag,
   strictErrorRedaction: value.flag,
   auditLogPath: value.path,
-  auditBeforeForward: z.enum(['auto', 'always', 'never']),
+  auditBeforeForward: value.oneOf('auto', 'always', 'never'),
   hmacKeyId: value.keyId,
   hmacSecret: value.hexSecret,
   hmacSecretFile: value.path,
   hmacLegacyKeys: value.legacyKeys,
   allowEphemeralKey: value.flag,
   emitReceipts: value.flag,
-  receipts: z.enum(['jws', 'signet-v1']),
+  receipts: value.oneOf('jws', 'signet-v1'),
   receiptHeaderName: value.receiptHeaderName,
   receiptKeyFile: value.path,
-  issuer: value.line,
-  corsAllowedOrigins: value.exactOrigins,
+  issuer: value.name,
+  corsAllowedOrigins: value.origins,
   corsAllowedMethods: value.methods,
   corsAllowedHeaders: value.headerNames,
   corsAllowCredentials: value.flag,
-  logFormat: z.enum(['text', 'json']),
+  logFormat: value.oneOf('text', 'json'),
 } as const
 
 export type SettingName = keyof typeof SHAPE
@@ -96,7 +95,7 @@ const SPECS: Readonly<Record<SettingName, Spec>> = {
   logFormat: { read: asText, expected: '"text" or "json"', flag: '--log-format' },
 }
 
-type Values = { readonly [K in SettingName]: z.output<(typeof SHAPE)[K]> }
+type Values = { readonly [K in SettingName]: (typeof SHAPE)[K] extends value.Shape<infer T> ? T : never }
 
 /** Settings without a default: absent unless somebody sets them. */
 type Absent =
@@ -114,7 +113,7 @@ export type Settings = { readonly [K in Exclude<SettingName, Absent>]: Values[K]
 }
 
 /** What `pipeline.ts` may say. */
-export type SettingsInput = { readonly [K in SettingName]?: z.input<(typeof SHAPE)[K]> }
+export type SettingsInput = { readonly [K in SettingName]?: Values[K] }
 
 export const DEFAULTS: Settings = Object.freeze({
   upstreamUrl: 'http://localhost:11434/v1',
@@ -271,8 +270,6 @@ function readText(
   } else problems.push(`${from}: ${reading.problem}${SPECS[name].secret === true ? '' : `, got ${shown(text)}`}`)
 }
 
-const SCHEMA = z.strictObject(SHAPE).partial()
-
 /** The layers joined, first one wins, every value checked by its own shape. Also says where each value came from. */
 export function settle(layers: readonly Layer[]): {
   readonly settings: Settings
@@ -285,23 +282,19 @@ export function settle(layers: readonly Layer[]): {
     const entry = layers.find(layer => layer.values.has(name))?.values.get(name)
     if (entry === undefined) continue
     from.set(name, entry.from)
-    chosen[name] = entry.value
+    const checked = SHAPE[name](entry.value)
+    if (checked.ok) chosen[name] = checked.value
+    else problems.push(`${entry.from}: ${problemText(name, checked.problem, entry.value)}`)
   }
-  const parsed = SCHEMA.safeParse(chosen)
-  for (const issue of parsed.error?.issues ?? []) {
-    const name = String(issue.path[0] ?? '')
-    if (isSettingName(name)) problems.push(`${from.get(name) ?? name}: ${issueText(name, issue, chosen[name])}`)
-    else problems.push(issue.message)
-  }
-  if (problems.length > 0 || !parsed.success) throw new ConfigError(problems)
-  return { settings: Object.freeze({ ...DEFAULTS, ...(parsed.data as Partial<Values>) }), from }
+  if (problems.length > 0) throw new ConfigError(problems)
+  // Each value has the type of its own shape.
+  return { settings: Object.freeze({ ...DEFAULTS, ...(chosen as Partial<Values>) }), from }
 }
 
-function issueText(name: SettingName, issue: z.core.$ZodIssue, given: unknown): string {
+function problemText(name: SettingName, problem: string | undefined, given: unknown): string {
   const { expected, secret } = SPECS[name]
-  if (issue.code === 'custom' && issue.message !== 'Invalid input') {
-    const about = secret !== true && typeof given === 'string' && /^(?:is|has|holds) /.test(issue.message)
-    return about ? `${shown(given)} ${issue.message}` : issue.message
-  }
-  return secret === true ? `expected ${expected}` : `expected ${expected}, got ${shown(given)}`
+  if (problem === undefined)
+    return secret === true ? `expected ${expected}` : `expected ${expected}, got ${shown(given)}`
+  const about = secret !== true && typeof given === 'string' && /^(?:is|has|holds) /.test(problem)
+  return about ? `${shown(given)} ${problem}` : problem
 }

@@ -1,8 +1,16 @@
-/** The shapes of single settings, as zod schemas. Used once, at start. Messages continue "expected ...". */
-import { z } from 'zod'
+/**
+ * The shapes of single settings. Checked by hand and not by a schema library: this runs before the gate can listen, and loading one
+ * takes a quarter of the whole start.
+ */
 import { isCidr, isHost, isOrigin } from './network-names.ts'
 import { pathProblem } from './paths.ts'
 import { trimBlanks } from './reading.ts'
+
+/** The value in its one spelling, or what is wrong with it; without a text, it is simply not what was expected. */
+export type Checked<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem?: string }
+export type Shape<T> = (given: unknown) => Checked<T>
+
+const UNEXPECTED = Object.freeze({ ok: false as const })
 
 /** setTimeout wraps to 1 ms above 2^31 - 1 ms. */
 const LONGEST_WAIT_S = 2_147_483
@@ -10,36 +18,89 @@ const LONGEST_WAIT_S = 2_147_483
 /** RFC 9110, 5.6.2. */
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 
-export const flag = z.boolean()
+export const flag: Shape<boolean> = given => (typeof given === 'boolean' ? { ok: true, value: given } : UNEXPECTED)
 
-export function wholeNumber(least: number, most: number) {
-  return z.int().min(least).max(most)
+export function wholeNumber(least: number, most: number): Shape<number> {
+  return given => {
+    const isWhole = typeof given === 'number' && Number.isSafeInteger(given) && given >= least && given <= most
+    return isWhole ? { ok: true, value: given } : UNEXPECTED
+  }
 }
 
-export const waitSeconds = z.number().positive().max(LONGEST_WAIT_S)
-export const graceSeconds = z.number().nonnegative().max(LONGEST_WAIT_S)
+function seconds(fits: (n: number) => boolean): Shape<number> {
+  return given => {
+    const isWait = typeof given === 'number' && fits(given) && given <= LONGEST_WAIT_S
+    return isWait ? { ok: true, value: given } : UNEXPECTED
+  }
+}
+
+export const waitSeconds = seconds(n => n > 0)
+export const graceSeconds = seconds(n => n >= 0)
 export const port = wholeNumber(0, 65535)
+
+export function oneOf<const T extends string>(...choices: readonly T[]): Shape<T> {
+  return given => {
+    const found = choices.find(choice => choice === given)
+    return found === undefined ? UNEXPECTED : { ok: true, value: found }
+  }
+}
+
+function text(
+  problemOf: (text: string) => string | undefined,
+  spelling: (text: string) => string = same,
+): Shape<string> {
+  return given => {
+    if (typeof given !== 'string') return UNEXPECTED
+    const value = spelling(given)
+    const problem = problemOf(value)
+    return problem === undefined ? { ok: true, value } : { ok: false, problem }
+  }
+}
+
+function same(text: string): string {
+  return text
+}
+
+/** The first wrong item names the problem. */
+function listOf(problemOf: (item: string) => string | undefined): Shape<readonly string[]> {
+  return given => {
+    if (!Array.isArray(given)) return UNEXPECTED
+    const items: string[] = []
+    for (const item of given) {
+      if (typeof item !== 'string') return UNEXPECTED
+      const problem = problemOf(item)
+      if (problem !== undefined) return { ok: false, problem }
+      items.push(item)
+    }
+    return { ok: true, value: Object.freeze(items) }
+  }
+}
+
+function must(holds: (text: string) => boolean, problem: string): (text: string) => string | undefined {
+  return text => (holds(text) ? undefined : problem)
+}
 
 /** Controls, format characters and every kind of blank: nothing of that belongs in a name or an address. */
 const INVISIBLE = /[\p{Cc}\p{Cf}\p{Z}]/u
 
-export const line = z
-  .string()
-  .min(1)
-  .max(256)
-  .refine(text => !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(text) && text.trim() === text && text !== '')
+function nameProblem(name: string): string | undefined {
+  if (name === '' || name.length > 256) return 'is empty or longer than 256 characters'
+  if (/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(name) || name.trim() !== name)
+    return 'holds a control or an invisible character, or blanks around it'
+  return undefined
+}
+
+export const name = text(nameProblem)
+/** Goes into a header. */
+export const asciiName = text(
+  text => nameProblem(text) ?? (/^[\x20-\x7e]*$/.test(text) ? undefined : 'holds a character that is not ASCII'),
+)
 
 /** `demo` is the model that is built in. */
-export const upstreamUrl = z.string().transform((text, context) => {
-  const trimmed = trimBlanks(text)
-  if (trimmed === 'demo') return trimmed
-  const problem = urlProblem(trimmed)
-  if (problem !== undefined) {
-    context.addIssue({ code: 'custom', message: problem })
-    return z.NEVER
-  }
-  return trimmed.replace(/\/+$/, '')
-})
+export const upstreamUrl = text(
+  url => (url === 'demo' ? undefined : urlProblem(url)),
+  given => trimBlanks(given).replace(/\/+$/, ''),
+)
 
 function urlProblem(text: string): string | undefined {
   const invisible = INVISIBLE.exec(text)?.[0]
@@ -62,29 +123,17 @@ function urlProblem(text: string): string | undefined {
   return undefined
 }
 
-export const host = z.string().transform((text, context) => {
-  const bare = text.replace(/^\[(.*)\]$/, '$1')
-  if (isHost(bare)) return bare
-  context.addIssue({ code: 'custom', message: 'is not a host name or an address; give one such as 127.0.0.1' })
-  return z.NEVER
-})
+export const host = text(must(isHost, 'is not a host name or an address; give one such as 127.0.0.1'), given =>
+  given.replace(/^\[(.*)\]$/, '$1'),
+)
 
-export const path = z.string().superRefine((text, context) => {
-  const problem = pathProblem(text)
-  if (problem !== undefined) context.addIssue({ code: 'custom', message: problem })
-})
+export const path = text(pathProblem)
 
 /** At least 32 bytes of hex: HMAC-SHA256 is as strong as its key. `0x` is tolerated. */
-export const hexSecret = z.string().transform((text, context) => {
-  const hex = text.replace(/^0x/i, '')
-  const problem = hexProblem(hex)
-  if (problem === undefined) return hex.toLowerCase()
-  context.addIssue({ code: 'custom', message: problem })
-  return z.NEVER
-})
+export const hexSecret = text(hexProblem, given => given.replace(/^0x/i, '').toLowerCase())
 
-export function hexProblem(hex: string): string | undefined {
-  if (!/^[0-9a-f]*$/i.test(hex)) return 'is not hexadecimal; make one with: signet keys generate --kind hmac'
+function hexProblem(hex: string): string | undefined {
+  if (!/^[0-9a-f]*$/.test(hex)) return 'is not hexadecimal; make one with: signet keys generate --kind hmac'
   if (hex.length % 2 === 1) return 'has an odd number of hex digits; make one with: signet keys generate --kind hmac'
   if (hex.length < 64)
     return `is ${hex.length / 2} bytes long, expected at least 32; make one with: signet keys generate --kind hmac`
@@ -92,15 +141,11 @@ export function hexProblem(hex: string): string | undefined {
 }
 
 /** Printable ASCII without blanks, as an `Authorization` value needs. */
-export const credential = z.string().superRefine((text, context) => {
-  if (text === '' || text.length > 8192)
-    context.addIssue({ code: 'custom', message: 'is empty or longer than 8192 characters' })
-  else if (!/^[\x21-\x7e]+$/.test(text)) {
-    context.addIssue({
-      code: 'custom',
-      message: 'holds a blank, a control or a non-ASCII character; paste the key again',
-    })
-  }
+export const credential = text(key => {
+  if (key === '' || key.length > 8192) return 'is empty or longer than 8192 characters'
+  return /^[\x21-\x7e]+$/.test(key)
+    ? undefined
+    : 'holds a blank, a control or a non-ASCII character; paste the key again'
 })
 
 /** What is wrong with a key id, or `undefined`. Ids are printed, logged and sent in headers. */
@@ -112,28 +157,25 @@ export function keyIdProblem(id: string): string | undefined {
   return id === '__proto__' ? 'is a reserved name; choose another' : undefined
 }
 
-export function codePoint(character: string): string {
+function codePoint(character: string): string {
   return `U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}`
 }
 
-export const keyId = z.string().superRefine((text, context) => {
-  const problem = keyIdProblem(text)
-  if (problem !== undefined) context.addIssue({ code: 'custom', message: problem })
-})
+export const keyId = text(keyIdProblem)
 
-export const legacyKeys = z.record(z.string(), z.string()).transform((keys, context) => {
-  const checked: Record<string, string> = {}
-  for (const [id, secret] of Object.entries(keys)) {
-    const hex = secret.replace(/^0x/i, '')
+export const legacyKeys: Shape<Readonly<Record<string, string>>> = given => {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) return UNEXPECTED
+  const keys: Record<string, string> = {}
+  for (const [id, secret] of Object.entries(given)) {
     const idWrong = keyIdProblem(id)
-    const secretWrong = hexProblem(hex)
-    if (idWrong !== undefined) context.addIssue({ code: 'custom', message: `has a key id that ${idWrong}` })
-    else if (secretWrong !== undefined)
-      context.addIssue({ code: 'custom', message: `has a key ${JSON.stringify(id)} that ${secretWrong}` })
-    else checked[id] = hex.toLowerCase()
+    if (idWrong !== undefined) return { ok: false, problem: `has a key id that ${idWrong}` }
+    const checked = hexSecret(secret)
+    if (!checked.ok)
+      return { ok: false, problem: `has a key ${JSON.stringify(id)} that ${checked.problem ?? 'is no text'}` }
+    keys[id] = checked.value
   }
-  return checked
-})
+  return { ok: true, value: Object.freeze(keys) }
+}
 
 /** Fields that belong to one hop or to the gate itself (RFC 9110, 7.6.1). */
 const NEVER_FORWARDED = new Set([
@@ -151,51 +193,37 @@ const NEVER_FORWARDED = new Set([
   'transfer-encoding',
   'upgrade',
 ])
+const ABOUT_THE_CALLER = /^x-(?:signet-|commit-owner$|agent-id$|policy-|caller-clearance$|classification$)/
 
-export const headerName = z
-  .string()
-  .refine(text => TOKEN.test(text), 'is not a header name; use letters, digits and "-"')
+const headerProblem = must(header => TOKEN.test(header), 'is not a header name; use letters, digits and "-"')
 
-export const receiptHeaderName = headerName.refine(
-  text => !NEVER_FORWARDED.has(text.toLowerCase()) && !/^content-/i.test(text),
-  'is a header with a meaning of its own; use a name such as X-Signet-Receipt',
+export const receiptHeaderName = text(
+  header =>
+    headerProblem(header) ??
+    (NEVER_FORWARDED.has(header.toLowerCase()) || /^content-/i.test(header)
+      ? 'is a header with a meaning of its own; use a name such as X-Signet-Receipt'
+      : undefined),
 )
 
-export const forwardedHeaders = z.array(z.string()).superRefine((names, context) => {
-  for (const name of names) {
-    const lower = name.toLowerCase()
-    if (!TOKEN.test(name))
-      context.addIssue({
-        code: 'custom',
-        message: `holds ${JSON.stringify(name.slice(0, 40))}, which is not a header name`,
-      })
-    else if (
-      NEVER_FORWARDED.has(lower) ||
-      /^x-(?:signet-|commit-owner$|agent-id$|policy-|caller-clearance$|classification$)/.test(lower)
-    ) {
-      context.addIssue({
-        code: 'custom',
-        message: `holds ${JSON.stringify(name)}, which is never forwarded; remove it`,
-      })
-    }
-  }
+export const forwardedHeaders = listOf(header => {
+  const lower = header.toLowerCase()
+  if (!TOKEN.test(header)) return `holds ${JSON.stringify(header.slice(0, 40))}, which is not a header name`
+  return NEVER_FORWARDED.has(lower) || ABOUT_THE_CALLER.test(lower)
+    ? `holds ${JSON.stringify(header)}, which is never forwarded; remove it`
+    : undefined
 })
 
-export const headerNames = z.array(headerName)
-export const methods = z.array(
-  z.string().refine(text => /^[A-Z]{1,20}$/.test(text), 'holds something that is not a method; use GET, POST, OPTIONS'),
+export const headerNames = listOf(must(header => TOKEN.test(header), 'holds something that is not a header name'))
+export const methods = listOf(
+  must(method => /^[A-Z]{1,20}$/.test(method), 'holds something that is not a method; use GET, POST, OPTIONS'),
 )
-export const exactOrigins = z.array(
-  z.string().refine(isOrigin, 'holds something that is not an origin; write it as https://app.example.com'),
+export const origins = listOf(
+  must(isOrigin, 'holds something that is not an origin; write it as https://app.example.com'),
 )
-export const hosts = z.array(
-  z
-    .string()
-    .refine(
-      text => isHost(text.replace(/^\[(.*)\]$/, '$1')),
-      'holds something that is not a host name or address; write it without scheme and port, as gate.example.com',
-    ),
+export const hosts = listOf(
+  must(
+    given => isHost(given.replace(/^\[(.*)\]$/, '$1')),
+    'holds something that is not a host name or address; write it without scheme and port, as gate.example.com',
+  ),
 )
-export const cidrs = z.array(
-  z.string().refine(isCidr, 'holds something that is not an address range; write it as 10.0.0.0/8'),
-)
+export const cidrs = listOf(must(isCidr, 'holds something that is not an address range; write it as 10.0.0.0/8'))

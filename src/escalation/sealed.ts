@@ -91,7 +91,7 @@ export function resume(
   if ('kind' in view) throw new SealBroken(`the held request cannot be read again: ${view.message}`)
   const reader = dialect.openResponse(view, answer.status, answer.stream ? 'text/event-stream' : 'application/json')
   if ('kind' in reader) throw new SealBroken(`the held answer cannot be read again: ${reader.message}`)
-  const writer = dialect.openWriter(view)
+  const writer = dialect.openWriter({ ...view, stream: reader.stream })
   const out: Uint8Array[] = []
   const minted: Edit[] = []
   for (const call of answer.calls) {

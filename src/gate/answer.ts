@@ -2,7 +2,7 @@
  * Answers that signet itself gives instead of the model's: refusals, escalations, faults. Every one of them has a row,
  * and the row is durable before the answer leaves; when it cannot be, the answer is 503 and says nothing else.
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import type { Row, Ticket } from '../core/row.ts'
 import { type Because, because, type Verdict } from '../core/verdict.ts'
@@ -101,7 +101,7 @@ async function refusalReceipt(
     stage,
     decision: answer.decision,
     req: asked.requestDigest,
-    res: `sha256:${createHash('sha256').update(body).digest('hex')}`,
+    res: `sha256:${hash('sha256', body, 'hex')}`,
     ...(answer.shadow ? { shadow: true } : {}),
     owner: asked.owner,
     check: answer.check,

@@ -5,17 +5,18 @@
  * Guarantees: chunks are taken one at a time and upstream is paused meanwhile; `completed`, `refused`, `aborted`,
  * `escalated`, `disconnected` or `faulted` is reported once; a caller who leaves cancels upstream.
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import type { MaybeAsync } from '../core/check.ts'
 import type { Admitted, Decision, Outcome } from '../core/exchange.ts'
 import type { Ticket } from '../core/row.ts'
-import { type Because, because } from '../core/verdict.ts'
+import { type Because, because, block } from '../core/verdict.ts'
 import type { Dialect, Edit, Fault, Frame, Refusal } from '../core/wire.ts'
+import { RedactionUnwritable } from '../dialects/redaction-unwritable.ts'
 import type { HeldFrame } from '../escalation/sealed.ts'
 import type { Admission } from '../pipeline/admit.ts'
 import type { Commitment } from '../pipeline/commit.ts'
-import { isThenable } from '../pipeline/guard.ts'
+import { errorClass, isThenable } from '../pipeline/guard.ts'
 import { type Observed, Release, type Step } from '../pipeline/release.ts'
 import { abortedRow, type CompletionFacts, callAllowedRow, completedRow, decisionRow } from '../pipeline/rows.ts'
 import { relayHeaders } from '../upstream/headers.ts'
@@ -93,7 +94,8 @@ export class Delivery implements UpstreamHandler {
       this.#take(reader)
       return
     }
-    const writer = dialect.openWriter(exchange.request)
+    // A stream request may be answered with JSON, an error say: the writer follows what came.
+    const writer = dialect.openWriter({ ...exchange.request, stream: reader.stream })
     if (reader.stream) {
       this.#stream = new StreamSink(writer, res, () => this.#streamHead())
       if (exchange.request.tools.length > 0) this.#log = []
@@ -254,7 +256,7 @@ export class Delivery implements UpstreamHandler {
     const { gate, res, asked, exchange } = this.#o
     const body = this.#unary?.body() ?? new Uint8Array(0)
     const outcome = this.#outcome('completed', observed)
-    const digest = createHash('sha256').update(body).digest('hex')
+    const digest = hash('sha256', body, 'hex')
     const ticket = gate.audit.append(completedRow(exchange, outcome, this.#facts(body.length, digest), this.#newId))
     // Asked first, so that the sync runs while the receipt is signed.
     const durable = ticket.durable()
@@ -490,8 +492,14 @@ export class Delivery implements UpstreamHandler {
       else unavailable(gate, res, dialect, asked)
       return
     }
+    if (isUnwritable(error)) {
+      const verdict = block('redaction_unwritable', 'what would have to be redacted cannot be rewritten in this answer')
+      const told = this.#refused({ stage: 'inspection', check: 'pipeline', verdict, effect: verdict, shadow: false })
+      told.catch(() => res.destroy())
+      return
+    }
     const done = this.#faulted(
-      because('check_error', 'signet failed while it inspected the answer', { error_class: errorName(error) }),
+      because('check_error', 'signet failed while it inspected the answer', { error_class: errorClass(error) }),
     )
     done.catch(() => res.destroy())
   }
@@ -624,8 +632,8 @@ function isAuditLoss(error: unknown): boolean {
   return error instanceof Error && error.name === 'AuditUnavailable'
 }
 
-function errorName(error: unknown): string {
-  return error instanceof Error ? error.name : typeof error
+function isUnwritable(error: unknown): boolean {
+  return error instanceof RedactionUnwritable
 }
 
 /** A model chose this name: it goes into text the caller's model will read. */

@@ -2,7 +2,7 @@
  * One gated exchange, top to bottom: body, identity, request, admission, upstream, delivery, record. Nothing goes around
  * it: upstream is called from here only, with what admission made of the request.
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Admitted, Decision, Exchange, Outcome, Owner } from '../core/exchange.ts'
 import { ownerString, UNRESOLVED } from '../core/owner.ts'
@@ -51,7 +51,7 @@ export async function serve(
       }
       return await preflight(body)
     }
-    const requestDigest = `sha256:${createHash('sha256').update(body).digest('hex')}`
+    const requestDigest = `sha256:${hash('sha256', body, 'hex')}`
     asked.requestDigest = requestDigest
 
     const peerAddress = gate.peer(req.socket.remoteAddress, req.rawHeaders)
@@ -77,8 +77,8 @@ export async function serve(
       }
     }
 
-    const left = new AbortController()
-    res.on('close', () => left.abort())
+    const leaving = new Leaving()
+    res.on('close', () => leaving.now())
     const settlement = new Settlement()
     const draft = {
       id: asked.id,
@@ -92,7 +92,7 @@ export async function serve(
       request: view,
       requestDigest,
     }
-    const admission = await admit(gate.pipeline, draft, { signal: left.signal, settlement })
+    const admission = await admit(gate.pipeline, draft, { signal: () => leaving.signal, settlement })
     const x = admission.exchange
     asked.owner = x.owner.type === 'unresolved' ? undefined : ownerString(x.owner)
     asked.shadowHeaders = shadowHeaders(x.decisions, asked.id, gate.settings.strict)
@@ -105,7 +105,7 @@ export async function serve(
       outcome = await forward(gate, res, dialect, asked, route, admission, admitted, headers)
     }
     await close(gate, admission, settlement, outcome)
-    left.abort()
+    leaving.now()
   } finally {
     gate.load.active -= 1
   }
@@ -257,6 +257,28 @@ function beforeForward(gate: Gate, x: Exchange): boolean {
       return x.levels?.elevated === true || x.request.upstreamTools.length > 0
   }
 }
+
+/** The exchange's abort signal, made only for a check that looks at it: most never do. */
+class Leaving {
+  #controller: AbortController | undefined
+  #gone = false
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController()
+      if (this.#gone) this.#controller.abort(OVER)
+    }
+    return this.#controller.signal
+  }
+
+  now(): void {
+    this.#gone = true
+    this.#controller?.abort(OVER)
+  }
+}
+
+/** One reason for all: making a DOMException with its stack costs more than the rest of the signal. */
+const OVER = new Error('the exchange is over')
 
 const OVERLOADED: Fault = Object.freeze({
   kind: 'fault',

@@ -25,7 +25,7 @@ const SEGMENTS: Segment[] = [
 
 const run = (checks: readonly Check[], options: { shadow?: boolean; settlement?: Settlement } = {}) =>
   admit(buildPipeline({ checks, clock: testClock, shadow: options.shadow ?? false }), draft(SEGMENTS), {
-    signal: new AbortController().signal,
+    signal: () => new AbortController().signal,
     settlement: options.settlement ?? new Settlement(),
   })
 

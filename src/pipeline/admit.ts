@@ -30,7 +30,8 @@ export interface Admission {
 }
 
 export interface AdmitOptions {
-  readonly signal: AbortSignal
+  /** Asked for only when a check looks at `ctx.signal`. */
+  readonly signal: () => AbortSignal
   readonly settlement: Settlement
 }
 
@@ -61,7 +62,9 @@ class AdmissionRun {
     this.#pipeline = pipeline
     this.#exchange = { ...draft, policyDigest: pipeline.digest, decisions: this.#decisions }
     this.#ctx = {
-      signal: options.signal,
+      get signal() {
+        return options.signal()
+      },
       now: () => pipeline.clock.now(),
       scan: text => this.#scan(text),
       edit: (segment, edits) => {

@@ -2,7 +2,7 @@
  * Commitment: every complete tool call the model proposes passes every check before the caller sees it. All checks are
  * asked unless one blocks; the worst effect counts.
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Check, Ctx, MaybeAsync } from '../core/check.ts'
 import type { Decision, Exchange } from '../core/exchange.ts'
 import { ALLOW, type Verdict, worse } from '../core/verdict.ts'
@@ -78,7 +78,7 @@ export function aboutCall(call: ToolCall): NonNullable<Decision['call']> {
     key: call.key,
     id: call.id,
     name: call.name,
-    argumentsDigest: createHash('sha256').update(call.argumentsText).digest('hex'),
+    argumentsDigest: hash('sha256', call.argumentsText, 'hex'),
   }
 }
 

@@ -146,7 +146,7 @@ export async function open(
   const clock = options.clock ?? testClock
   const pipeline: Pipeline = buildPipeline({ checks, clock, shadow: options.shadow ?? false })
   const admission = await admit(pipeline, draft(), {
-    signal: new AbortController().signal,
+    signal: () => new AbortController().signal,
     settlement: new Settlement(),
   })
   if (admission.admitted === undefined) throw new Error('expected admission')

@@ -30,13 +30,16 @@ export function systemRandom(now: () => number = Date.now): Random {
   }
 }
 
-/** RFC 9562 section 5.7: 48 bits of Unix milliseconds, version, 74 random bits. */
+/** RFC 9562 section 5.7: 48 bits of Unix milliseconds, version, 74 random bits. `random` has 10 bytes. */
 export function uuidv7(ms: number, random: Uint8Array): string {
-  const time = Math.floor(ms).toString(16).padStart(12, '0')
-  let r = ''
-  for (let i = 0; i < 10; i += 1) r += HEX[random[i] ?? 0]
-  const variant = HEX[0x80 | (Number.parseInt(r.slice(4, 6), 16) & 0x3f)] ?? '80'
-  return `${time.slice(0, 8)}-${time.slice(8, 12)}-7${r.slice(1, 4)}-${variant}${r.slice(6, 8)}-${r.slice(8, 20)}`
+  const high = Math.floor(ms / 0x10000)
+  const low = Math.floor(ms) % 0x10000
+  const b = (i: number): string => HEX[random[i] ?? 0] ?? '00'
+  return (
+    `${HEX[(high >>> 24) & 255]}${HEX[(high >>> 16) & 255]}${HEX[(high >>> 8) & 255]}${HEX[high & 255]}-` +
+    `${HEX[low >>> 8]}${HEX[low & 255]}-${HEX[0x70 | ((random[0] ?? 0) & 0x0f)]}${b(1)}-` +
+    `${HEX[0x80 | ((random[2] ?? 0) & 0x3f)]}${b(3)}-${b(4)}${b(5)}${b(6)}${b(7)}${b(8)}${b(9)}`
+  )
 }
 
 const HEX: readonly string[] = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'))

@@ -42,6 +42,8 @@ export interface DecodeTools {
 }
 
 const PEEK = 12
+/** Characters of work between two points where the caller may pause. */
+const PAUSE = 32_768
 const MAX_COMPRESSED = 65_536
 const MAX_STRINGS = 65_536
 const MAX_REALIGNED = 8192
@@ -345,9 +347,13 @@ function* follow(
 ): Generator<Candidate, number, undefined> {
   const near = Math.min(to, from + FIRST_LOOK)
   let bytes = bytesOf(text, from, near, v, bits, tools.work)
-  if (near < to && (textExtent(bytes) >= bytes.length - 8 || looksCompressed(bytes) !== undefined)) {
-    const far = looksCompressed(bytes) === undefined ? to : Math.min(to, from + 2 * MAX_COMPRESSED)
-    bytes = bytesOf(text, from, far, v, bits, tools.work)
+  if (near < to) {
+    const format = looksCompressed(bytes)
+    // Header bytes alone are not worth a long decoding: the beginning must decompress.
+    const worth =
+      format === undefined ? textExtent(bytes) >= bytes.length - 8 : tools.inflate?.(bytes, format) !== undefined
+    const far = format === undefined ? to : Math.min(to, from + 2 * MAX_COMPRESSED)
+    if (worth) bytes = bytesOf(text, from, far, v, bits, tools.work)
   }
   yield* fromBytes(bytes, v.name, tools)
   return positionOf(text, from, to, v.table, bits, textExtent(bytes))
@@ -358,7 +364,12 @@ function* base64(text: string, runs: readonly Run[], tools: DecodeTools): Genera
   const stretch = new Stretch(text, BASE64)
   let done = 0
   let joined = 0
+  let paused = work.spent
   for (const run of runs) {
+    if (work.spent - paused > PAUSE) {
+      paused = work.spent
+      yield null
+    }
     if (!run.odd || run.from < done) continue
     const length = run.to - run.from
     const spaced = goesOn(text, run.to)
@@ -418,11 +429,20 @@ function* glued(text: string, run: Run, end: number, tools: DecodeTools): Genera
 }
 
 /** Base32 and the number bases, on runs of letters and digits. */
-function* alphanumeric(text: string, runs: readonly Run[], tools: DecodeTools): Generator<Candidate, void, undefined> {
+function* alphanumeric(
+  text: string,
+  runs: readonly Run[],
+  tools: DecodeTools,
+): Generator<Candidate | null, void, undefined> {
   const { work } = tools
   const stretches: (Stretch | undefined)[] = []
   const done: number[] = []
+  let paused = work.spent
   for (const run of runs) {
+    if (work.spent - paused > PAUSE) {
+      paused = work.spent
+      yield null
+    }
     const length = run.to - run.from
     if (length < RADIX_MIN) continue
     work.spent += PEEK

@@ -5,10 +5,13 @@
 import { createHash } from 'node:crypto'
 import * as as from '../../src/checks/prompt-injection/probe-encoders.ts'
 
-const sha = (algorithm: string, of: string, form: 'hex' | 'base64'): string => createHash(algorithm).update(of).digest(form)
+const sha = (algorithm: string, of: string, form: 'hex' | 'base64'): string =>
+  createHash(algorithm).update(of).digest(form)
 const jwt = (payload: object): string =>
-  [{ alg: 'HS256', typ: 'JWT' }, payload].map(part => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.') +
-  `.${createHash('sha256').update(JSON.stringify(payload)).digest('base64url')}`
+  [
+    ...[{ alg: 'HS256', typ: 'JWT' }, payload].map(part => Buffer.from(JSON.stringify(part)).toString('base64url')),
+    createHash('sha256').update(JSON.stringify(payload)).digest('base64url'),
+  ].join('.')
 
 const english = `
 Could you ask her whether she will join us on Thursday?
@@ -307,13 +310,13 @@ const technical: readonly string[] = [
   'services:\n  web:\n    image: nginx:1.27\n    environment:\n      - MODE=production\nsystem:\n  timezone: UTC\n',
   'function add(a, b) {\n  // ignore previous value\n  return a + b\n}',
   '.gitignore:\nnode_modules/\ndist/\n*.log\n# ignore all generated files\n',
-  'SELECT name, COUNT(*) AS n FROM users WHERE created_at > \'2024-01-01\' GROUP BY name ORDER BY n DESC LIMIT 10;',
+  "SELECT name, COUNT(*) AS n FROM users WHERE created_at > '2024-01-01' GROUP BY name ORDER BY n DESC LIMIT 10;",
   'DELETE FROM sessions WHERE expires_at < now(); -- drop previous sessions',
-  'def ignore(previous, instructions=None):\n    """Return the previous item."""\n    return previous\n',
+  'def ignore(previous, current=None):\n    """Return the previous item."""\n    return previous\n',
   'class RuleEngine:\n    def override(self, rule):\n        self.rules.append(rule)\n',
   'try { await run() } catch { /* ignore */ }',
   '# eslint-disable-next-line no-console\nconsole.log("system ready")',
-  'const prompt = `You are a helpful assistant. Answer in ${language}.`',
+  'const prompt = `You are a helpful assistant. Answer in ` + language',
   '{"role":"assistant","content":"Sure, here is the recipe."}',
   '{"model":"m-1","temperature":0.2,"tools":[{"name":"get_weather","description":"Current weather of a city."}]}',
   '2024-05-01T12:00:01.123Z INFO  [main] server listening on 0.0.0.0:8080 pid=4711',
@@ -346,7 +349,7 @@ const technical: readonly string[] = [
   '-... --- --- -.- ... / .- .-. . / ..-. ..- -.',
   'November Oscar, this is Tango Echo Sierra Tango, over.',
   'Ellohay orldway, histay isyay igpay atinlay.',
-  'awk \'{ print $1 }\' access.log | sort | uniq -c | sort -rn | head',
+  "awk '{ print $1 }' access.log | sort | uniq -c | sort -rn | head",
   'docker run --rm -it -v "$PWD":/work -w /work node:24 npm test -- --reporter=dot',
   'kubectl override? No: kubectl apply -f deployment.yaml --namespace previous',
   'Traceback (most recent call last):\n  File "a.py", line 3, in <module>\nKeyError: \'instructions\'',

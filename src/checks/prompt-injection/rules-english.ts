@@ -203,7 +203,7 @@ export const ENGLISH_RULES: readonly InjectionRule[] = [
   ...rule('developer_mode', 'high', [
     [
       'mode / god dev admin root sudo debug restrict filter censor jail evil chaos freedom opposite rebel maint',
-      `(?<!turn${GAP})(?:god|developer|dev|admin|root|sudo|debug|unrestricted|unfiltered|uncensored|jailbreak|evil|chaos|freedom|opposite|rebel|maintenance)[\\s_-]{1,3}mode${GAP}(?:is${GAP}|has${GAP}been${GAP}|now${GAP}|:${GAP}?){0,3}(?:enabled|activated|engaged|unlocked|initiated)(?![a-z])(?!${GAP}(?:on|in|for|via|when|if)${GAP}(?:the|your|my|a|this|android|chrome|windows)(?![a-z]))`,
+      `(?<!(?:turn|with|if|is|when|whether|has|have|need|needs|requires?|that|was)${GAP})(?:god|developer|dev|admin|root|sudo|debug|unrestricted|unfiltered|uncensored|jailbreak|evil|chaos|freedom|opposite|rebel|maintenance)[\\s_-]{1,3}mode${GAP}(?:is${GAP}|has${GAP}been${GAP}|now${GAP}|:${GAP}?){0,3}(?:enabled|activated|engaged|unlocked|initiated)(?![a-z])(?!${GAP}(?:on|in|for|via|when|if)${GAP}(?:the|your|my|a|this|android|chrome|windows)(?![a-z]))`,
     ],
     [
       'mode / dev god dan jail restrict evil sudo opposite',
@@ -250,7 +250,7 @@ export const ENGLISH_RULES: readonly InjectionRule[] = [
     ],
     [
       'unfilter uncensor unrestrict amoral unhing jailbroken',
-      `(?:unfiltered|uncensored|unrestricted|amoral|unhinged|jailbroken)${GAP}(?:(?:and|or|,)?${GAP}?(?:unfiltered|uncensored|unrestricted|amoral|unethical|immoral|evil|unbiased|unlimited|powerful|rebellious|new)${GAP}){0,3}${PERSONA}(?![a-z])`,
+      `(?:unfiltered|uncensored|unrestricted|amoral|unhinged|jailbroken)${GAP}(?:(?:and|or|,)?${GAP}?(?:unfiltered|uncensored|unrestricted|amoral|unethical|immoral|evil|unbiased|unlimited|powerful|rebellious|new)${GAP}){0,3}(?:ai|bot|chatbot|assistant|chatgpt|gpt|llm|robot|persona|language${GAP}model|artificial)(?![a-z])`,
     ],
     [
       'unfilter uncensor amoral immoral',
@@ -262,7 +262,7 @@ export const ENGLISH_RULES: readonly InjectionRule[] = [
     ],
     [
       'refuse reject decline deny',
-      `(?:never|cannot|can${GAP}t|can${GAP}not|must${GAP}not|won${GAP}t|not)${GAP}(?:ever${GAP})?(?:refuse|reject|decline|deny)${GAP}(?:to${GAP}(?:answer|respond|reply)|a${GAP}(?:direct${GAP})?(?:human|request|order|prompt|question)|any${GAP}(?:request|prompt|question|order|command)s?|(?:my|the${GAP}user[^a-z]{0,2}s?)${GAP}(?:requests?|orders?|prompts?|commands?|questions?))(?![a-z])`,
+      `(?:never|cannot|can${GAP}t|can${GAP}not|must${GAP}not|won${GAP}t|not)${GAP}(?:ever${GAP})?(?:refuse|reject|decline|deny)${GAP}(?:to${GAP}(?:answer|respond|reply)|a${GAP}direct${GAP}(?:human|request|order|prompt|question)|any${GAP}(?:request|prompt|question|order|command)s?|(?:my|the${GAP}user[^a-z]{0,2}s?)${GAP}(?:requests?|orders?|prompts?|commands?|questions?))(?![a-z])`,
     ],
     [
       'moral ethic legal',
@@ -296,8 +296,8 @@ export const ENGLISH_RULES: readonly InjectionRule[] = [
       `${SAY}${GAP}(?:[a-z]{1,10}${GAP}){0,3}your${GAP}(?:(?:${FILL}|${SECRET})${GAP}){0,3}(?:system${GAP}(?:prompt|message|instructions)|prompt(?![a-z])(?!${GAP}(?:response|attention|reply|action|payment|assistance|for)))`,
     ],
     [
-      'above before preceding prior / repeat print output show copy paste recite echo return translate encode dump write',
-      `(?:repeat|print|output|show|copy|paste|recite|echo|return|translate|encode|dump|write)${GAP}(?:[a-z]{1,8}${GAP}){0,2}(?:all|everything|the${GAP}words|the${GAP}text|every${GAP}word|the${GAP}lines|words|text|whatever|the${GAP}instructions|the${GAP}content)${GAP}(?:(?:of|that|is|was|in|written|you${GAP}(?:see|were${GAP}given))${GAP}){0,3}(?:above|before${GAP}this|prior${GAP}to${GAP}this|preceding)(?![a-z])(?!${GAP}(?:in|to|into|using|as|for|as${GAP}a)${GAP}(?:a|an|the|table|json|csv|python|your|own)(?![a-z]))`,
+      'above before preceding prior / repeat print output show copy paste recite echo return dump',
+      `(?<![a-z])(?:repeat|print|output|show|copy|paste|recite|echo|return|dump)${GAP}(?:[a-z]{1,8}${GAP}){0,2}(?:all|everything|the${GAP}words|the${GAP}text|every${GAP}word|the${GAP}lines|words|text|whatever|the${GAP}instructions|the${GAP}content)${GAP}(?:(?:of|that|is|was|in|written|you${GAP}(?:see|were${GAP}given))${GAP}){0,3}(?:above|before${GAP}this|prior${GAP}to${GAP}this|preceding)(?![a-z])(?!${GAP}(?:in|to|into|using|as|for|with|without|and)${GAP}(?!(?:a${GAP})?(?:code${GAP}?block|full|base64|verbatim|its${GAP}entirety)))`,
     ],
     [
       'start begin / repeat code put include conversation everything verbatim',
