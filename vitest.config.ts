@@ -1,8 +1,13 @@
 import { defineConfig } from 'vitest/config'
 
+/** Suites that need more than npm itself: a Python interpreter, or the registry for an installation. */
+const MORE = ['**/*.python.test.ts', '**/*.packed.test.ts']
+const more = process.env['SIGNET_TESTS'] === 'more'
+
 export default defineConfig({
   test: {
-    include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+    include: more ? MORE : ['src/**/*.test.ts', 'test/**/*.test.ts'],
+    exclude: ['**/node_modules/**', '**/dist/**', ...(more ? [] : MORE)],
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

@@ -72,7 +72,7 @@ function scannerOf({ patterns = NO_PATTERNS }: Check): Scanner {
 
 /** The context of one exchange; what the check does to it is there to be read. */
 export class TestContext implements Ctx {
-  readonly signal = new AbortController().signal
+  readonly signal: Ctx['signal'] = new AbortController().signal
   readonly edits: { readonly segment: Segment; readonly edits: readonly TextEdit[] }[] = []
   readonly #scanner: Scanner
   readonly #settling: ((outcome: Outcome) => void | Promise<void>)[] = []

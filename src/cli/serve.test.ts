@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -63,11 +63,13 @@ async function started(...args: Parameters<typeof serve>): Promise<Running> {
   return running
 }
 
+const QUESTION = JSON.stringify({ model: 'demo', messages: [{ role: 'user', content: 'Hello' }] })
+
 const ask = (url: string, headers: Record<string, string> = {}) =>
   fetch(`${url}/v1/chat/completions`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },
-    body: JSON.stringify({ model: 'demo', messages: [{ role: 'user', content: 'Hello' }] }),
+    body: QUESTION,
   })
 
 async function signet(
@@ -255,6 +257,101 @@ describe('serve', () => {
       code: 2,
       error: expect.stringMatching(/^Error: .*restore the log\n$/),
     })
+  })
+})
+
+describe('beside a running gate', () => {
+  it('doctor is content, and every injection probe is refused', async () => {
+    const running = await started(newFolder(), DEV)
+    const { code, out } = await signet(root, [
+      'doctor',
+      '--upstream',
+      'demo',
+      '--self',
+      running.url,
+      '--probe-injection',
+    ])
+    expect(out).toMatch(/injection probes: all \d+ refused/)
+    expect(out).toContain('refusal carries a receipt')
+    expect(code).toBe(0)
+    await running.stop()
+  })
+
+  it('doctor finds a gate in shadow', async () => {
+    const running = await started(newFolder(), [...DEV, '--shadow'])
+    const { code, out } = await signet(root, ['doctor', '--self', running.url])
+    expect(out).toMatch(/failed +refusal: .*shadow is on/)
+    expect(code).toBe(1)
+    await running.stop()
+  })
+
+  it('receipt verify checks an answer with the public key, from the gate or from a file', async () => {
+    const folder = newFolder()
+    const key = await signet(folder, ['keys', 'generate', '--kind', 'ed25519', '--out', 'receipt.pem'])
+    expect(key.code).toBe(0)
+    const running = await started(folder, DEV, { SIGNET_RECEIPT_KEY_FILE: join(folder, 'receipt.pem') })
+    const answer = await ask(running.url, { 'x-commit-owner': 'human:alice' })
+    const receipt = answer.headers.get('x-signet-receipt') ?? ''
+    writeFileSync(join(folder, 'response'), Buffer.from(await answer.arrayBuffer()))
+    writeFileSync(join(folder, 'request'), QUESTION)
+    writeFileSync(join(folder, 'receipt'), `${receipt}\n`)
+    const verify = (...args: string[]) => signet(folder, ['receipt', 'verify', ...args])
+    const jwks = `${running.url}/.well-known/jwks.json`
+    const bytes = ['--request', 'request', '--response', 'response']
+    expect(await verify(receipt, '--jwks', jwks, ...bytes)).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('the request and the response'),
+    })
+    expect(
+      JSON.parse((await verify('--file', 'receipt', '--jwks', 'receipt.pem.pub', '--final', '--json')).out),
+    ).toMatchObject({ ok: true, claims: { decision: 'allow', final: true } })
+    writeFileSync(join(folder, 'jwks.json'), await (await fetch(jwks)).text())
+    expect(await verify('--file', 'receipt', '--jwks', 'jwks.json')).toMatchObject({ code: 0 })
+
+    expect(await verify(receipt, '--jwks', jwks, '--request', 'response')).toMatchObject({
+      code: 1,
+      error: expect.stringContaining('request_mismatch'),
+    })
+    expect(await verify(receipt, '--jwks', jwks, '--issuer', 'other')).toMatchObject({ code: 1 })
+    expect(await verify(`${receipt.slice(0, -4)}AAAA`, '--jwks', jwks)).toMatchObject({ code: 1 })
+    expect(await verify('signet=v1; alg=ed25519', '--jwks', jwks)).toMatchObject({ code: 1 })
+    await running.stop()
+    expect(await verify(receipt, '--jwks', jwks)).toMatchObject({ code: 2 })
+    expect(await verify(receipt, '--jwks', 'receipt.pem')).toMatchObject({
+      code: 2,
+      error: expect.stringContaining('holds a private key'),
+    })
+    expect(await verify(receipt, '--jwks', 'response')).toMatchObject({ code: 2 })
+    expect(await verify(receipt, '--jwks', 'nope')).toMatchObject({ code: 2 })
+    expect(await verify('--jwks', 'jwks.json')).toMatchObject({ code: 2 })
+  })
+
+  it('bench measures a gate of its own beside its upstream and leaves nothing behind', async () => {
+    const folder = newFolder()
+    const { code, out, error } = await signet(folder, [
+      'bench',
+      '--requests',
+      '4',
+      '--concurrency',
+      '2',
+      '--format',
+      'json',
+      '--gate',
+      'p99=10s',
+    ])
+    expect(code).toBe(0)
+    expect(error).toContain('kept p99=10s')
+    expect(JSON.parse(out)).toMatchObject({
+      schema_version: 1,
+      requests: 4,
+      results: [
+        { name: 'gate', failed: 0 },
+        { name: 'upstream alone', failed: 0 },
+      ],
+    })
+    expect((await signet(folder, ['bench', '--requests', '2', '--no-baseline', '--gate', 'p1=0us'])).code).toBe(1)
+    expect((await signet(folder, ['bench', '--url', 'http://127.0.0.1:1', '--requests', '1'])).code).toBe(1)
+    expect(readdirSync(folder)).toEqual([])
   })
 })
 

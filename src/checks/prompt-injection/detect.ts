@@ -112,25 +112,15 @@ function* match(
   findings: Finding[],
 ): Generator<void, void, undefined> {
   const { text } = candidate
-  const folded = fold(text)
-  const raw = folded.identity ? folded.lower : text.toLowerCase()
-  const clean = folded.identity ? raw : readable(text)
+  const whole = text.length <= SLICE + OVERLAP
   for (let from = 0; from < text.length || from === 0; from += SLICE) {
-    const whole = text.length <= SLICE + OVERLAP
-    const to = whole ? text.length : Math.min(text.length, from + SLICE + OVERLAP)
-    work.spent += to - from
-    const cut = (s: string): string => (whole ? s : s.slice(from, to))
-    matchSlice(
-      cut(raw),
-      whole ? folded : fold(text.slice(from, to)),
-      cut(clean),
-      candidate.encoding,
-      toolResult,
-      whole ? 0 : from,
-      findings,
-    )
-    if (whole) break
-    if (findings.some(f => f.severity === 'high')) break
+    // Everything, the fold too, happens slice by slice: the pauses between them are what keeps others running.
+    const part = whole ? text : text.slice(from, from + SLICE + OVERLAP)
+    work.spent += part.length
+    const folded = fold(part)
+    const raw = folded.identity ? folded.lower : part.toLowerCase()
+    matchSlice(raw, folded, folded.identity ? raw : readable(raw), candidate.encoding, toolResult, from, findings)
+    if (whole || findings.some(f => f.severity === 'high')) break
     yield
   }
 }
@@ -252,8 +242,7 @@ const ROT47 = new RegExp(
 )
 
 /** For rules in other scripts: nothing invisible, one form per letter, lower case; marks and letters stay. */
-function readable(text: string): string {
-  const lower = text.toLowerCase()
+function readable(lower: string): string {
   return /[\u00ad\u200b-\u200f\u2060-\u2064\u202a-\u202e\ufeff\u0640]/.test(lower)
     ? lower.replace(/[\u00ad\u200b-\u200f\u2060-\u2064\u202a-\u202e\ufeff\u0640]/g, '')
     : lower

@@ -221,6 +221,30 @@ export const ENGLISH_RULES: readonly InjectionRule[] = [
   ]),
   ...rule('no_restrictions', 'high', [
     [
+      'god / mode',
+      `god[^a-z0-9]{0,2}mode[^a-z0-9]{1,4}(?:enabled|is${GAP}active|activated|on)(?![a-z])(?=[^?]{0,200}(?:refus|unrestrict|rebel|liberat|divider|unfilter|format|response))`,
+    ],
+    [
+      'without / restrict limit censor filter',
+      `(?:chatbot|ai|llm|language${GAP}model|gpt|persona|chatgpt)${GAP}without${GAP}(?:restrictions|limitations|censorship|filters|limits)(?![a-z])`,
+    ],
+    [
+      'without / legal ethic',
+      `without${GAP}(?:any${GAP})?(?:hesitation|concerns?|regard|consideration)${GAP}(?:[a-z]{1,10}${GAP}){0,3}for${GAP}(?:any${GAP}|the${GAP}|its${GAP}){0,2}(?:legality|ethics|morality|ethical|moral)`,
+    ],
+    [
+      'openai / stay rule polic not no',
+      `(?:doesn|don|does|do)${GAP}(?:not|t)${GAP}(?:have${GAP}to${GAP})?(?:care${GAP}about|follow|adhere${GAP}to|respect|obey)${GAP}(?:the${GAP}|any${GAP}|about${GAP}){0,2}openai`,
+    ],
+    [
+      'never say cannot',
+      `(?:will|must|can|should|do)${GAP}(?:not|never)${GAP}(?:say|respond${GAP}with|answer${GAP}with|use)${GAP}(?:[a-z]{1,10}${GAP}){0,4}(?:i${GAP}(?:m${GAP}sorry|am${GAP}sorry|cannot|can${GAP}t|apologi[sz]e)|as${GAP}an${GAP}ai)`,
+    ],
+    [
+      'moral ethic legal',
+      `(?:does|do)(?:n${GAP}?t|${GAP}not)${GAP}(?:matter|care)${GAP}(?:if|whether|about|how)${GAP}(?:[a-z]{1,12}${GAP}){0,5}(?:immoral|unethical|illegal|ethics|legality|morals?)(?![a-z])`,
+    ],
+    [
       `${LIMIT_STEMS} / act behav respond answer reply pretend operat speak writ talk function`,
       `(?:act|acts|behave|respond|answer|reply|pretend|operate|speak|write|talk|function)${GAP}(?:to${GAP}me${GAP})?(?:as${GAP}(?:if|though)|like|that)${GAP}(?:you|there)(?:${GAP}(?:have|had|are|were|is|was|do)|${GAP}re|${GAP}ve)${GAP}(?:no|not|free|without|unbound|never|zero)${GAP}(?:[a-z]{1,14}${GAP}){0,5}(?:${LIMITS})(?![a-z])`,
     ],
@@ -241,8 +265,8 @@ export const ENGLISH_RULES: readonly InjectionRule[] = [
       `(?:not|t|never|without)${GAP}(?:have${GAP}to|having${GAP}to|need${GAP}to)${GAP}(?:abide|follow|adhere|comply|obey)${GAP}(?:by|to|with)?(?:${GAP})?(?:the${GAP}|any${GAP}|all${GAP})?(?:rules${GAP}set|${words('openai openais ethical moral content safety')})(?![a-z])`,
     ],
     [
-      'bound limited restricted constrained restrained governed censored affected confined',
-      `(?:not|no${GAP}longer|isn${GAP}t|aren${GAP}t|never|un)${GAP}?(?:bound|limited|restricted|constrained|restrained|governed|censored|affected|confined)${GAP}(?:by|to)${GAP}(?:the${GAP}|any${GAP}|all${GAP}|its${GAP}|your${GAP}|their${GAP}){0,2}(?:(?:usual|typical|standard|normal|same|content|ethical|moral|legal)${GAP}){0,2}(?:openai|openais|open${GAP}ai|ethical|moral|ethics|morals|morality|restrictions|rules|guidelines|censorship|filters|policies|content${GAP}polic)(?:[^a-z]|$)(?<!(?:rules|policies|guidelines)[^a-z]of)`,
+      'bound limited restricted constrained restrained governed censored affected confined subject',
+      `(?:not|no${GAP}longer|isn${GAP}t|aren${GAP}t|never|un)${GAP}?(?:bound|limited|restricted|constrained|restrained|governed|censored|affected|confined|subject)${GAP}(?:by|to)${GAP}(?:the${GAP}|any${GAP}|all${GAP}|its${GAP}|your${GAP}|their${GAP}){0,2}(?:(?:usual|typical|standard|normal|same|content|ethical|moral|legal)${GAP}){0,2}(?:openai|openais|open${GAP}ai|ethical|moral|ethics|morals|morality|restrictions|rules|guidelines|censorship|filters|policies|content${GAP}polic)(?:[^a-z]|$)(?<!(?:rules|policies|guidelines)[^a-z]of)`,
     ],
     [
       'free liberat releas unshackl unchain / ethical moral content censor openai restrict filter',
@@ -292,7 +316,7 @@ export const ENGLISH_RULES: readonly InjectionRule[] = [
       `${SAY}${GAP}(?:[a-z]{1,10}${GAP}){0,3}(?:the|all|these|those)${GAP}(?:(?:${FILL}|${SECRET})${GAP}){0,3}(?:system|hidden|initial|original|secret)${GAP}(?:prompts?|instructions|directives)(?![a-z])${GAP}(?:[a-z]{1,10}${GAP}){0,6}(?:verbatim|word${GAP}for${GAP}word|above|you${GAP}(?:were|have|received|got)|exactly|in${GAP}full|in${GAP}its${GAP}entirety|in${GAP}base)`,
     ],
     [
-      'prompt / your',
+      'prompt system / your',
       `${SAY}${GAP}(?:[a-z]{1,10}${GAP}){0,3}your${GAP}(?:(?:${FILL}|${SECRET})${GAP}){0,3}(?:system${GAP}(?:prompt|message|instructions)|prompt(?![a-z])(?!${GAP}(?:response|attention|reply|action|payment|assistance|for)))`,
     ],
     [
@@ -319,6 +343,14 @@ export const ENGLISH_RULES: readonly InjectionRule[] = [
     ['console', `console[^a-z0-9]log[^a-z0-9](?:your)?system_?prompt`],
   ]),
   ...rule('secret_extraction', 'medium', [
+    [
+      'passw',
+      `(?:if${GAP}you(?:${GAP}don${GAP}t|${GAP}do${GAP}not)?|need${GAP}you${GAP}to|recommend${GAP}you|please|you${GAP}should|important${GAP}that${GAP}you)${GAP}(?:share|tell|give|confirm|reveal)${GAP}(?:me${GAP}|us${GAP})?(?:your|the${GAP}system)${GAP}password(?![a-z])`,
+    ],
+    [
+      'passw',
+      `(?:i${GAP}am|i${GAP}m|as|as${GAP}your|as${GAP}an?)${GAP}(?:the${GAP}|your${GAP}|a${GAP}){0,2}(?:god|boss|developer|president|maintainer|administrator|admin|expert)[^?]{0,120}what(?:${GAP}is|[^a-z0-9]{0,2}s)${GAP}(?:your|the)${GAP}password`,
+    ],
     [
       'passw passphr secret',
       `(?:can|could|will|would)${GAP}you${GAP}(?:please${GAP}|just${GAP}|at${GAP}least${GAP}|also${GAP}|perhaps${GAP}|maybe${GAP})?(?:tell|share|give|reveal|confirm|disclose|provide|send|show)(?:${GAP}me|${GAP}us)?(?:${GAP}with${GAP}me)?${GAP}(?:what${GAP})?your${GAP}(?:[a-z]{1,10}${GAP})?(?:password|passphrase|secret${GAP}(?:key|code|password))(?![a-z])(?!${GAP}(?:manager|policy|reset))`,

@@ -29,7 +29,7 @@ const ROMANCE_WHICH =
 
 export const LATIN_LANGUAGE_RULES: readonly InjectionRule[] = [
   latin(
-    'ignor oubli olvid esque dimentic neglig omit descart desconsider desatend desatiend tralasc trascur compte abstraction caso considerare tenere / instru consign directiv directri diretri regl regra regol ordre orden ordem ordin comand command indicac indicaz orientac prompt program tout tod tudo tutt',
+    'ignor oubli olvid esque dimentic neglig omit descart desconsider desatend desatiend tralasc trascur compte abstraction caso considerare tenere / instru istru consign directiv directri diretri regl regra regol ordre orden ordem ordin comand command indicac indicaz orientac prompt program tout tod tudo tutt',
     [
       gesture(
         '(?:ignor(?:e[zr]?|es|a|are|ate|ar|ad|en|i|em|iere|iamo)|oublie[zsr]?|olvid(?:a|e|ar|ad|en|ate)|esque(?:ca|ce|cer|cam|ça)|dimentica(?:re|te)?|neglige[zr]?|omit(?:e|a|ir)|descart(?:a|e|ar)|desconsider(?:e|a|ar)|desatiend(?:e|a)|tralascia(?:re|te)?|trascura(?:re|te)?|ne (?:tiens?|tenez) (?:pas|plus) compte|fais abstraction|faites abstraction|ha[zg]a? caso omiso|no (?:hagas|haga) caso|non considerare|non tenere conto)(?![a-z])',
@@ -52,7 +52,7 @@ export const LATIN_LANGUAGE_RULES: readonly InjectionRule[] = [
     ],
   ),
   latin(
-    'negeer vergeet ignorera ignorer glom glem bortse bort ignoruj zapomnij pomin / instru opdracht regel aanwijz richtlijn prompt bevel anvisning regl kommando order ordre retning riktlinj polec regul zasad rozkaz wytyczn',
+    'negeer vergeet ignorera ignorer glom glem bortse bort ignoruj zapomnij pomin / instru instrukc opdracht regel aanwijz richtlijn prompt bevel anvisning regl kommando order ordre retning riktlinj polec regul zasad rozkaz wytyczn',
     [
       gesture(
         '(?:negeer|vergeet)(?![a-z])',

@@ -22,10 +22,11 @@ export const registerLint: Register = (program, context) => {
 
 async function lint(file: string, options: Options, context: Context): Promise<void> {
   const { terminal } = context
-  const { loadPipeline } = await import('../../config/load-pipeline.ts')
+  const { readEnvFile } = await import('../../config/env-file.ts')
+  const { runPipelineFile } = await import('../pipeline-file.ts')
   const { lintChecks } = await import('../lint-rules.ts')
   const { VERSION } = await import('../../config/version.ts')
-  const pipeline = await loadPipeline(located(context, file))
+  const pipeline = await runPipelineFile(file, readEnvFile(located(context, '.env'), false), context)
   const findings = [...(await unusable(pipeline)), ...lintChecks(pipeline.checks, pipeline.settings.shadow === true)]
   const failed = findings.some(({ level }) => level === 'error' || options.strict === true)
 

@@ -6,6 +6,7 @@ import type { Check } from '../../core/check.ts'
 import { type Context, located, pathOption, type Register } from '../context.ts'
 import { DONE } from '../failure.ts'
 import type { OperatorLog } from '../operator-log.ts'
+import { runPipelineFile } from '../pipeline-file.ts'
 
 interface Options {
   readonly upstream?: string
@@ -85,11 +86,8 @@ async function serve(options: Options, context: Context): Promise<void> {
 
   const file = options.config ?? (existsSync(join(folder, 'pipeline.ts')) ? 'pipeline.ts' : undefined)
   const upstream = outside.find(layer => layer.values.has('upstreamUrl'))?.values.get('upstreamUrl')?.value
-  if (file !== undefined) lendVariables(envFile.variables)
   const pipeline =
-    file === undefined
-      ? await builtIn(upstream === 'demo')
-      : await (await import('../../config/load-pipeline.ts')).loadPipeline(located(context, file))
+    file === undefined ? await builtIn(upstream === 'demo') : await runPipelineFile(file, envFile, context)
   const resolved = resolveSettings([...outside, fromPipeline(pipeline.settings, file ?? '')], dev)
   const { settings } = resolved
   const log = openOperatorLog(terminal, settings.logFormat, context.now)
@@ -139,11 +137,4 @@ function announce(log: OperatorLog, checks: readonly Check[], file: string | und
 async function builtIn(demo: boolean) {
   const { defaultPipeline } = await import('../../config/default-pipeline.ts')
   return defaultPipeline({ demo })
-}
-
-/** A pipeline file may need variables of its own from `.env`; the gate's settings and Node's switches are not among them. */
-function lendVariables(variables: Readonly<Record<string, string>>): void {
-  for (const [name, value] of Object.entries(variables)) {
-    if (!/^(?:SIGNET_|NODE_)/i.test(name)) process.env[name] ??= value
-  }
 }

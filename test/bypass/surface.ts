@@ -1,0 +1,85 @@
+/** What a surface must say about itself before the bypass matrix can attack it. */
+import type { Answer } from './upstream.ts'
+
+export type Mode = 'unary' | 'stream'
+export const MODES: readonly Mode[] = ['unary', 'stream']
+export const CHOICES: readonly number[] = [0, 1]
+
+/** Text in front of and behind what is looked for. */
+export const LEAD = 'The word is '
+export const TAIL = ' and nothing else.'
+/** Blocked by the matrix's pipeline. */
+export const FORBIDDEN = 'orchid-nightfall'
+/** Redacted by it. */
+export const SECRET = 'sk-test-abcdefgh1234'
+export const REDACTED = '[REDACTED]'
+export const HARMLESS = 'quiet afternoon'
+
+export interface Place {
+  readonly mode: Mode
+  readonly choice: number
+}
+
+/** How a text that must be redacted comes out of a carrier. */
+export type Redaction =
+  /** Replaced in place. */
+  | 'redacted'
+  /** The carrier repeats the content, and goes whole. */
+  | 'dropped'
+  /** It cannot be rewritten there: the answer is refused. */
+  | 'blocked'
+
+export interface TextBuilder {
+  /** Puts the pieces into the carrier: one event each in a stream, one body otherwise. */
+  readonly answer: (pieces: readonly string[], place: Place) => Answer
+  readonly redaction: Redaction
+  /** The carrier belongs to a choice (otherwise to the answer or the event). */
+  readonly perChoice: boolean
+  /** Clients join the pieces of this field; the others hold one value at a time. */
+  readonly joins: boolean
+  /** The text passes through JSON, so that it can be escaped. */
+  readonly json: boolean
+  /** The audit row's channel, and where in it the text begins. Default: the pieces themselves. */
+  readonly channel: RegExp
+}
+
+export interface ProposedCall {
+  readonly name: string
+  /** Cut as streamed. */
+  readonly argumentPieces: readonly string[]
+}
+
+export interface CallBuilder {
+  readonly answer: (calls: readonly ProposedCall[], place: Place) => Answer
+  /** Arguments are JSON (otherwise free text). */
+  readonly form: 'json' | 'text'
+  /** One call per message is all the carrier can hold. */
+  readonly single?: true
+}
+
+/** A hand-written attack that fits no single carrier. */
+export interface Special {
+  readonly name: string
+  readonly mode: Mode
+  readonly answer: Answer
+  readonly expect: Expected
+  /** What the caller must not see in any form. */
+  readonly hidden?: readonly string[]
+  /** What the caller must see. */
+  readonly shown?: readonly string[]
+  /** The request's own tools. */
+  readonly tools?: readonly string[]
+  readonly offset?: number
+}
+
+export type Expected = 'identical' | 'redacted' | 'dropped' | 'refused' | 'call refused' | 'held' | 'broken off'
+
+export interface Surface {
+  /** The dialect's name. */
+  readonly name: string
+  readonly path: string
+  readonly request: (model: string, place: Place, tools: readonly string[]) => object
+  readonly text: Readonly<Record<string, TextBuilder>>
+  readonly calls: Readonly<Record<string, CallBuilder>>
+  readonly specials: readonly Special[]
+}
