@@ -317,7 +317,8 @@ export class Delivery implements UpstreamHandler {
       })
       await durable
       stream.comment(`signet-receipt ${receipt}`)
-      if (stream.started && !res.destroyed) res.addTrailers({ [`${gate.receipts.headerName}-Final`]: receipt })
+      if (stream.started && !res.destroyed && res.useChunkedEncodingByDefault)
+        res.addTrailers({ [`${gate.receipts.headerName}-Final`]: receipt })
     }
     await durable
   }
@@ -607,7 +608,8 @@ export class Delivery implements UpstreamHandler {
         owner: asked.owner,
         check: undefined,
       })
-      headers['trailer'] = `${gate.receipts.headerName}-Final`
+      // Trailers need chunks, which HTTP/1.0 does not know.
+      if (this.#o.res.useChunkedEncodingByDefault) headers['trailer'] = `${gate.receipts.headerName}-Final`
     }
     await durable
     return { status: this.#status, headers }

@@ -39,11 +39,34 @@ export function createListener(gate: Gate): Server {
       })
     },
   )
-  server.on('clientError', (_error, socket) => {
-    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
-    else socket.destroy()
+  // Answers under way, by connection: a parser error must not be written into the middle of one.
+  const answering = new WeakMap<object, Set<ServerResponse>>()
+  server.on('request', (req: IncomingMessage, res: ServerResponse) => {
+    let open = answering.get(req.socket)
+    if (open === undefined) answering.set(req.socket, (open = new Set()))
+    const those = open.add(res)
+    res.once('close', () => those.delete(res))
+  })
+  server.on('clientError', (error, socket) => {
+    const begun = [...(answering.get(socket) ?? [])].some(res => res.headersSent)
+    if (!socket.writable || begun) socket.destroy()
+    else socket.end(`HTTP/1.1 ${rejection(error)}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
   })
   return server
+}
+
+/** What is not HTTP has no exchange to name: a bare status, in node:http's own choice of it. */
+function rejection(error: Error): string {
+  switch ('code' in error ? error.code : undefined) {
+    case 'HPE_HEADER_OVERFLOW':
+      return '431 Request Header Fields Too Large'
+    case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
+      return '413 Payload Too Large'
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return '408 Request Timeout'
+    default:
+      return '400 Bad Request'
+  }
 }
 
 async function route(
@@ -101,7 +124,7 @@ function surfaceTable(dialects: readonly Dialect[]): ReadonlyMap<string, Surface
   for (const dialect of dialects) {
     for (const route of dialect.routes) {
       // The trailing-slash spelling is an alias, as in the Python implementation: SDKs with a base URL ending in `/` send it.
-      for (const path of [route.path, `${route.path}/`]) {
+      for (const path of route.path.endsWith('/') ? [route.path] : [route.path, `${route.path}/`]) {
         const entry = table.get(path) ?? { dialect, routes: new Map<string, Route>() }
         if (entry.dialect !== dialect) throw new Error(`two dialects claim ${path}`)
         entry.routes.set(route.method, route)

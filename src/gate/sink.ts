@@ -90,8 +90,8 @@ export class StreamSink {
   }
 
   #begin(head: Head): void {
-    this.#started = true
     if (!this.#res.destroyed) this.#res.writeHead(head.status, head.headers)
+    this.#started = true
   }
 
   #write(): MaybeAsync<void> {

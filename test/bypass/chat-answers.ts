@@ -47,7 +47,7 @@ export function streamed(patches: readonly Patch[], place: Place, finish = 'stop
   const { choice } = place
   const writes: Uint8Array[] = []
   for (const index of [0, 1]) {
-    writes.push(event(chunk([{ index, delta: { role: 'assistant', content: 'Hello. ' }, finish_reason: null }])))
+    writes.push(event(chunk([{ index, delta: { role: 'assistant', content: '' }, finish_reason: null }])))
   }
   for (const p of patches) {
     const own = { index: choice, delta: p.message ?? {}, ...(p.other === undefined ? {} : { message: p.other }) }

@@ -8,6 +8,7 @@ interface Shape {
   readonly joins?: boolean
   readonly json?: boolean
   readonly channel: RegExp
+  readonly before?: string
   readonly finish?: string
 }
 
@@ -27,6 +28,7 @@ function text(patch: (pieces: readonly string[], place: Place) => Patch, shape: 
     joins: shape.joins ?? true,
     json: shape.json ?? true,
     channel: shape.channel,
+    before: shape.before ?? '',
   }
 }
 
@@ -100,7 +102,7 @@ export const CHAT_TEXT: Readonly<Record<string, TextBuilder>> = {
   }),
   'unknown field': text(p => ({ top: { x_note: p.join('') } }), { perChoice: false, channel: /^\/x_note$/ }),
   'unknown field of the message': text(p => ({ message: { x_note: { deep: [{ er: p.join('') }] } } }), {
-    channel: at('x_note/\\*/er|^/choices/[01]/(delta|message)/x_note/deep/\\*/er'),
+    channel: at('x_note/deep/\\*/er'),
   }),
   'unknown key': text(p => ({ message: { [p.join('')]: 1 } }), {
     redaction: 'blocked',
@@ -112,12 +114,12 @@ export const CHAT_TEXT: Readonly<Record<string, TextBuilder>> = {
     redaction: 'blocked',
     joins: false,
     finish: 'tool_calls',
-    channel: /^call .* id$/,
+    channel: /^call/,
   }),
   'tool_calls[].function.name': text(p => calling({ function: { name: p.join(''), arguments: '' } }), {
     redaction: 'blocked',
     finish: 'tool_calls',
-    channel: /^call .* name$/,
+    channel: /^call/,
   }),
   'tool_calls[].function.description': text(
     p => calling({ function: { ...harmlessCall, arguments: '', description: p.join('') } }),
@@ -128,5 +130,5 @@ export const CHAT_TEXT: Readonly<Record<string, TextBuilder>> = {
   'event line': text(p => ({ lines: `event: ${p.join('')}\n` }), line('event')),
   'id line': text(p => ({ lines: `id: ${p.join('')}\n` }), line('id')),
   'retry line': text(p => ({ lines: `retry: ${p.join('')}\n` }), line('retry')),
-  'unknown line': text(p => ({ lines: `x-note: ${p.join('')}\n` }), line('unknown')),
+  'unknown line': text(p => ({ lines: `x-note: ${p.join('')}\n` }), { ...line('unknown'), before: 'x-note: ' }),
 }

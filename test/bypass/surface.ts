@@ -39,8 +39,10 @@ export interface TextBuilder {
   readonly joins: boolean
   /** The text passes through JSON, so that it can be escaped. */
   readonly json: boolean
-  /** The audit row's channel, and where in it the text begins. Default: the pieces themselves. */
+  /** The audit row's channel. */
   readonly channel: RegExp
+  /** What the channel holds in front of the pieces. */
+  readonly before: string
 }
 
 export interface ProposedCall {
@@ -69,10 +71,27 @@ export interface Special {
   readonly shown?: readonly string[]
   /** The request's own tools. */
   readonly tools?: readonly string[]
-  readonly offset?: number
+  /** The code in the audit row. */
+  readonly code?: string
 }
 
-export type Expected = 'identical' | 'redacted' | 'dropped' | 'refused' | 'call refused' | 'held' | 'broken off'
+export type Expected =
+  /** Upstream's bytes. */
+  | 'identical'
+  /** The text is replaced where it stands. */
+  | 'redacted'
+  /** Whatever repeats the text is gone. */
+  | 'dropped'
+  /** Fields that are signet's own are cut out of what upstream sent. */
+  | 'cleaned'
+  /** The answer ends: 403, or the abort frame of a stream that has begun. */
+  | 'refused'
+  /** The call is replaced by a notice, the rest is delivered. */
+  | 'call refused'
+  /** A human decides: 202, or the abort frame with the code `escalated`. */
+  | 'held'
+  /** Upstream broke the protocol: 502, or the abort frame with an `upstream_` code. */
+  | 'broken off'
 
 export interface Surface {
   /** The dialect's name. */

@@ -23,7 +23,7 @@ export function raw(port: number, bytes: string | Uint8Array, expected = 1): Pro
 }
 
 export function rawOn(socket: Socket, bytes: string | Uint8Array, expected = 1): Promise<RawResult> {
-  return new Promise(resolve => {
+  return new Promise((resolve, reject) => {
     const parts: Buffer[] = []
     let over = false
     const finish = (closed: boolean) => {
@@ -31,11 +31,17 @@ export function rawOn(socket: Socket, bytes: string | Uint8Array, expected = 1):
       over = true
       const all = Buffer.concat(parts)
       socket.destroy()
-      resolve({ answers: parseAnswers(all), text: all.toString('latin1'), closed })
+      resolve({ answers: answersIn(all), text: all.toString('latin1'), closed })
     }
     socket.on('data', chunk => {
       parts.push(chunk)
-      if (Number.isFinite(expected) && parseAnswers(Buffer.concat(parts)).length >= expected) finish(false)
+      if (!Number.isFinite(expected)) return
+      try {
+        if (parseAnswers(Buffer.concat(parts)).length >= expected) finish(false)
+      } catch (error) {
+        socket.destroy()
+        reject(error)
+      }
     })
     socket.on('close', () => finish(true))
     socket.on('error', () => finish(true))
@@ -54,6 +60,15 @@ export function post(lines: readonly string[], body: string | Uint8Array, path =
     ...lines,
   ]
   return Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`, 'latin1'), bytes])
+}
+
+/** What came may be no answer at all; `text` then says what it was. */
+function answersIn(all: Buffer): RawAnswer[] {
+  try {
+    return parseAnswers(all)
+  } catch {
+    return []
+  }
 }
 
 /** Complete answers only; 1xx are skipped. */
@@ -83,6 +98,7 @@ export function parseAnswers(all: Buffer): RawAnswer[] {
         const eol = all.indexOf('\r\n', from)
         if (eol < 0) return out
         const size = Number.parseInt(all.subarray(from, eol).toString('latin1'), 16)
+        if (!Number.isInteger(size)) throw new Error(`not a chunk: ${all.subarray(from, from + 80).toString('latin1')}`)
         from = eol + 2
         if (size === 0) {
           const last = all.indexOf('\r\n\r\n', from - 2)

@@ -1,0 +1,224 @@
+/** The bypass matrix: everything a surface can carry, against the running gate. Generated from the registry. */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { OwnerResolutionCheck } from '../../src/checks/owner-resolution.ts'
+import { RegexOutputCheck } from '../../src/checks/regex-output.ts'
+import { ScopeDriftCheck } from '../../src/checks/scope-drift.ts'
+import { ToolCallInspectorCheck } from '../../src/checks/tool-call-inspector.ts'
+import { DIALECTS } from '../../src/dialects/registry.ts'
+import { DEMO_REGISTRY, startTestGate, type TestGate } from '../support/gate.ts'
+import { type Cell, cells, SURFACES } from './cells.ts'
+import { matrixPage } from './page.ts'
+import { plain, type Released, read } from './released.ts'
+import { FORBIDDEN, LEAD } from './surface.ts'
+import { bodyOf, type ScriptedUpstream, startScriptedUpstream } from './upstream.ts'
+
+interface Row {
+  readonly check_name: string
+  readonly decision: string
+  readonly metadata: Readonly<Record<string, unknown>>
+}
+
+interface Result {
+  readonly released: Released
+  readonly rows: readonly Row[]
+  readonly retry: string | null
+}
+
+const CHECKS = () => [
+  new OwnerResolutionCheck(),
+  new RegexOutputCheck({
+    patterns: [
+      { pattern: FORBIDDEN, action: 'block', label: 'codename' },
+      { pattern: 'sk-test-[A-Za-z0-9]{8,40}', action: 'redact', label: 'key' },
+    ],
+  }),
+  new ScopeDriftCheck(),
+  new ToolCallInspectorCheck({ registry: DEMO_REGISTRY }),
+]
+
+const all = cells()
+const nameOf = (c: Cell) => `${c.surface.name} ${c.row}, ${c.mode}, choice ${c.choice}, ${c.column}: ${c.expect}`
+const PAGE = join(import.meta.dirname, '../../docs/bypass-matrix.md')
+
+describe('the matrix covers the registry', () => {
+  it.each(DIALECTS.map(d => [d.name, d] as const))('%s: every carrier has a builder, every builder a carrier', (_, d) => {
+    const surface = SURFACES[d.name]
+    const of = (kind: string) => d.carriers.filter(c => c.kind === kind).map(c => c.name)
+    expect(Object.keys(surface?.text ?? {}).sort()).toEqual(of('text').sort())
+    expect(Object.keys(surface?.calls ?? {}).sort()).toEqual(of('call').sort())
+  })
+
+  it('has no surface without a dialect, and no two cells of one name', () => {
+    expect(Object.keys(SURFACES).sort()).toEqual(DIALECTS.map(d => d.name).sort())
+    expect(new Set(all.map(nameOf)).size).toBe(all.length)
+  })
+
+  it('is what docs/bypass-matrix.md shows', () => {
+    const page = matrixPage()
+    expect(page).not.toMatch(/\|[ \t]*\|/)
+    if (process.env['UPDATE_MATRIX'] === '1') writeFileSync(PAGE, page)
+    expect(readFileSync(PAGE, 'utf8')).toBe(page)
+  })
+})
+
+describe('bypass matrix', () => {
+  let gate: TestGate
+  let upstream: ScriptedUpstream
+  const results = new Map<Cell, Result>()
+
+  beforeAll(async () => {
+    upstream = await startScriptedUpstream()
+    gate = await startTestGate({ upstreamUrl: upstream.url, checks: CHECKS() })
+    const seen = new Map<Cell, { released: Released; id: string; retry: string | null }>()
+    const queue = all.map((cell, i) => ({ cell, model: `cell-${i}` }))
+    const work = async () => {
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+        const { cell, model } = next
+        upstream.script(model, cell.answer)
+        const res = await fetch(`${gate.url}${cell.surface.path}`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json', 'x-commit-owner': 'human:alice@example.com' },
+          body: JSON.stringify(cell.surface.request(model, cell, cell.tools)),
+        })
+        const released = read(res.status, res.headers.get('content-type') ?? '', await res.text())
+        const id = res.headers.get('x-signet-correlation-id') ?? ''
+        seen.set(cell, { released, id, retry: res.headers.get('x-should-retry') })
+      }
+    }
+    await Promise.all(Array.from({ length: 8 }, work))
+    const rows = Map.groupBy(gate.rows() as unknown as Row[], r => String(r.metadata['_exchange_id']))
+    for (const [cell, { id, ...rest }] of seen) results.set(cell, { ...rest, rows: rows.get(id) ?? [] })
+  })
+  afterAll(async () => {
+    const report = await gate.verify()
+    await gate.close()
+    await upstream.close()
+    expect(report.ok).toBe(true)
+  })
+
+  it.each(all.map(cell => [nameOf(cell), cell] as const))('%s', (_, cell) => {
+    const result = results.get(cell)
+    if (result === undefined) throw new Error('the cell was not run')
+    nothingHidden(cell, result.released)
+    for (const text of cell.shown) {
+      const forms = [...result.released.joined.values(), result.released.upstream]
+      expect(forms.some(form => form.includes(text))).toBe(true)
+    }
+    JUDGES[cell.expect](cell, result)
+  })
+})
+
+function nothingHidden(cell: Cell, { forms, joined, text }: Released): void {
+  // The gate's own words count as well.
+  for (const form of [text, ...forms]) {
+    const seen = plain(form)
+    for (const hidden of cell.hidden) expect(seen).not.toContain(plain(hidden))
+  }
+  if (cell.upTo === undefined) return
+  const lead = plain(cell.upTo)
+  for (const said of joined.values()) {
+    const seen = plain(said)
+    const at = seen.indexOf(lead)
+    // Not one character of what was found, nor anything behind it.
+    if (at >= 0) expect(seen.slice(at)).toBe(lead)
+  }
+}
+
+const JUDGES: Readonly<Record<Cell['expect'], (cell: Cell, result: Result) => void>> = {
+  identical: (cell, { released, rows }) => {
+    expect(released.status).toBe(200)
+    expect(released.upstream).toBe(bodyOf(cell.answer).toString())
+    expect(rows.filter(r => r.decision !== 'allow')).toEqual([])
+    expect(last(rows, 'pipeline.complete')?.decision).toBe('allow')
+  },
+  redacted: (_cell, { released, rows }) => {
+    expect(released.status).toBe(200)
+    expect(released.own).toBeUndefined()
+    expect(last(rows, 'pipeline.inspection')).toMatchObject({
+      decision: 'redact',
+      metadata: { _check_name: 'regex_output', _code: 'output_pattern', _at: expect.any(Number) },
+    })
+    expect(last(rows, 'pipeline.complete')?.decision).toBe('allow')
+  },
+  dropped: (cell, result) => {
+    JUDGES.redacted(cell, result)
+    // What came before the finding may have gone; from there on there is nothing.
+    for (const [pointer, text] of result.released.joined) {
+      if (pointer.includes('/logprobs/') && !/^[?!]*$/.test(text)) expect(LEAD).toContain(text)
+    }
+  },
+  cleaned: (_cell, { released, rows }) => {
+    expect(released.status).toBe(200)
+    expect(rows.filter(r => r.decision !== 'allow')).toEqual([])
+  },
+  refused: (cell, { released, rows, retry }) => {
+    const row = rows.findLast(r => r.decision === 'block')
+    ended(cell, released, retry, 403)
+    expect(released.own?.['stage']).toBe('inspection')
+    expect(row?.check_name).toBe('pipeline.inspection')
+    expect(row?.metadata['_code']).toBe(cell.code ?? 'output_pattern')
+    if (cell.channel !== undefined) expect(row?.metadata['_channel']).toMatch(cell.channel)
+    if (cell.offset !== undefined) expect(row?.metadata['_at']).toBe(cell.offset)
+    if (row?.metadata['_code'] === 'output_pattern') {
+      expect(released.own?.['check']).toBe('regex_output')
+      expect(row.metadata['_check_name']).toBe('regex_output')
+      expect(row.metadata['_at']).toEqual(expect.any(Number))
+    }
+    expect(last(rows, 'pipeline.complete')).toBeUndefined()
+  },
+  'call refused': (cell, { released, rows }) => {
+    expect(released.status).toBe(200)
+    expect(released.own).toBeUndefined()
+    const row = rows.find(r => r.decision === 'block')
+    expect(row?.check_name).toBe('pipeline.commitment')
+    if (cell.code !== undefined) expect(row?.metadata['_code']).toBe(cell.code)
+    if (cell.code !== 'redaction_unwritable') expect(row?.metadata['_check_name']).toBe('tool_call_inspector')
+    expect(last(rows, 'pipeline.complete')?.decision).toBe('allow')
+    if ([...released.joined.values()].includes('get_weather')) return
+    // Nothing was delivered: a finish reason must not promise calls.
+    expect(released.text).not.toMatch(/"finish_reason":"(tool_calls|function_call)"/)
+  },
+  held: (_cell, { released, rows }) => {
+    const row = rows.findLast(r => r.check_name === 'pipeline.commitment')
+    expect(row).toMatchObject({ decision: 'escalate', metadata: { _check_name: 'tool_call_inspector' } })
+    if (released.aborted) {
+      expect(released.own).toMatchObject({ choices: [], error: { type: 'signet_refusal', code: 'escalated' } })
+      expect(released.own?.['escalation_id']).toEqual(row?.metadata['_escalation_id'])
+    } else {
+      expect(released.status).toBe(202)
+      expect(released.own).toMatchObject({ status: 'escalated', escalation_id: row?.metadata['_escalation_id'] })
+    }
+  },
+  'broken off': (cell, { released, rows, retry }) => {
+    const row = rows.findLast(r => r.decision === 'block')
+    ended(cell, released, retry, 502)
+    expect(row?.check_name).toBe('pipeline.upstream')
+    expect(row?.metadata['_code']).toMatch(/^upstream_/)
+  },
+}
+
+/** A stream that has begun ends in the abort frame; anything else is an answer of its own. */
+function ended(cell: Cell, released: Released, retry: string | null, status: number): void {
+  if (cell.mode === 'stream' && startsBefore(cell)) {
+    expect(released.status).toBe(200)
+    expect(released.aborted).toBe(true)
+    expect(released.own).toMatchObject({ signet_abort: true, choices: [], error: { type: 'signet_refusal' } })
+    expect(released.text).toMatch(/\n\ndata: \[DONE\]\n\n$/)
+  } else {
+    expect(released.status).toBe(status)
+    expect(released.upstream).toBe('')
+    if (status === 403) expect(retry).toBe('false')
+  }
+}
+
+/** Does upstream say anything harmless before the attack? */
+function startsBefore(cell: Cell): boolean {
+  const first = Buffer.from(cell.answer.writes[0] ?? []).toString()
+  return cell.answer.writes.length > 1 && /"content":"(Hello\. )?"/.test(first)
+}
+
+function last(rows: readonly Row[], check: string): Row | undefined {
+  return rows.findLast(r => r.check_name === check)
+}
