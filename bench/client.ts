@@ -45,6 +45,7 @@ export class Connection {
       this.#first = 0
       this.#bytes = 0
       this.#buffer = Buffer.alloc(0)
+      if (this.#socket.destroyed) reject(new Error('the connection was closed while idle'))
       this.#started = performance.now()
       this.#socket.write(bytes)
     })

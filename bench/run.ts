@@ -81,6 +81,7 @@ async function gateArgs(port: number, log: string): Promise<readonly string[]> {
     log,
     '--hmac-secret',
     '07'.repeat(32),
+    '--allow-ephemeral-key',
   ]
 }
 

@@ -28,7 +28,7 @@ const WORDS = 'The quick brown fox jumps over the lazy dog and keeps running thr
 const FIRST = event({ role: 'assistant', content: '' })
 const LAST = Buffer.concat([event({}, 'stop'), Buffer.from('data: [DONE]\n\n')])
 
-createServer((req, res) => {
+createServer({ keepAliveTimeout: 120_000 }, (req, res) => {
   const parts: Buffer[] = []
   req.on('data', (d: Buffer) => parts.push(d))
   req.on('end', () => {

@@ -66,7 +66,7 @@ const receipt = (claims: unknown): Promise<string> =>
 
 const sha = (b: Uint8Array) => createHash('sha256').update(b).digest('hex')
 
-createServer({ noDelay: true }, (req, res) => {
+createServer({ noDelay: true, keepAliveTimeout: 120_000 }, (req, res) => {
   const parts: Buffer[] = []
   req.on('data', (d: Buffer) => parts.push(d))
   req.on('end', () => {

@@ -4,7 +4,7 @@ import { Agent, createServer, request } from 'node:http'
 const upstream = Number(process.env['UPSTREAM_PORT'])
 const agent = new Agent({ keepAlive: true, maxSockets: 512 })
 
-createServer({ noDelay: true }, (req, res) => {
+createServer({ noDelay: true, keepAliveTimeout: 120_000 }, (req, res) => {
   const out = request(
     {
       host: '127.0.0.1',

@@ -77,9 +77,10 @@ export class RegexContentCheck implements Check {
   }
 
   #redact(found: readonly Found[], ctx: Ctx): Verdict {
+    const short = carriersShort(found)
     for (const one of found) {
       const [first] = one.hits
-      if (one.segment.derived !== true || first === undefined || written(one, found)) continue
+      if (one.segment.derived !== true || first === undefined || !short.has(one.segment.pointer)) continue
       const { label } = this.#patterns.of(first)
       return block(
         'redaction_unwritable',
@@ -114,16 +115,26 @@ function place(label: string, segment: Segment, hit: Hit): Details {
 
 /**
  * A derived text (a string decoded out of call arguments) is redacted with its carrier, when the carrier shows each of
- * its matches letter for letter. One that is written with escapes there cannot be, and blocks.
+ * its matches letter for letter. One that is written with escapes there cannot be, and blocks. Returns the pointers of
+ * the carriers that show less than was decoded.
  */
-function written(derived: Found, found: readonly Found[]): boolean {
-  const open = new Map<string, number>()
+function carriersShort(found: readonly Found[]): ReadonlySet<string> {
+  const short = new Set<string>()
+  if (!found.some(one => one.segment.derived === true)) return short
+  const balances = new Map<string, Map<string, number>>()
   for (const { segment, hits } of found) {
-    if (segment.pointer !== derived.segment.pointer) continue
+    let open = balances.get(segment.pointer)
+    if (open === undefined) {
+      open = new Map()
+      balances.set(segment.pointer, open)
+    }
     for (const hit of hits) {
       const key = `${hit.id}:${segment.text.slice(hit.from, hit.to)}`
       open.set(key, (open.get(key) ?? 0) + (segment.derived === true ? -1 : 1))
     }
   }
-  return [...open.values()].every(balance => balance >= 0)
+  for (const [pointer, open] of balances) {
+    for (const balance of open.values()) if (balance < 0) short.add(pointer)
+  }
+  return short
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { agentOwner, UNRESOLVED } from '../core/owner.ts'
+import { agentOwner, humanOwner, UNRESOLVED } from '../core/owner.ts'
 import type { ToolCall } from '../core/wire.ts'
 import { callOf, exchangeOf, TestContext } from './testing.ts'
 import { ToolCallInspectorCheck, type ToolCallInspectorOptions } from './tool-call-inspector.ts'
@@ -67,6 +67,15 @@ describe('tool_call_inspector on calls', () => {
     expect(commit('transfer', { allowUnregistered: true }, ambiguous)).toBe('block arguments_ambiguous')
     expect(commit('get_weather', {}, { ...ambiguous, form: 'text' })).toBe('allow')
     expect(commit('get_weather', {}, { argumentsText: 'null', arguments: null })).toBe('allow')
+  })
+
+  it('never names the owner as the approver of its own call', () => {
+    const check = new ToolCallInspectorCheck({ registry: { refund: { riskTier: 'high', irreversible: true } } })
+    const owner = humanOwner('alice', { authenticatedBy: 'asserted' })
+    expect(owner.approvalChain).toEqual(['human:alice'])
+    expect(check.commit(callOf('refund'), exchangeOf({ owner }), new TestContext(check))).toMatchObject({
+      because: { details: { requires_approval_from: [], current_approver: null } },
+    })
   })
 
   it('says who may approve an irreversible call', () => {

@@ -8,6 +8,7 @@
  */
 import type { Check, Ctx } from '../core/check.ts'
 import type { Exchange } from '../core/exchange.ts'
+import { ownerString } from '../core/owner.ts'
 import { ALLOW, block, type Code, type Details, escalate, type Verdict, worse } from '../core/verdict.ts'
 import type { ToolCall } from '../core/wire.ts'
 import { CheckOptions, type Common, type CommonOptions, description, printable } from './options.ts'
@@ -141,7 +142,9 @@ export class ToolCallInspectorCheck implements Check {
       return refusal('tool_tier', tool, spec, `tier ${riskTier} is above ${this.#maxAllowedTier}`)
     }
     if (!spec.irreversible || rank(riskTier) < rank(this.#escalateAtTier)) return ALLOW
-    const approvers = x?.owner.approvalChain ?? []
+    // Nobody approves a call of their own.
+    const self = x === undefined ? undefined : ownerString(x.owner)
+    const approvers = (x?.owner.approvalChain ?? []).filter(principal => principal !== self)
     return escalate(
       'tool_irreversible',
       `tool '${printable(tool)}' is irreversible (tier ${riskTier}) and needs a human's approval`,

@@ -52,7 +52,7 @@ export async function startServing(
       url: upstreamUrl,
       requestTimeoutMs: settings.requestTimeoutS * 1000,
       connections: settings.upstreamPoolMaxConnections,
-      ...(settings.upstreamLabel === undefined ? {} : { label: settings.upstreamLabel }),
+      ...labelFor(settings.upstreamLabel, demo),
     })
     audit = await openAuditLog({
       path: settings.auditLogPath,
@@ -176,4 +176,10 @@ function credentialFor(upstreamUrl: string, key: string | undefined): Credential
     return { kind: 'stored', header: 'x-api-key', value: key }
   if (hostname.endsWith('.azure.com')) return { kind: 'stored', header: 'api-key', value: key }
   return { kind: 'stored', header: 'authorization', value: `Bearer ${key}` }
+}
+
+/** The demo model listens on a port of no interest to anybody. */
+function labelFor(label: string | undefined, demo: DemoUpstream | undefined): { readonly label?: string } {
+  if (label !== undefined) return { label }
+  return demo === undefined ? {} : { label: 'demo' }
 }

@@ -49,8 +49,24 @@ export interface RequestView {
   readonly stream: boolean
   readonly n: number
   readonly maxOutputTokens?: number
+  /** State at upstream that the request builds on or hands over by name: it may be another owner's. */
+  readonly references?: readonly Reference[]
+  /** Pointers of inputs that cannot be read here: URLs upstream would fetch, file contents, encrypted text. */
+  readonly opaqueInputs?: readonly string[]
+  /** The answer would be produced after the request has been answered, and fetched by other means. */
+  readonly background?: boolean
+  /** Upstream would keep the exchange under an id that later requests can name. */
+  readonly stored?: boolean
   /** What is forwarded when nothing was edited. Normally the caller's own bytes. */
   readonly raw: Uint8Array
+}
+
+export interface Reference {
+  /** `response`, `conversation`, `prompt`, `item`, `file`, `vector_store`, `container`, `skill`, `approval`. */
+  readonly kind: string
+  readonly id: string
+  /** Where in the request body it stands. */
+  readonly pointer: string
 }
 
 export interface Dialect {

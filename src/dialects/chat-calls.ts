@@ -3,8 +3,9 @@
  *
  * Guarantees: one `ToolCall` per call whatever the cutting, interleaving or index gaps; bounded in number and size; a
  * fragment for a call that was already handed out is a protocol violation, never an unchecked addition.
- * A name or id that repeats counts once; one that continues is joined. Clients differ here (some let the last fragment
- * win), so a split name whose last fragment alone is a tool the request declared has two readings and is refused.
+ * A name or id that repeats counts once; one that continues is joined. Clients differ here (some let the first fragment
+ * win, some the last, some join what repeats), so a name that comes in fragments and would be a tool the request declared
+ * in another of these readings is refused.
  */
 import type { ToolCall } from '../core/wire.ts'
 import { readArguments } from './arguments.ts'
@@ -23,6 +24,8 @@ interface Pending {
   readonly legacy: boolean
   id: string
   name: string
+  /** The first fragment of the name. */
+  first: string
   argumentsText: string
   form: 'json' | 'text' | undefined
   done: boolean
@@ -57,12 +60,8 @@ export class CallAssembler {
       throw new Violation('upstream_protocol_violation', 'a tool call goes on after its choice has finished')
     }
     if (f.id !== '' && f.id !== call.id) call.id += f.id
-    if (f.name !== '' && f.name !== call.name) {
-      if (call.name !== '' && this.#declared.includes(f.name)) {
-        throw new Violation('upstream_protocol_violation', 'the name of a tool call has two readings')
-      }
-      call.name += f.name
-    }
+    if (f.name !== '') this.#nameOf(call, f.name)
+    if (call.first === '') call.first = f.name
     if (f.form !== undefined) {
       if (call.form !== undefined && call.form !== f.form) {
         throw new Violation('upstream_protocol_violation', 'a tool call is both a function and a custom call')
@@ -74,6 +73,17 @@ export class CallAssembler {
       throw new Violation('upstream_too_large', `a tool call is longer than ${this.#maxBytes} characters`)
     }
     return call.key
+  }
+
+  #nameOf(call: Pending, fragment: string): void {
+    const before = call.name
+    const joined = before + fragment
+    if (fragment !== before) call.name = joined
+    if (before === '') return
+    const others = fragment === before ? [joined] : [call.first, fragment]
+    if (others.some(name => this.#declared.includes(name))) {
+      throw new Violation('upstream_protocol_violation', 'the name of a tool call has two readings')
+    }
   }
 
   /** Hands out the calls of a choice (of all choices without one), in index order. */
@@ -102,8 +112,9 @@ export class CallAssembler {
     const known = this.#byIndex.get(`${place}/${f.index}`)
     if (known === undefined) return this.#create(f, place, f.index)
     // Some servers number every parallel call 0 and tell them apart by id: a new id and a name begin a new call,
-    // once the arguments so far are complete.
-    const isNew = f.id !== '' && f.id !== known.id && known.id !== '' && f.name !== '' && isJson(known.argumentsText)
+    // once the arguments so far are a complete object. (`1` and `2` would be `12` for a client that goes by the index.)
+    const isNew =
+      f.id !== '' && f.id !== known.id && known.id !== '' && f.name !== '' && isJsonObject(known.argumentsText)
     return isNew ? this.#create(f, place, f.index) : known
   }
 
@@ -119,6 +130,7 @@ export class CallAssembler {
       legacy: f.legacy,
       id: '',
       name: '',
+      first: '',
       argumentsText: '',
       form: undefined,
       done: false,
@@ -141,8 +153,9 @@ export function readCallKey(key: string): { readonly choice: number; readonly in
   return { choice: Number(parts?.[1] ?? 0), index: parts?.[2] === undefined ? undefined : Number(parts[2]) }
 }
 
-function isJson(text: string): boolean {
-  return !isFault(parseJson(text))
+function isJsonObject(text: string): boolean {
+  const doc = parseJson(text)
+  return !isFault(doc) && doc.root.kind === 'object'
 }
 
 function toolCall(call: Pending): ToolCall {

@@ -6,7 +6,8 @@ export const REQUEST_TOP = knownKeys(`
   max_tokens metadata modalities moderation n parallel_tool_calls prediction presence_penalty prompt_cache_key
   prompt_cache_options prompt_cache_retention reasoning_effort response_format safety_identifier seed
   service_tier stop store stream stream_options temperature tool_choice tools top_logprobs top_p top_k user
-  verbosity web_search_options plugins search_parameters enable_search instructions reasoning
+  verbosity web_search_options plugins search_parameters enable_search instructions reasoning data_sources
+  mcp_servers web_search search_options search_settings
 `)
 
 export const REQUEST_MESSAGE = knownKeys(`

@@ -11,6 +11,8 @@ import type { SseEvent } from './sse.ts'
 
 /** Distinct fields one answer may have; far above any real one. */
 const MAX_CHANNELS = 2048
+/** Whole values (constants, keys, comments) in one event or body; each is inspected on its own. */
+const MAX_SNAPSHOTS = 4096
 /** Longer constants and keys are inspected each time instead of being remembered. */
 const MAX_REMEMBERED = 1024
 
@@ -36,6 +38,7 @@ export class ChatParts implements ChatVisitor {
   readonly #unfinished = new Set<number>()
   readonly #finished = new Map<number, string>()
   #serial = 0
+  #serialBefore = 0
   #parts: Part[] = []
   #forged: ForgedField[] = []
   #saysError = false
@@ -54,6 +57,7 @@ export class ChatParts implements ChatVisitor {
   /** The parts of one JSON document. Throws a `Violation`. */
   read(root: JsonNode, source: string, into: Part[]): readonly ForgedField[] {
     this.#parts = into
+    this.#serialBefore = this.#serial
     this.#forged = []
     if (root.kind === 'object' && root.keys.includes('error')) this.#saysError = true
     walkChat(root, source, this.#primary, this)
@@ -63,6 +67,7 @@ export class ChatParts implements ChatVisitor {
   /** Comments and fields of an event outside its data. */
   readLines(event: SseEvent, into: Part[]): void {
     this.#parts = into
+    this.#serialBefore = this.#serial
     for (const line of event.otherLines) {
       this.text('other', 0, linePointer(line.field), line.value, line.from, line.to, 'constant')
     }
@@ -96,6 +101,9 @@ export class ChatParts implements ChatVisitor {
       const seen = `${pointer} ${text}`
       if (this.#keys.has(seen)) return
       if (this.#keys.size < MAX_CHANNELS && seen.length <= MAX_REMEMBERED) this.#keys.add(seen)
+    }
+    if (this.#serial - this.#serialBefore >= MAX_SNAPSHOTS) {
+      throw new Violation('upstream_too_large', `more than ${MAX_SNAPSHOTS} separate values in one event or body`)
     }
     // Each value is a text of its own: two ids never join into one.
     const channel: Channel = { key: `${pointer}#${++this.#serial}`, choice, name, pointer }

@@ -26,6 +26,8 @@ import { isBase64, isMediaUrl } from './media.ts'
 const MAX_N = 128
 /** Strings of one list, or of one call's arguments, beyond this many share one segment. */
 const MAX_LEAVES = 256
+/** Separate texts in one request; each costs every check a look. */
+const MAX_SEGMENTS = 65_536
 const encoder = new TextEncoder()
 
 export function readChatRequest(raw: Uint8Array): RequestView | Fault {
@@ -265,6 +267,17 @@ class RequestReading {
           if (value.kind !== 'null' && value.kind !== 'false') this.#upstreamTools.push('upstream:web_search')
           this.#strings(value, 'other', pointer, REQUEST_INNER)
           break
+        // Azure and other servers fetch these before the model answers.
+        case 'data_sources':
+        case 'mcp_servers':
+        case 'web_search':
+        case 'search_options':
+        case 'search_settings':
+          if (value.kind !== 'null' && value.kind !== 'false') {
+            this.#upstreamTools.push(key.includes('search') ? 'upstream:web_search' : `upstream:${key}`)
+          }
+          this.#strings(value, 'other', pointer, REQUEST_INNER)
+          break
         case 'enable_search':
           if (value.kind !== 'null' && value.kind !== 'false') this.#upstreamTools.push('upstream:web_search')
           this.#strings(value, 'other', pointer, REQUEST_INNER)
@@ -367,11 +380,16 @@ class RequestReading {
   }
 
   #add(role: Role, pointer: string, text: string): void {
-    if (text !== '') this.#segments.push({ role, pointer, text })
+    if (text !== '') this.#push({ role, pointer, text })
   }
 
   #derive(role: Role, pointer: string, text: string): void {
-    if (text !== '') this.#segments.push({ role, pointer, text, derived: true })
+    if (text !== '') this.#push({ role, pointer, text, derived: true })
+  }
+
+  #push(segment: Segment): void {
+    if (this.#segments.length >= MAX_SEGMENTS) invalid(`the request has more than ${MAX_SEGMENTS} separate texts`)
+    this.#segments.push(segment)
   }
 
   /** Capabilities are for the executor; a model has no use for them, and a client may have echoed one. */

@@ -92,6 +92,9 @@ function openResponse(
 ): ResponseReader | Fault {
   const isError = status >= 400
   const type = (contentType ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
+  if (!isUtf8(contentType ?? '')) {
+    return fault('upstream_content_type_invalid', 'upstream answered in a charset other than UTF-8')
+  }
   const untyped = type === ''
   if (isJson(type) || (untyped && (isError || !v.stream))) {
     return new ChatUnaryReader(v.tools, { maxBytes: maxUnaryBytes, isError })
@@ -99,6 +102,13 @@ function openResponse(
   const isStream = type === 'text/event-stream' || (v.stream && (untyped || type === 'text/plain'))
   if (isStream && !isError) return new ChatStreamReader(v.tools, maxEventBytes)
   return fault('upstream_content_type_invalid', 'upstream answered with a content type that cannot be inspected here')
+}
+
+/** We inspect UTF-8; a client that believes another charset (UTF-7, UTF-16) would read other text out of the same bytes. */
+function isUtf8(contentType: string): boolean {
+  if (!/charset/i.test(contentType)) return true
+  const given = [...contentType.matchAll(/;\s*charset\s*=\s*"?([^\s;",]*)/gi)]
+  return given.length === 1 && /^(?:utf-?8|us-ascii)$/i.test(given[0]?.[1] ?? '')
 }
 
 function isJson(type: string): boolean {

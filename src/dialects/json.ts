@@ -55,6 +55,9 @@ export interface JsonDocument {
 /** Containers inside containers; exactly this many passes. */
 export const MAX_DEPTH = 64
 
+/** Values in one document. A node costs some hundred bytes, so a body of nothing but `1,1,1,…` grows fiftyfold. */
+export const MAX_VALUES = 3_000_000
+
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** Reads a request or response body. */
@@ -163,6 +166,7 @@ function includes(keys: readonly string[], key: string): boolean {
 class Reader {
   readonly #text: string
   #at = 0
+  #values = 0
 
   constructor(text: string) {
     this.#text = text
@@ -177,6 +181,7 @@ class Reader {
   }
 
   #value(depth: number): JsonNode {
+    if (++this.#values > MAX_VALUES) this.#fail('json_decode_error', `more than ${MAX_VALUES} values`)
     const c = this.#text.charCodeAt(this.#at)
     if (c === QUOTE) {
       const start = this.#at

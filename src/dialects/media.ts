@@ -10,6 +10,8 @@ export function isMediaUrl(url: string): boolean {
   if (comma < 0 || comma > 200) return false
   const head = url.slice(5, comma)
   if (!/^(?:image|audio|video|font|application)\/[\w.+-]+(?:;[\w.+-]+=[\w.+-]+)*;base64$/i.test(head)) return false
+  // A picture that is text.
+  if (/^image\/[\w.+-]*(?:svg|xml|json)\b/i.test(head)) return false
   if (
     /^application\/(?:[\w.+-]*(?:json|xml|javascript|ecmascript|yaml|sql|graphql|sh)|x-www-form-urlencoded)\b/i.test(
       head,

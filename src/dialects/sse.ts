@@ -174,6 +174,16 @@ export function readEvent(raw: Uint8Array, text: string, first: boolean, kind: S
     const line = { field: 'data', value: data, start: 0, from: 6, to: length - 2, end: length - 1 }
     return { kind, raw, text, data, dataLines: [line], otherLines: NO_LINES }
   }
+  // Anthropic's are an `event: …` line, a `data: …` line and a blank one.
+  if (text.startsWith('event: ') && text.endsWith('\n\n') && !text.includes('\r')) {
+    const named = text.indexOf('\n')
+    if (text.startsWith('data: ', named + 1) && text.indexOf('\n', named + 1) === length - 2) {
+      const data = text.slice(named + 7, -2)
+      const event = { field: 'event', value: text.slice(7, named), start: 0, from: 7, to: named, end: named + 1 }
+      const line = { field: 'data', value: data, start: named + 1, from: named + 7, to: length - 2, end: length - 1 }
+      return { kind, raw, text, data, dataLines: [line], otherLines: [event] }
+    }
+  }
   const dataLines: SseLine[] = []
   const otherLines: SseLine[] = []
   let at = first && text.charCodeAt(0) === 0xfeff ? 1 : 0

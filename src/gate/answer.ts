@@ -10,6 +10,7 @@ import type { Dialect, Refusal } from '../core/wire.ts'
 import type { ReceiptStage } from '../receipt/claims.ts'
 import type { Gate } from './gate.ts'
 import { signReceipt } from './receipts.ts'
+import { endAnswer } from './sink.ts'
 import { mayRetry, statusOf } from './status.ts'
 
 /** The facts an answer needs about its exchange, known from the first byte on. */
@@ -130,7 +131,7 @@ function send(
     ...(retryAfterS === undefined ? {} : { 'retry-after': String(Math.max(1, Math.ceil(retryAfterS))) }),
     ...(mayRetry(status) || status < 300 ? {} : { 'x-should-retry': 'false' }),
   })
-  res.end(body)
+  endAnswer(res, body)
 }
 
 /** On every gated answer. */

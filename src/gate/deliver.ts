@@ -16,15 +16,17 @@ import { RedactionUnwritable } from '../dialects/redaction-unwritable.ts'
 import type { HeldFrame } from '../escalation/sealed.ts'
 import type { Admission } from '../pipeline/admit.ts'
 import type { Commitment } from '../pipeline/commit.ts'
-import { errorClass, isThenable } from '../pipeline/guard.ts'
+import { errorClass, isThenable, within } from '../pipeline/guard.ts'
 import { type Observed, Release, type Step } from '../pipeline/release.ts'
 import { abortedRow, type CompletionFacts, callAllowedRow, completedRow, decisionRow } from '../pipeline/rows.ts'
 import { relayHeaders } from '../upstream/headers.ts'
 import type { UpstreamCall, UpstreamHandler, UpstreamHeaders } from '../upstream/upstream.ts'
 import { type Asked, gateHeaders, refuse, unavailable } from './answer.ts'
 import type { Gate } from './gate.ts'
+import { headFrame, withoutText } from './head.ts'
 import { signReceipt } from './receipts.ts'
-import { type Head, StreamSink, UnarySink } from './sink.ts'
+import { shadowHeaders } from './shadow.ts'
+import { endAnswer, type Head, StreamSink, UnarySink } from './sink.ts'
 import { statusOf } from './status.ts'
 
 export interface DeliveryOptions {
@@ -39,7 +41,15 @@ export interface DeliveryOptions {
   readonly forwarded: Uint8Array
 }
 
-type Work = Uint8Array | 'end' | Fault
+/** A store that does not answer for longer counts as unavailable. */
+const STATE_LIMIT_MS = 5_000
+
+/** Redactions and shadowed findings of one answer that get a row each; the last row counts the rest. */
+const MAX_NOTED = 256
+/** What keeping a frame costs beside its bytes, roughly. */
+const KEPT_FRAME_BYTES = 256
+
+type Work = Uint8Array | 'end' | Fault | Frame
 
 export class Delivery implements UpstreamHandler {
   /** Resolves when the exchange is over and answered. Never rejects. */
@@ -52,7 +62,9 @@ export class Delivery implements UpstreamHandler {
   #unary: UnarySink | undefined
   #stream: StreamSink | undefined
   #status = 0
-  #relayed: string[] = []
+  #relayed: readonly string[] = []
+  /** The text of the relayed headers, which passes every check like the rest of the answer. */
+  #head: Frame | undefined
   #work: Work[] = []
   #busy = false
   #done = false
@@ -63,6 +75,8 @@ export class Delivery implements UpstreamHandler {
   #log: HeldFrame[] | undefined
   #completed = false
   #logged = 0
+  /** Redactions and shadowed findings so far. */
+  #noted = 0
   /** Bytes of a unary answer gathered so far. */
   #buffered = 0
   #heldCounted = 0
@@ -98,7 +112,8 @@ export class Delivery implements UpstreamHandler {
     const writer = dialect.openWriter({ ...exchange.request, stream: reader.stream })
     if (reader.stream) {
       this.#stream = new StreamSink(writer, res, () => this.#streamHead())
-      if (exchange.request.tools.length > 0) this.#log = []
+      // A model may call a tool the request never declared, and that call may have to wait for a human too.
+      if (gate.pipeline.commitment.length > 0) this.#log = []
     } else {
       this.#unary = new UnarySink(writer)
       this.#log = []
@@ -112,6 +127,8 @@ export class Delivery implements UpstreamHandler {
       notice: c => this.#notice(c),
       note: d => this.#note(d),
     })
+    this.#head = headFrame(this.#relayed)
+    if (this.#head !== undefined) this.#take(this.#head)
   }
 
   onData(chunk: Uint8Array): void {
@@ -163,12 +180,12 @@ export class Delivery implements UpstreamHandler {
   }
 
   #process(work: Work): MaybeAsync<void> {
-    if (typeof work === 'object' && 'kind' in work) return this.#faulted(because(work.code, work.message, work.details))
+    if (isFault(work)) return this.#faulted(because(work.code, work.message, work.details))
     const release = this.#release
     if (release === undefined) {
       return this.#faulted(because('upstream_protocol_violation', 'upstream ended its answer before it began'))
     }
-    const steps = work === 'end' ? release.end() : release.push(work)
+    const steps = work === 'end' ? release.end() : 'kind' in work ? release.head(work) : release.push(work)
     return isThenable(steps) ? steps.then(s => this.#apply(s)) : this.#apply(steps)
   }
 
@@ -178,7 +195,8 @@ export class Delivery implements UpstreamHandler {
       const step = steps[i]
       if (step === undefined) break
       const done = this.#step(step)
-      if (isThenable(done)) return done.then(() => this.#apply(steps.slice(i + 1)))
+      // The caller may have left meanwhile; its row then stands, and nothing may follow it.
+      if (isThenable(done)) return done.then(() => (this.#done ? undefined : this.#apply(steps.slice(i + 1))))
       if (this.#done) return undefined
     }
     return this.#stream?.flush()
@@ -201,9 +219,14 @@ export class Delivery implements UpstreamHandler {
   }
 
   #emit(frame: Frame, step: Extract<Step, { kind: 'emit' }>): MaybeAsync<void> {
+    if (frame === this.#head) {
+      if (step.edits.length > 0) this.#relayed = withoutText(this.#relayed)
+      return undefined
+    }
     this.#keep(frame, step.edits)
     let last: Ticket | undefined
-    for (const c of step.needs) last = this.#recordCall(c)
+    // A call that waits for a human is not approved: its row is written where the answer is held.
+    for (const c of step.needs) if (c.worst.effect.kind !== 'escalate') last = this.#recordCall(c)
     if (this.#escalated.length > 0) return undefined
     const stream = this.#stream
     if (stream === undefined) {
@@ -228,6 +251,7 @@ export class Delivery implements UpstreamHandler {
   ): Promise<void> {
     await stream.flush()
     if (last !== undefined) await last.durable()
+    if (this.#done) return
     if (ends) await this.#completeStream(stream)
     stream.emit(frame, step.edits)
   }
@@ -239,14 +263,15 @@ export class Delivery implements UpstreamHandler {
     const stream = this.#stream
     if (stream !== undefined) {
       await stream.flush()
-      if (!this.#completed) await this.#completeStream(stream)
+      if (!this.#completed && !this.#done) await this.#completeStream(stream)
       await stream.flush()
+      if (this.#done) return
       if (!stream.started) {
         await this.#faulted(because('upstream_truncated', 'upstream sent no event at all'))
         return
       }
       this.#end(this.#outcome('completed', observed))
-      this.#o.res.end()
+      endAnswer(this.#o.res)
       return
     }
     await this.#finishUnary(observed)
@@ -285,21 +310,24 @@ export class Delivery implements UpstreamHandler {
     if (this.#done) return
     this.#end(outcome)
     if (res.destroyed) return
+    // Nothing has been sent: what inspection and commitment would have done is known too.
+    asked.shadowHeaders = shadowHeaders(this.#o.admission.decisions, asked.id, gate.settings.strict)
     res.writeHead(this.#status, {
       ...this.#answerHeaders(),
       'content-length': body.length,
       'x-signet-upstream-status': this.#status,
       ...(signed === undefined || gate.receipts === undefined ? {} : { [gate.receipts.headerName]: signed }),
     })
-    res.end(body)
+    endAnswer(res, body)
   }
 
   /** The row and the receipt that stand before the end of a stream. */
   async #completeStream(stream: StreamSink): Promise<void> {
     const { gate, asked, exchange, res } = this.#o
     this.#completed = true
-    const outcome = this.#outcome('completed', this.#observed())
     await stream.flush()
+    if (this.#done) return
+    const outcome = this.#outcome('completed', this.#observed())
     const digest = stream.digest()
     const ticket = gate.audit.append(completedRow(exchange, outcome, this.#facts(stream.bytes, digest), this.#newId))
     const durable = ticket.durable()
@@ -327,6 +355,9 @@ export class Delivery implements UpstreamHandler {
     const { gate, res, dialect, asked, exchange } = this.#o
     const observed = this.#observed()
     this.#call?.cancel()
+    const before = this.#sendReleased()
+    if (isThenable(before)) await before
+    if (this.#done) return
     const effect = decision.effect
     const why = effect.kind === 'allow' ? because('check_error', 'refused') : effect.because
     const started = this.#stream?.started === true
@@ -350,6 +381,9 @@ export class Delivery implements UpstreamHandler {
     const { gate, res, dialect, asked, exchange } = this.#o
     const observed = this.#observed()
     this.#call?.cancel()
+    const before = this.#sendReleased()
+    if (isThenable(before)) await before
+    if (this.#done) return
     const started = this.#stream?.started === true
     const outcome = this.#outcome('faulted', observed)
     const row = abortedRow(exchange, why, outcome, this.#facts(this.#stream?.bytes ?? 0), this.#newId)
@@ -393,7 +427,7 @@ export class Delivery implements UpstreamHandler {
       ...(escalationId === undefined ? {} : { escalationId }),
     })
     await stream.flush()
-    res.end()
+    endAnswer(res)
   }
 
   /** The whole answer, sealed until a human has decided. */
@@ -405,6 +439,9 @@ export class Delivery implements UpstreamHandler {
       await this.#faulted(because('upstream_too_large', 'the answer is too large to be held for approval'))
       return
     }
+    const before = this.#sendReleased()
+    if (isThenable(before)) await before
+    if (this.#done) return
     const escalationId = gate.random.uuid()
     const expiresAtMs = gate.clock.now() + gate.held.ttlMs
     const sealed = gate.held.sealer.seal(escalationId, {
@@ -427,11 +464,13 @@ export class Delivery implements UpstreamHandler {
       _expires_at_ms: expiresAtMs,
     })
     try {
-      await gate.held.store.put(escalationId, sealed, expiresAtMs)
+      const kept = gate.held.store.put(escalationId, sealed, expiresAtMs)
+      if (isThenable(kept)) await within(gate.clock, STATE_LIMIT_MS, kept)
     } catch {
-      await this.#faulted(because('state_unavailable', 'the held answer could not be kept'))
+      if (!this.#done) await this.#faulted(because('state_unavailable', 'the held answer could not be kept'))
       return
     }
+    if (this.#done) return
     for (const c of this.#escalated.slice(1)) {
       gate.audit.append(row)
       row = decisionRow(exchange, c.worst, this.#newId, { _escalation_id: escalationId, _expires_at_ms: expiresAtMs })
@@ -451,6 +490,11 @@ export class Delivery implements UpstreamHandler {
       escalationId,
       headers: this.#upstreamStatus(),
     })
+  }
+
+  /** What was released goes out before the end does: how an answer ends must not depend on how the network cut it. */
+  #sendReleased(): MaybeAsync<void> {
+    return this.#stream?.flush()
   }
 
   #gone(): void {
@@ -485,6 +529,8 @@ export class Delivery implements UpstreamHandler {
     }
     const { gate, res, dialect, asked } = this.#o
     this.#call?.cancel()
+    // Nothing further is taken, though the end may still have to wait for what was released before it.
+    this.#busy = true
     const observed = this.#observed()
     const started = this.#stream?.started === true
     if (isAuditLoss(error) || !gate.audit.ok) {
@@ -516,8 +562,8 @@ export class Delivery implements UpstreamHandler {
       strict: gate.settings.strict,
     })
     const flushed = stream.flush()
-    if (isThenable(flushed)) flushed.then(() => res.end()).catch(() => res.destroy())
-    else res.end()
+    if (isThenable(flushed)) flushed.then(() => endAnswer(res)).catch(() => res.destroy())
+    else endAnswer(res)
   }
 
   #end(outcome: Outcome): void {
@@ -525,15 +571,26 @@ export class Delivery implements UpstreamHandler {
     this.#done = true
     this.#work = []
     this.#countHeld(0)
+    if (this.#log !== undefined) this.#dropLog()
     this.#resolve(outcome)
   }
 
   /** Beyond the bound the answer can no longer be held; an escalation then ends it. */
   #keep(frame: Frame, edits: readonly Edit[]): void {
     if (this.#log === undefined) return
-    this.#logged += frame.raw.length
-    if (this.#logged > this.#o.gate.settings.maxHeldBytes) this.#log = undefined
+    const { load, settings } = this.#o.gate
+    const bytes = frame.raw.length + KEPT_FRAME_BYTES
+    this.#logged += bytes
+    load.heldBytes += bytes
+    // Half of the room is for answers that wait already: these only might have to.
+    if (this.#logged > settings.maxHeldBytes || load.heldBytes > settings.maxHeldBytesTotal / 2) this.#dropLog()
     else this.#log.push({ raw: frame.raw, edits })
+  }
+
+  #dropLog(): void {
+    this.#log = undefined
+    this.#o.gate.load.heldBytes -= this.#logged
+    this.#logged = 0
   }
 
   // --- facts ---
@@ -550,6 +607,8 @@ export class Delivery implements UpstreamHandler {
 
   /** Decisions that do not end the exchange; those that do are written where it ends. */
   #note(d: Decision): void {
+    // A hostile answer must not turn what does not end it into rows without end.
+    if (d.effect.kind !== 'block' && ++this.#noted > MAX_NOTED) return
     this.#o.admission.decisions.push(d)
     if (d.effect.kind === 'allow' || d.effect.kind === 'redact')
       this.#o.gate.audit.append(decisionRow(this.#o.exchange, d, this.#newId))
@@ -574,6 +633,7 @@ export class Delivery implements UpstreamHandler {
       ...(digest === undefined ? {} : { responseDigest: digest }),
       callsReleased: this.#calls.released,
       callsRefused: this.#calls.refused,
+      decisionsUnnoted: Math.max(0, this.#noted - MAX_NOTED),
     }
   }
 
@@ -622,6 +682,10 @@ export class Delivery implements UpstreamHandler {
       this.#work = [{ kind: 'fault', code: 'overloaded', message: 'too much of too many answers is being held back' }]
     }
   }
+}
+
+function isFault(work: Work): work is Fault {
+  return typeof work === 'object' && 'kind' in work && work.kind === 'fault'
 }
 
 function pairs(flat: readonly string[]): [string, string][] {

@@ -23,6 +23,7 @@ export function readBody(req: IncomingMessage, limit: number): Promise<Uint8Arra
       req.off('end', onEnd)
       req.off('error', onGone)
       req.off('close', onGone)
+      req.off('timeout', onTimeout)
       resolve(result)
     }
     const onData = (chunk: Uint8Array) => {
@@ -42,6 +43,11 @@ export function readBody(req: IncomingMessage, limit: number): Promise<Uint8Arra
     const onEnd = () => done(more === undefined ? (first ?? new Uint8Array(0)) : Buffer.concat(more, size))
     const onGone = () =>
       done({ kind: 'fault', code: 'client_disconnect', message: 'the caller left before the body was complete' })
+    const onTimeout = () => {
+      req.pause()
+      done({ kind: 'fault', code: 'request_timeout', message: 'the body did not arrive in time' })
+    }
+    req.on('timeout', onTimeout)
     req.on('data', onData)
     req.on('end', onEnd)
     req.on('error', onGone)

@@ -9,6 +9,7 @@ import { corsHeaders, preflight } from './cors.ts'
 import type { Gate } from './gate.ts'
 import { health, jwks, ready, versionInfo } from './health.ts'
 import { preflightRefusal, serve } from './serve.ts'
+import { createTlsServer, type ListenerTls } from './tls.ts'
 
 interface Surface {
   readonly dialect: Dialect
@@ -20,25 +21,25 @@ const HEADERS_TIMEOUT_MS = 15_000
 const REQUEST_TIMEOUT_MS = 60_000
 const MAX_HEADER_BYTES = 32 * 1024
 
-export function createListener(gate: Gate): Server {
+/** `tls`: https instead of http. */
+export function createListener(gate: Gate, tls?: ListenerTls): Server {
   const surfaces = surfaceTable(gate.dialects)
-  const server = createServer(
-    {
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      keepAliveTimeout: 65_000,
-      maxHeaderSize: MAX_HEADER_BYTES,
-      connectionsCheckingInterval: 5_000,
-      noDelay: true,
-      insecureHTTPParser: false,
-    },
-    (req, res) => {
-      route(gate, surfaces, req, res).catch(() => {
-        // Nothing above may throw; if it does, the caller gets a closed connection, not an answer nobody decided.
-        res.destroy()
-      })
-    },
-  )
+  const options = {
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: 65_000,
+    maxHeaderSize: MAX_HEADER_BYTES,
+    connectionsCheckingInterval: 5_000,
+    noDelay: true,
+    insecureHTTPParser: false,
+  }
+  const server = tls === undefined ? createServer(options) : createTlsServer(options, tls, gate.identity)
+  server.on('request', (req: IncomingMessage, res: ServerResponse) => {
+    route(gate, surfaces, req, res).catch(() => {
+      // Nothing above may throw; if it does, the caller gets a closed connection, not an answer nobody decided.
+      res.destroy()
+    })
+  })
   // Answers under way, by connection: a parser error must not be written into the middle of one.
   const answering = new WeakMap<object, Set<ServerResponse>>()
   server.on('request', (req: IncomingMessage, res: ServerResponse) => {
@@ -48,8 +49,11 @@ export function createListener(gate: Gate): Server {
     res.once('close', () => those.delete(res))
   })
   server.on('clientError', (error, socket) => {
-    const begun = [...(answering.get(socket) ?? [])].some(res => res.headersSent)
-    if (!socket.writable || begun) socket.destroy()
+    const open = [...(answering.get(socket) ?? [])]
+    const slow = codeOf(error) === 'ERR_HTTP_REQUEST_TIMEOUT' ? open.find(r => !r.req.complete) : undefined
+    // A body that does not come: whoever reads it answers, with a row.
+    if (slow?.headersSent === false && slow.req.emit('timeout')) return
+    if (!socket.writable || open.some(res => res.headersSent)) socket.destroy()
     else socket.end(`HTTP/1.1 ${rejection(error)}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
   })
   return server
@@ -57,7 +61,7 @@ export function createListener(gate: Gate): Server {
 
 /** What is not HTTP has no exchange to name: a bare status, in node:http's own choice of it. */
 function rejection(error: Error): string {
-  switch ('code' in error ? error.code : undefined) {
+  switch (codeOf(error)) {
     case 'HPE_HEADER_OVERFLOW':
       return '431 Request Header Fields Too Large'
     case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
@@ -67,6 +71,10 @@ function rejection(error: Error): string {
     default:
       return '400 Bad Request'
   }
+}
+
+function codeOf(error: Error): unknown {
+  return 'code' in error ? error.code : undefined
 }
 
 async function route(

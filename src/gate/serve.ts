@@ -9,11 +9,14 @@ import { ownerString, UNRESOLVED } from '../core/owner.ts'
 import type { Ticket } from '../core/row.ts'
 import { type Because, because } from '../core/verdict.ts'
 import type { Dialect, Fault, Route } from '../core/wire.ts'
+import { tlsPeer } from '../identity/certificate.ts'
+import { challengeFor } from '../identity/credential.ts'
 import { readSession } from '../identity/session.ts'
 import type { Identified } from '../identity/strategy.ts'
 import { type Admission, admit } from '../pipeline/admit.ts'
+import { errorClass, isThenable, within } from '../pipeline/guard.ts'
 import { record } from '../pipeline/record.ts'
-import { admittedRow, decisionRow, flagRow, preflightRow } from '../pipeline/rows.ts'
+import { abortedRow, admittedRow, decisionRow, flagRow, preflightRow } from '../pipeline/rows.ts'
 import { Settlement } from '../pipeline/settle.ts'
 import { type Asked, refuse, unavailable } from './answer.ts'
 import { Delivery } from './deliver.ts'
@@ -21,6 +24,10 @@ import type { Gate } from './gate.ts'
 import { readBody } from './intake.ts'
 import { shadowHeaders } from './shadow.ts'
 import { statusOf } from './status.ts'
+
+/** State or an identity provider that does not answer for longer counts as unavailable. */
+const STATE_LIMIT_MS = 5_000
+const IDENTITY_LIMIT_MS = 15_000
 
 export async function serve(
   gate: Gate,
@@ -71,7 +78,8 @@ export async function serve(
 
     if (session !== undefined && who.owner.type !== 'unresolved') {
       try {
-        await gate.sessions.touch(ownerString(who.owner), session, gate.clock.now())
+        const touched = gate.sessions.touch(ownerString(who.owner), session, gate.clock.now())
+        if (isThenable(touched)) await within(gate.clock, STATE_LIMIT_MS, touched)
       } catch {
         return await preflight(SESSIONS_DOWN, who.owner)
       }
@@ -79,7 +87,7 @@ export async function serve(
 
     const leaving = new Leaving()
     res.on('close', () => leaving.now())
-    const settlement = new Settlement()
+    const settlement = new Settlement(gate.clock)
     const draft = {
       id: asked.id,
       surface: dialect.name,
@@ -92,20 +100,33 @@ export async function serve(
       request: view,
       requestDigest,
     }
-    const admission = await admit(gate.pipeline, draft, { signal: () => leaving.signal, settlement })
-    const x = admission.exchange
-    asked.owner = x.owner.type === 'unresolved' ? undefined : ownerString(x.owner)
-    asked.shadowHeaders = shadowHeaders(x.decisions, asked.id, gate.settings.strict)
+    let outcome: Outcome | undefined
+    try {
+      const admission = await admit(gate.pipeline, draft, { signal: () => leaving.signal, settlement })
+      const x = admission.exchange
+      asked.owner = x.owner.type === 'unresolved' ? undefined : ownerString(x.owner)
+      asked.shadowHeaders = shadowHeaders(x.decisions, asked.id, gate.settings.strict)
 
-    const { refusal, admitted } = admission
-    let outcome: Outcome
-    if (admitted === undefined || refusal !== undefined) {
-      outcome = await refused(gate, res, dialect, asked, admission, refusal)
-    } else {
-      outcome = await forward(gate, res, dialect, asked, route, admission, admitted, headers)
+      const { refusal, admitted } = admission
+      if (admitted === undefined || refusal !== undefined) {
+        outcome = await refused(gate, res, dialect, asked, admission, refusal)
+      } else {
+        outcome = await forward(gate, res, dialect, asked, route, admission, admitted, headers)
+      }
+      await close(gate, admission, settlement, outcome)
+    } catch (error) {
+      // A verdict that cannot even be read, or a defect: whatever was reserved comes back, and nothing is let through.
+      await settlement.settle(outcome ?? { kind: 'faulted', forwarded: false, outputChars: 0, outputComplete: false })
+      if (outcome !== undefined) throw error
+      const x = { ...draft, policyDigest: gate.pipeline.digest, decisions: [] }
+      const why = because('check_error', 'signet failed while it decided', { error_class: errorClass(error) })
+      const verdict = { kind: 'block', because: why } as const
+      const decision = { stage: 'admission', check: 'pipeline', verdict, effect: verdict, shadow: false } as const
+      const row = decisionRow(x, decision, newId)
+      await refuse(gate, res, dialect, asked, { because: why, stage: 'admission', decision: 'block', row })
+    } finally {
+      leaving.now()
     }
-    await close(gate, admission, settlement, outcome)
-    leaving.now()
   } finally {
     gate.load.active -= 1
   }
@@ -139,7 +160,12 @@ async function forward(
       }
     }
   }
-  if (res.destroyed) return { kind: 'disconnected', forwarded: false, outputChars: 0, outputComplete: false }
+  if (res.destroyed) {
+    const outcome = { kind: 'disconnected', forwarded: false, outputChars: 0, outputComplete: false } as const
+    const why = because('client_disconnect', 'the caller left before the model was called')
+    gate.audit.append(abortedRow(x, why, outcome, { responseBytes: 0, callsReleased: 0, callsRefused: 0 }, newId))
+    return outcome
+  }
   const forwarded = dialect.writeRequest(x.request, admission.edits)
   const delivery = new Delivery({
     gate,
@@ -206,7 +232,12 @@ async function close(gate: Gate, admission: Admission, settlement: Settlement, o
 
 async function identify(gate: Gate, req: IncomingMessage): Promise<Identified | Fault> {
   try {
-    return await gate.identity.identify({ rawHeaders: req.rawHeaders, socketAddress: req.socket.remoteAddress })
+    const asked = gate.identity.identify({
+      rawHeaders: req.rawHeaders,
+      socketAddress: req.socket.remoteAddress,
+      tls: tlsPeer(req.socket),
+    })
+    return isThenable(asked) ? await within(gate.clock, IDENTITY_LIMIT_MS, asked) : asked
   } catch {
     return { kind: 'fault', code: 'state_unavailable', message: 'the caller could not be identified just now' }
   }
@@ -223,13 +254,17 @@ export function preflightRefusal(
 ): Promise<void> {
   const why = faultBecause(fault)
   const status = statusOf(why)
+  const challenge = challengeFor(gate.identity, fault)
   return refuse(gate, res, dialect, asked, {
     because: why,
     stage: 'preflight',
     decision: 'block',
     row: preflightRow(subject(gate, asked, owner, dialect), why, status, () => gate.random.uuid()),
     ...(status === 503 ? { retryAfterS: 1 } : {}),
-    ...(fault.code === 'body_too_large' ? { headers: { connection: 'close' } } : {}),
+    ...(fault.code === 'body_too_large' || fault.code === 'request_timeout'
+      ? { headers: { connection: 'close' } }
+      : {}),
+    ...(challenge === undefined ? {} : { headers: { 'www-authenticate': challenge } }),
   })
 }
 

@@ -14,6 +14,22 @@ export interface Head {
   readonly headers: Readonly<Record<string, string | number>>
 }
 
+/** A caller that takes not one byte for so long is cut off: it would hold its slot, and a connection to upstream, for ever. */
+const STALLED_MS = 60_000
+
+/** The last write of an answer. */
+export function endAnswer(res: ServerResponse, body?: Uint8Array): void {
+  const { socket } = res
+  // node:http destroys the connection when the time is up; the kernel taking some bytes begins it anew.
+  res.setTimeout(STALLED_MS)
+  res.once('finish', () => {
+    // A keep-alive time-out is already set; if not, another answer of the same connection is under way.
+    if (socket?.timeout === STALLED_MS) socket.setTimeout(0)
+  })
+  if (body === undefined) res.end()
+  else res.end(body)
+}
+
 /** Buffers the whole body: nothing leaves before `finish`. */
 export class UnarySink {
   readonly #writer: ResponseWriter
@@ -106,8 +122,10 @@ export class StreamSink {
       const done = () => {
         res.off('drain', done)
         res.off('close', done)
+        res.setTimeout(0)
         resolve()
       }
+      res.setTimeout(STALLED_MS)
       res.on('drain', done)
       res.on('close', done)
     })

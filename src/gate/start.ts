@@ -24,6 +24,7 @@ import type { Upstream } from '../upstream/upstream.ts'
 import type { Cors, Gate, GateSettings } from './gate.ts'
 import { markStarted } from './health.ts'
 import { createListener } from './listener.ts'
+import { checkTls, type ListenerTls } from './tls.ts'
 
 export interface StartOptions {
   readonly checks: readonly Check[]
@@ -40,6 +41,8 @@ export interface StartOptions {
     readonly headerName?: string
     readonly form?: 'jws' | 'signet-v1'
   }
+  /** https, and client certificates when the identity strategy needs them. Default: http. */
+  readonly tls?: ListenerTls
   readonly host?: string
   readonly port?: number
   /** Host names answered besides the loopback ones and the bind address. */
@@ -78,8 +81,9 @@ const DEFAULT_SETTINGS: GateSettings = {
 }
 
 export async function startGate(o: StartOptions): Promise<RunningGate> {
+  checkTls(o.tls, o.identity)
   const gate = assemble(o)
-  const server = createListener(gate)
+  const server = createListener(gate, o.tls)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen({ host: o.host ?? '127.0.0.1', port: o.port ?? 8443, backlog: 1024 }, () => {
@@ -92,7 +96,7 @@ export async function startGate(o: StartOptions): Promise<RunningGate> {
   const { port } = isAddress(address) ? address : { port: 0 }
   const host = o.host ?? '127.0.0.1'
   return {
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    url: `${o.tls === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`,
     port,
     gate,
     server,
@@ -120,7 +124,7 @@ function assemble(o: StartOptions): Gate {
       hosts: [...bind, ...(o.allowedHosts ?? [])],
       origins: [...new Set([...(o.allowedOrigins ?? []), ...corsOrigins])],
     }),
-    duplicates: createDuplicateRule(),
+    duplicates: createDuplicateRule(o.identity.headers),
     audit: o.audit,
     receipts:
       o.receipts === undefined
@@ -149,13 +153,20 @@ function assemble(o: StartOptions): Gate {
 
 async function shutDown(gate: Gate, server: Server, graceMs: number): Promise<void> {
   const closed = new Promise<void>(resolve => server.close(() => resolve()))
-  server.closeIdleConnections()
-  let cancel = () => undefined as void
+  // A kept-alive connection falls idle when its answer is over; nobody else would close it then.
+  let cancelSweep: () => void = () => undefined
+  const sweep = () => {
+    server.closeIdleConnections()
+    cancelSweep = gate.clock.timer(50, sweep)
+  }
+  sweep()
+  let cancel: () => void = () => undefined
   const grace = new Promise<void>(resolve => {
     cancel = gate.clock.timer(graceMs, resolve)
   })
   await Promise.race([closed, grace])
   cancel()
+  cancelSweep()
   await gate.upstream.destroy()
   server.closeAllConnections()
   await closed

@@ -69,13 +69,14 @@ function usable(raw: string): string | undefined {
 /** Levels as declared, unparsed. What is not UTF-8 is kept as it came: the classification gate then refuses it as unknown. */
 export function assertedLevels(rawHeaders: readonly string[]): Declared {
   return {
-    classification: levelText(rawHeaders, 'x-classification'),
-    clearance: levelText(rawHeaders, 'x-caller-clearance'),
+    classification: declaredText(rawHeaders, 'x-classification'),
+    clearance: declaredText(rawHeaders, 'x-caller-clearance'),
     clearanceVerified: false,
   }
 }
 
-function levelText(rawHeaders: readonly string[], name: string): string | undefined {
+/** A header as text; what is not UTF-8 stays as it came. */
+export function declaredText(rawHeaders: readonly string[], name: string): string | undefined {
   const value = headerValue(rawHeaders, name)
   return value === undefined ? undefined : (decodeHeaderText(value) ?? value)
 }

@@ -126,8 +126,9 @@ class AdmissionRun {
         check: check.name,
       })
     }
+    const current = new Set(this.#exchange.request.segments)
     for (const p of this.#proposed) {
-      if (!this.#exchange.request.segments.includes(p.segment)) {
+      if (!current.has(p.segment)) {
         return block('check_error', `check '${check.name}' edited a segment that is not in the request`, {
           check: check.name,
         })
@@ -151,17 +152,21 @@ class AdmissionRun {
   }
 
   #apply(): void {
-    const replaced = new Map<Segment, Segment>()
+    // Two edits() of one check on one segment both speak of the text that check saw.
+    const asked = new Map<Segment, TextEdit[]>()
     for (const p of this.#proposed) {
-      const current = replaced.get(p.segment) ?? p.segment
+      const known = asked.get(p.segment)
+      if (known === undefined) asked.set(p.segment, [...p.edits])
+      else for (const edit of p.edits) known.push(edit)
+    }
+    const replaced = new Map<Segment, Segment>()
+    for (const [current, edits] of asked) {
       const original = this.#originals.get(current.pointer) ?? current
       this.#originals.set(current.pointer, original)
-      // Two edits() of one check on one segment both speak of the text that check saw.
-      const mine = normalizeEdits(this.#proposed.filter(q => q.segment === p.segment).flatMap(q => q.edits))
-      if (replaced.has(p.segment)) continue
+      const mine = normalizeEdits(edits)
       const before = this.#edits.get(current.pointer) ?? []
       this.#edits.set(current.pointer, composeEdits(before, mine, original.text.length))
-      replaced.set(p.segment, { ...current, text: applyEdits(current.text, mine) })
+      replaced.set(current, { ...current, text: applyEdits(current.text, mine) })
     }
     const request: RequestView = this.#exchange.request
     this.#exchange.request = { ...request, segments: request.segments.map(s => replaced.get(s) ?? s) }

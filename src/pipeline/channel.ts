@@ -54,10 +54,13 @@ export interface ChannelOptions {
 export class InspectedChannel {
   readonly channel: Channel
   readonly #options: ChannelOptions
-  readonly #watchers: Watcher[] = []
-  readonly #stream: ScanStream | undefined
+  #watchers: Watcher[] = []
+  #stream: ScanStream | undefined
   #findings: Finding[] = []
   #redactions: Redaction[] = []
+  /** The redactions in order and apart, `undefined` when one has come since; the first `#passed` of them are done with. */
+  #ordered: readonly TextEdit[] | undefined
+  #passed = 0
   #length = 0
   #ended = false
   #dropped = 0
@@ -95,10 +98,17 @@ export class InspectedChannel {
     return this.#length
   }
 
+  /** No more text comes, and every check has had its last word. */
+  get ended(): boolean {
+    return this.#ended
+  }
+
   push(text: string): MaybeAsync<void> {
     const at = this.#length
     this.#length += text.length
     const stream = this.#stream
+    // Text behind the end would count as settled without having been seen.
+    if (this.#ended) throw new Error('the channel has ended')
     if (stream === undefined || text === '') return undefined
     return this.#watch({ text, at, scan: stream.push(text) }, false, 0)
   }
@@ -111,12 +121,14 @@ export class InspectedChannel {
       return undefined
     }
     const done = this.#watch({ text: '', at: this.#length, scan: stream.end() }, true, 0)
-    if (isThenable(done)) {
-      return done.then(() => {
-        this.#ended = true
-      })
-    }
+    return isThenable(done) ? done.then(() => this.#close()) : this.#close()
+  }
+
+  /** What is needed only for more text goes: many ended channels may wait behind one that is still open. */
+  #close(): undefined {
     this.#ended = true
+    this.#watchers = NO_WATCHERS
+    this.#stream = undefined
     return undefined
   }
 
@@ -146,19 +158,28 @@ export class InspectedChannel {
   /** The edits of `[from, to)`, relative to `from`. Call only for releasable text, front to back. */
   editsOf(from: number, to: number): readonly TextEdit[] {
     if (this.#redactions.length === 0) return NO_EDITS
-    const out: TextEdit[] = []
-    const ordered = normalizeEdits([...this.#redactions].sort((a, b) => a.order - b.order).map(r => r.edit))
-    for (const e of ordered) {
-      if (e.to <= from || e.from >= to) continue
-      out.push({
+    if (this.#ordered === undefined) {
+      this.#ordered = normalizeEdits([...this.#redactions].sort((a, b) => a.order - b.order).map(r => r.edit))
+      this.#passed = 0
+    }
+    const ordered = this.#ordered
+    let out: TextEdit[] | undefined
+    for (let e = ordered[this.#passed]; e !== undefined && e.to <= from; e = ordered[this.#passed]) this.#passed += 1
+    for (let i = this.#passed; i < ordered.length; i += 1) {
+      const e = ordered[i]
+      if (e === undefined || e.from >= to) break
+      ;(out ??= []).push({
         from: Math.max(e.from, from) - from,
         to: Math.min(e.to, to) - from,
         text: e.from >= from ? e.text : '',
       })
     }
     // What ends before this range cannot matter again; what reaches beyond it still does.
-    if (this.#redactions.length > 16) this.#redactions = this.#redactions.filter(r => r.edit.to > from)
-    return out
+    if (this.#passed > 16 && this.#passed * 2 > ordered.length) {
+      this.#redactions = this.#redactions.filter(r => r.edit.to > from)
+      this.#ordered = undefined
+    }
+    return out ?? NO_EDITS
   }
 
   #settled(): number {
@@ -261,6 +282,7 @@ export class InspectedChannel {
     })
     if (decision.effect.kind === 'redact') {
       for (const edit of decision.effect.edits) this.#redactions.push({ order: w.order, edit })
+      this.#ordered = undefined
       this.#options.note(decision)
       return
     }
@@ -279,12 +301,23 @@ export class InspectedChannel {
   /** Later checks see the redacted text: a finding wholly inside what an earlier check cut out says nothing. */
   #moot(f: Finding): boolean {
     if (f.ranges === undefined || f.ranges.length === 0) return false
-    const earlier = this.#redactions.filter(r => r.order < f.order)
-    return f.ranges.every(range => earlier.some(r => r.edit.from <= range.from && range.to <= r.edit.to))
+    const earlier = this.#redactions.filter(r => r.order < f.order).map(r => r.edit)
+    if (earlier.length === 0) return false
+    earlier.sort((a, b) => a.from - b.from)
+    // One of them covers the range if the farthest that begins at or before it does.
+    let next = 0
+    let reach = 0
+    for (const range of [...f.ranges].sort((a, b) => a.from - b.from)) {
+      for (let e = earlier[next]; e !== undefined && e.from <= range.from; e = earlier[++next])
+        reach = Math.max(reach, e.to)
+      if (reach < range.to) return false
+    }
+    return true
   }
 }
 
 const NO_EDITS: readonly TextEdit[] = Object.freeze([])
+const NO_WATCHERS: Watcher[] = []
 
 /** Shadowed findings are evidence, not enforcement; a hostile stream must not turn them into unbounded rows. */
 const MAX_SHADOW_NOTES = 16

@@ -7,7 +7,7 @@
  */
 import type { Check } from '../core/check.ts'
 import type { Decision } from '../core/exchange.ts'
-import { ALLOW, type Because, type Code, type Stage, type Verdict } from '../core/verdict.ts'
+import { ALLOW, type Because, block, type Code, type Stage, type Verdict } from '../core/verdict.ts'
 
 const ALWAYS_ENFORCED: ReadonlySet<Code> = new Set<Code>(['check_error', 'check_timeout', 'state_unavailable'])
 
@@ -20,9 +20,10 @@ export interface DecideContext {
 
 export function decide(
   c: DecideContext,
-  verdict: Verdict,
+  said: Verdict,
   about: Pick<Decision, 'call' | 'channel' | 'at'> = {},
 ): Decision {
+  const verdict = readOnce(c.check, said)
   const shadow =
     (c.shadow || c.check.shadow === true) && !(verdict.kind === 'block' && ALWAYS_ENFORCED.has(verdict.because.code))
   return {
@@ -32,6 +33,19 @@ export function decide(
     effect: shadow ? ALLOW : narrowed(c.stage, verdict),
     shadow,
     ...about,
+  }
+}
+
+/** A plugin's verdict may have getters that answer once and then throw; rows and headers read the copy. */
+function readOnce(check: Check, v: Verdict): Verdict {
+  if (v === ALLOW) return v
+  try {
+    if (v.kind === 'allow') return ALLOW
+    const { code, reason, details } = v.because
+    const why: Because = details === undefined ? { code, reason } : { code, reason, details: { ...details } }
+    return { ...v, because: why }
+  } catch {
+    return block('check_error', `check '${check.name}' gave a verdict that cannot be read`, { check: check.name })
   }
 }
 

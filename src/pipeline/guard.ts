@@ -18,13 +18,15 @@ export interface Guard<T> {
 
 export function guarded<T>(g: Guard<T>, run: () => MaybeAsync<T>): MaybeAsync<T> {
   let result: unknown
+  let pending: PromiseLike<unknown> | undefined
   try {
     result = run()
+    // Within the guard: a plugin's `then` may be a getter that throws.
+    if (isThenable(result)) pending = result
   } catch (error) {
     return g.failed(threw(g.check, g.hook, error))
   }
-  if (!isThenable(result)) return settle(g, result)
-  return bounded(g, result)
+  return pending === undefined ? settle(g, result) : bounded(g, pending)
 }
 
 function settle<T>(g: Guard<T>, value: unknown): T {
@@ -53,17 +55,40 @@ function bounded<T>(g: Guard<T>, pending: PromiseLike<unknown>): Promise<T> {
         }),
       ),
     )
+    const failed = (error: unknown) => {
+      cancel()
+      resolve(g.failed(threw(g.check, g.hook, error)))
+    }
+    try {
+      pending.then(value => {
+        cancel()
+        resolve(settle(g, value))
+      }, failed)
+    } catch (error) {
+      failed(error)
+    }
+  })
+}
+
+/** For state that may be remote: rejects with `TimedOut` after `ms`; what becomes of `pending` then is nobody's concern. */
+export function within<T>(clock: Clock, ms: number, pending: PromiseLike<T>): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const cancel = clock.timer(ms, () => reject(new TimedOut(`no answer within ${ms} ms`)))
     pending.then(
       value => {
         cancel()
-        resolve(settle(g, value))
+        resolve(value)
       },
       (error: unknown) => {
         cancel()
-        resolve(g.failed(threw(g.check, g.hook, error)))
+        reject(error)
       },
     )
   })
+}
+
+export class TimedOut extends Error {
+  override readonly name = 'TimedOut'
 }
 
 /** The class of the error only: its message may quote the text under inspection. */

@@ -14,7 +14,7 @@ import type { Admitted, Decision, Outcome } from '../core/exchange.ts'
 import { type Because, because } from '../core/verdict.ts'
 import type { Channel, Edit, Fault, Frame, Part, ResponseReader, ToolCall } from '../core/wire.ts'
 import { InspectedChannel, type OpenCheck } from './channel.ts'
-import { argumentLeaves, type Commitment, commit } from './commit.ts'
+import { argumentLeaves, type Commitment, commit, unescaped } from './commit.ts'
 import { isThenable } from './guard.ts'
 import type { Pipeline } from './pipeline.ts'
 
@@ -63,7 +63,18 @@ interface Held {
   readonly frame: Frame
   readonly ranges: Range[]
   readonly calls: string[]
+  /** Ranges before this one are free and stay so: a frame of very many parts is not gone through again and again. */
+  free: number
+  /** What it counts as while it waits. */
+  readonly weight: number
 }
+
+/** What a waiting frame costs beside its bytes, roughly: without it a flood of tiny frames or parts would be free. */
+const FRAME_WEIGHT = 256
+const PART_WEIGHT = 32
+const SNAPSHOT_WEIGHT = 512
+/** Decoded strings of one call inspected one by one; the rest share one text. */
+const MAX_LEAVES = 256
 
 export class Release {
   readonly #o: ReleaseOptions
@@ -109,6 +120,11 @@ export class Release {
     }
   }
 
+  /** Text that stands before the answer itself (its headers), as a frame of its own. Before the first `push`. */
+  head(frame: Frame): MaybeAsync<readonly Step[]> {
+    return this.#over ? [] : this.#feed([frame], 0, [])
+  }
+
   /** Do not call again before the last call's result is there: that is the back-pressure. */
   push(bytes: Uint8Array): MaybeAsync<readonly Step[]> {
     if (this.#over) return []
@@ -146,6 +162,11 @@ export class Release {
         this.#fault(because('upstream_truncated', 'the answer ended inside a tool call'), out)
         return out
       }
+      const last = this.#lastWord()
+      if (last !== undefined) {
+        this.#refuse(last, out)
+        return out
+      }
       this.#over = true
       this.#complete = true
       out.push({ kind: 'finish', observed: this.observed })
@@ -155,9 +176,9 @@ export class Release {
   }
 
   #take(frame: Frame, out: Step[]): MaybeAsync<void> {
-    const held: Held = { frame, ranges: [], calls: [] }
+    const held: Held = { frame, ranges: [], calls: [], free: 0, weight: weigh(frame) }
     this.#queue.push(held)
-    this.#heldBytes += frame.raw.length
+    this.#heldBytes += held.weight
     return this.#parts(held, 0, out)
   }
 
@@ -248,14 +269,18 @@ export class Release {
   #callDone(call: ToolCall, out: Step[]): MaybeAsync<void> {
     this.#chars += call.argumentsText.length
     const base: Channel = { key: `call:${call.key}`, choice: call.choice, name: 'arguments' }
-    const texts: { readonly channel: Channel; readonly text: string }[] = [{ channel: base, text: call.argumentsText }]
+    const texts: { readonly channel: Channel; readonly text: string }[] = []
     const twin = (text: string, i: number) =>
       texts.push({ channel: { ...base, key: `${base.key}#${i}`, snapshot: true }, text })
+    // First, because a refusal of the arguments names the call.
     twin(call.name, 0)
     twin(call.id, 1)
-    argumentLeaves(call.arguments).forEach((text, i) => {
-      twin(text, i + 2)
-    })
+    const labels = texts.length
+    texts.push({ channel: base, text: call.argumentsText })
+    // What is not one unambiguous value can still be decoded by a reader less strict than the gate.
+    const leaves = call.arguments === undefined ? unescaped(call.argumentsText) : argumentLeaves(call.arguments)
+    for (let i = 0; i < Math.min(leaves.length, MAX_LEAVES); i += 1) twin(leaves[i] ?? '', i + 2)
+    if (leaves.length > MAX_LEAVES) twin(leaves.slice(MAX_LEAVES).join('\n'), MAX_LEAVES + 2)
 
     const inspect = (from: number): MaybeAsync<void> => {
       for (let i = from; i < texts.length; i += 1) {
@@ -265,14 +290,14 @@ export class Release {
         if (c === undefined) return undefined
         const done = whole(c, t.text)
         if (isThenable(done)) {
-          return done.then(() => (judge(c, t.text.length) ? undefined : inspect(i + 1)))
+          return done.then(() => (judge(c, t.text.length, i < labels) ? undefined : inspect(i + 1)))
         }
-        if (judge(c, t.text.length)) return undefined
+        if (judge(c, t.text.length, i < labels)) return undefined
       }
       return decideCall()
     }
     /** True when the call needs no further looking at. */
-    const judge = (c: InspectedChannel, length: number): boolean => {
+    const judge = (c: InspectedChannel, length: number, isLabel: boolean): boolean => {
       const blocked = c.blocked()
       if (blocked !== undefined) {
         this.#argumentFindings.set(call.key, blocked)
@@ -280,6 +305,10 @@ export class Release {
       }
       const edits = c.editsOf(0, length)
       if (edits.length === 0) return false
+      if (isLabel) {
+        this.#argumentFindings.set(call.key, redactedLabel(c.channel.key, edits[0]?.from ?? 0))
+        return true
+      }
       this.#settleCall(redactedArguments(call, c.channel.key, this.#o.pipeline.shadow), out)
       return true
     }
@@ -317,15 +346,21 @@ export class Release {
         this.#queue = this.#queue.slice(this.#head)
         this.#head = 0
       }
-      this.#heldBytes -= held.frame.raw.length
+      this.#heldBytes -= held.weight
       out.push(this.#emit(held))
     }
   }
 
   #refusalAt(held: Held): Decision | undefined {
-    for (const r of held.ranges) {
-      const blocked = r.channel.blocked()
-      if (blocked?.at !== undefined && blocked.at < r.to) return blocked
+    for (let i = held.free; i < held.ranges.length; i += 1) {
+      const r = held.ranges[i]
+      const blocked = r?.channel.blocked()
+      if (r === undefined || blocked?.at === undefined) continue
+      if (blocked.at < r.to || (r.channel.ended && r.to === r.channel.length)) return blocked
+    }
+    if (this.#complete && held.frame.parts.some(p => p.kind === 'end')) {
+      const last = this.#lastWord()
+      if (last !== undefined) return last
     }
     for (const key of held.calls) {
       const finding = this.#argumentFindings.get(key)
@@ -334,8 +369,20 @@ export class Release {
     return undefined
   }
 
+  /** A check may block at the end, about text that has gone or about none: then the end does not go. */
+  #lastWord(): Decision | undefined {
+    for (const c of this.#channels.values()) {
+      const blocked = c.ended ? c.blocked() : undefined
+      if (blocked !== undefined) return blocked
+    }
+    return undefined
+  }
+
   #free(held: Held): boolean {
-    for (const r of held.ranges) if (r.to > r.from && r.channel.releasable() < r.to) return false
+    for (let r = held.ranges[held.free]; r !== undefined; r = held.ranges[held.free]) {
+      if (r.to > r.from && r.channel.releasable() < r.to) return false
+      held.free += 1
+    }
     for (const key of held.calls) if (this.#calls.get(key) === undefined) return false
     return true
   }
@@ -403,7 +450,21 @@ export class Release {
 }
 
 const NONE: readonly never[] = Object.freeze([])
-const EMPTY: Held = { frame: { kind: 'frame', raw: new Uint8Array(0), parts: [] }, ranges: [], calls: [] }
+const EMPTY: Held = {
+  frame: { kind: 'frame', raw: new Uint8Array(0), parts: [] },
+  ranges: [],
+  calls: [],
+  free: 0,
+  weight: 0,
+}
+
+function weigh(frame: Frame): number {
+  let weight = frame.raw.length + FRAME_WEIGHT
+  for (const part of frame.parts) {
+    weight += part.kind === 'text' && part.from === 'snapshot' ? SNAPSHOT_WEIGHT : PART_WEIGHT
+  }
+  return weight
+}
 
 function whole(c: InspectedChannel, text: string): MaybeAsync<void> {
   const pushed = c.push(text)
@@ -428,10 +489,17 @@ function raise(error: unknown): never {
 
 /** Arguments are never rewritten: a redaction of them refuses the call. */
 function redactedArguments(call: ToolCall, channel: string, shadow: boolean): Commitment {
-  const why = because('redaction_unwritable', `text in the arguments of '${call.name}' would have to be redacted`, {
-    tool: call.name,
+  const why = because('redaction_unwritable', 'text in its arguments would have to be redacted', {
+    tool: call.name.replace(/[^A-Za-z0-9_.:-]/g, '?').slice(0, 64),
   })
   const verdict = { kind: 'block', because: why } as const
   const worst: Decision = { stage: 'commitment', check: 'pipeline', verdict, effect: verdict, shadow, channel }
   return { call, worst, decisions: [worst] }
+}
+
+/** The name or the id of a call: a notice would repeat it, so the answer ends where the call begins. */
+function redactedLabel(channel: string, at: number): Decision {
+  const why = because('redaction_unwritable', 'the name or the id of a tool call would have to be redacted')
+  const verdict = { kind: 'block', because: why } as const
+  return { stage: 'inspection', check: 'pipeline', verdict, effect: verdict, shadow: false, channel, at }
 }

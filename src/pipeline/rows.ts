@@ -95,6 +95,8 @@ export interface CompletionFacts {
   readonly responseBytes: number
   readonly callsReleased: number
   readonly callsRefused: number
+  /** Redactions and shadowed findings beyond those that have a row of their own. */
+  readonly decisionsUnnoted?: number
 }
 
 /** The answer broke off: upstream's fault, a bound, or the caller's leaving. */
@@ -136,11 +138,17 @@ function callFacts(call: NonNullable<Decision['call']>): Record<string, MetaValu
   return { _tool: call.name.slice(0, 256), _call_id: call.id.slice(0, 256), _arguments_sha256: call.argumentsDigest }
 }
 
+/** Any other value is upstream's own text, which may be what was redacted: it is not recorded. */
+const FINISHES: ReadonlySet<string> = new Set(
+  `stop length tool_calls function_call content_filter end_turn max_tokens stop_sequence tool_use pause_turn refusal
+   eos eos_token error completed incomplete`.split(/\s+/),
+)
+
 function outcomeFacts(o: Outcome): Record<string, MetaValue> {
   return {
     _outcome: o.kind,
     output_chars: o.outputChars,
-    ...(o.finish === undefined ? {} : { finish_reason: o.finish.slice(0, 64) }),
+    ...(o.finish === undefined ? {} : { finish_reason: FINISHES.has(o.finish) ? o.finish : 'other' }),
     ...(o.outputTokens === undefined ? {} : { output_tokens: o.outputTokens }),
     ...(o.inputTokens === undefined ? {} : { input_tokens: o.inputTokens }),
     ...(o.upstreamStatus === undefined ? {} : { upstream_status: o.upstreamStatus }),
@@ -153,6 +161,7 @@ function completionFacts(f: CompletionFacts): Record<string, MetaValue> {
     ...(f.responseDigest === undefined ? {} : { _response_sha256: f.responseDigest }),
     ...(f.callsReleased === 0 ? {} : { calls_released: f.callsReleased }),
     ...(f.callsRefused === 0 ? {} : { calls_refused: f.callsRefused }),
+    ...(f.decisionsUnnoted === undefined || f.decisionsUnnoted === 0 ? {} : { decisions_unnoted: f.decisionsUnnoted }),
   }
 }
 

@@ -75,7 +75,7 @@ function readRemainder(rest: Uint8Array): VerifiedStream['remainder'] {
   const lines = text.split(/\r\n|\r|\n/).filter(line => line !== '')
   if (lines.length === 0) return 'blank'
   const [first, second] = lines
-  if (lines.length === 1 && first === 'data: [DONE]') return 'end_marker'
+  if (lines.length === 1 && (first === 'data: [DONE]' || first === 'data:[DONE]')) return 'end_marker'
   if (lines.length === 2 && first === 'event: message_stop' && isMessageStop(second)) return 'end_marker'
   throw unsigned()
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { fold, openFold } from './fold.ts'
+import { fold } from './fold.ts'
 
 const wild = fc.string({ unit: 'binary', maxLength: 40 })
 const lone = fc
@@ -78,16 +78,11 @@ describe('fold', () => {
     )
   })
 
-  it('folds a stream like the whole, halves of surrogate pairs waiting for each other', () => {
-    fc.assert(
-      fc.property(lone, text => {
-        const stream = openFold()
-        const pieces = text.split('').map(unit => stream.push(unit))
-        pieces.push(stream.end())
-        expect(pieces.map(piece => piece.text).join('')).toBe(fold(text).text)
-        expect(pieces.map(piece => piece.original).join('')).toBe(text)
-        expect(stream.waiting).toBe(0)
-      }),
-    )
+  it('keeps its offsets and its text in long texts and after expansions', () => {
+    const text = 'ﬁ\u200b中é😀𝐒 a\ud83d'.repeat(3000)
+    const folded = fold(text)
+    expect(folded.text).toBe('fi中e😀S a\ufffd'.repeat(3000))
+    expect(folded.toOriginal(10 * 2999)).toBe(11 * 2999)
+    expect([1, 2, 5, 6, 7, 9].map(i => folded.toOriginal(i))).toEqual([0, 2, 4, 6, 8, 10])
   })
 })

@@ -50,7 +50,13 @@ export function splitsPair(text: string, i: number): boolean {
 }
 
 export function isAscii(text: string): boolean {
-  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0x7f) return false
+  const { length } = text
+  let i = 0
+  for (; i + 3 < length; i += 4) {
+    const four = text.charCodeAt(i) | text.charCodeAt(i + 1) | text.charCodeAt(i + 2) | text.charCodeAt(i + 3)
+    if (four > 0x7f) return false
+  }
+  for (; i < length; i++) if (text.charCodeAt(i) > 0x7f) return false
   return true
 }
 
@@ -119,10 +125,9 @@ class Same implements Folded {
   readonly ascii: boolean
   #lower: string | undefined
 
-  constructor(text: string, ascii: boolean, lower?: string) {
+  constructor(text: string, ascii: boolean) {
     this.original = text
     this.ascii = ascii
-    this.#lower = lower
   }
 
   get text(): string {
@@ -130,7 +135,7 @@ class Same implements Folded {
   }
 
   get lower(): string {
-    return (this.#lower ??= this.original.toLowerCase())
+    return (this.#lower ??= lowerText(this.original))
   }
 
   toOriginal(i: number): number {
@@ -145,105 +150,144 @@ class Same implements Folded {
 class Changed implements Folded {
   readonly original: string
   readonly text: string
-  readonly lower: string
   readonly identity = false
   readonly ascii = false
-  readonly #starts: Int32Array
+  #lower: string | undefined
+  #starts: Int32Array | undefined
 
-  constructor(original: string, text: string, lower: string, starts: Int32Array) {
+  constructor(original: string, text: string) {
     this.original = original
     this.text = text
-    this.lower = lower
-    this.#starts = starts
+  }
+
+  get lower(): string {
+    return (this.#lower ??= lowerText(this.text))
   }
 
   toOriginal(i: number): number {
+    this.#starts ??= startsOf(this.original, this.text.length)
     return this.#starts[i] ?? this.original.length
   }
 
   toOriginalEnd(i: number): number {
+    this.#starts ??= startsOf(this.original, this.text.length)
     const start = i > 0 ? this.#starts[i - 1] : undefined
     if (start === undefined) return i > 0 ? this.original.length : 0
     return splitsPair(this.original, start + 1) ? start + 2 : start + 1
   }
 }
 
+/** Folded text in lower case. Nothing folded is lower-cased by its neighbours: the capital sigma is folded away. */
+function lowerText(text: string): string {
+  const lower = text.toLowerCase()
+  if (lower.length === text.length) return lower
+  let out = ''
+  for (const character of text) out += lowerPoint(character)
+  return out
+}
+
+/** What one unit folds to: itself or another one, `DROPPED`, or `OTHER` where a look at its page must tell. Filled by page. */
+const UNITS = new Uint16Array(0x10000)
+const filled = new Uint8Array(256)
+const DROPPED = 0
+const OTHER = 0xffff
+
+function fillPage(page: number): void {
+  filled[page] = 1
+  for (let low = 0; low < 256; low++) {
+    const unit = page * 256 + low
+    const text = unit < 0x80 ? undefined : spelling(unit)?.text
+    if (text === undefined) UNITS[unit] = unit
+    else UNITS[unit] = text === '' ? DROPPED : text.length === 1 ? text.charCodeAt(0) : OTHER
+  }
+}
+
+function unitFold(unit: number): number {
+  const page = unit >> 8
+  if (filled[page] === 0) fillPage(page)
+  return UNITS[unit] ?? OTHER
+}
+
+/** The code point at `i`, whose unit is `unit`. */
+function pointAt(text: string, i: number, unit: number): number {
+  if (!isHighSurrogate(unit) || i + 1 >= text.length) return unit
+  const low = text.charCodeAt(i + 1)
+  return isLowSurrogate(low) ? (unit - 0xd800) * 0x400 + (low - 0xdc00) + 0x10000 : unit
+}
+
 function foldUnicode(original: string): Folded {
-  let text = ''
-  let lower = ''
-  let starts = new Int32Array(original.length + 16)
-  let identity = true
-  /** Start of the stretch of unchanged units not yet copied. */
-  let copied = 0
-  const length = original.length
-  let i = 0
+  const unchanged = unchangedUntil(original)
+  if (unchanged === original.length) return new Same(original, false)
+  let units = new Uint16Array(original.length + 16)
   let written = 0
-  while (i < length) {
+  for (; written < unchanged; written++) units[written] = original.charCodeAt(written)
+  for (let i = unchanged; i < original.length; i++) {
     const unit = original.charCodeAt(i)
-    let width = 1
-    let spelt: Spelling | undefined
-    if (unit > 0x7f) {
-      let point = unit
-      if (isHighSurrogate(unit) && i + 1 < length && isLowSurrogate(original.charCodeAt(i + 1))) {
-        point = (unit - 0xd800) * 0x400 + (original.charCodeAt(i + 1) - 0xdc00) + 0x10000
-        width = 2
+    const folded = unit < 0x80 ? unit : unitFold(unit)
+    if (folded !== OTHER && (unit & 0xf800) !== 0xd800) {
+      units[written] = folded
+      if (folded !== DROPPED || unit === 0) written++
+    } else {
+      const point = pointAt(original, i, unit)
+      const text = spelling(point)?.text ?? String.fromCodePoint(point)
+      if (point > 0xffff) i++
+      // Room for this, and for one unit for each that is left.
+      const needed = written + text.length + original.length - i
+      if (needed > units.length) {
+        const more = new Uint16Array(needed + (needed >> 1))
+        more.set(units)
+        units = more
       }
-      spelt = spelling(point)
+      for (let k = 0; k < text.length; k++) units[written++] = text.charCodeAt(k)
     }
-    const units = spelt === undefined ? width : spelt.text.length
-    if (written + units >= starts.length) {
-      const more = new Int32Array(starts.length * 2 + units)
-      more.set(starts)
-      starts = more
-    }
-    for (let k = 0; k < units; k++) starts[written++] = i
-    if (spelt !== undefined) {
-      const unchanged = original.slice(copied, i)
-      text += unchanged + spelt.text
-      lower += unchanged.toLowerCase() + spelt.lower
-      copied = i + width
-      if (identity && (spelt.text.length !== width || spelt.text !== original.slice(i, i + width))) identity = false
-    }
-    i += width
   }
-  const rest = original.slice(copied)
-  text += rest
-  lower += rest.toLowerCase()
-  return identity ? new Same(original, false, lower) : new Changed(original, text, lower, starts.subarray(0, written))
+  return new Changed(original, stringOf(units, written))
 }
 
-/**
- * The fold of a stream. A high surrogate at the end of a piece waits for its other half, so `push` may fold one unit
- * less, or one more, than it was given.
- */
-export interface FoldStream {
-  push(text: string): Folded
-  /** What was waiting: at most one lone surrogate. */
-  end(): Folded
-  /** Units held back: 0 or 1. */
-  readonly waiting: number
+/** Offset of the first code point that the fold changes; the text's length when there is none. */
+function unchangedUntil(text: string): number {
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i)
+    if (unit < 0x80) continue
+    if ((unit & 0xf800) !== 0xd800) {
+      if (unitFold(unit) !== unit) return i
+    } else {
+      const point = pointAt(text, i, unit)
+      const spelt = spelling(point)
+      if (spelt !== undefined && spelt.text !== String.fromCodePoint(point)) return i
+      if (point > 0xffff) i++
+    }
+  }
+  return text.length
 }
 
-export function openFold(): FoldStream {
-  let half = ''
-  return {
-    push(text) {
-      if (text === '') return fold('')
-      let ready = half === '' ? text : half + text
-      half = ''
-      if (isHighSurrogate(ready.charCodeAt(ready.length - 1))) {
-        half = ready.slice(-1)
-        ready = ready.slice(0, -1)
-      }
-      return fold(ready)
-    },
-    end() {
-      const last = half
-      half = ''
-      return fold(last)
-    },
-    get waiting() {
-      return half.length
-    },
+/** For each folded unit, where the code point that it came from begins. */
+function startsOf(original: string, length: number): Int32Array {
+  const starts = new Int32Array(length)
+  let written = 0
+  for (let i = 0; i < original.length; i++) {
+    const unit = original.charCodeAt(i)
+    const folded = unit < 0x80 ? unit : unitFold(unit)
+    if (folded !== OTHER && (unit & 0xf800) !== 0xd800) {
+      if (folded !== DROPPED || unit === 0) starts[written++] = i
+    } else {
+      const point = pointAt(original, i, unit)
+      const width = point > 0xffff ? 2 : 1
+      const count = spelling(point)?.text.length ?? width
+      for (let k = 0; k < count; k++) starts[written++] = i
+      i += width - 1
+    }
   }
+  return starts
+}
+
+const CHUNK = 8192
+
+function stringOf(units: Uint16Array, length: number): string {
+  let text = ''
+  for (let i = 0; i < length; i += CHUNK) {
+    const chunk: unknown = Reflect.apply(String.fromCharCode, String, units.subarray(i, Math.min(i + CHUNK, length)))
+    text += String(chunk)
+  }
+  return text
 }

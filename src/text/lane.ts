@@ -2,29 +2,11 @@
  * All regular expressions over one spelling of one text (the original, or its fold), piece by piece.
  *
  * Guarantees: keeps only the undecided tail and the few units before it that lookbehinds may ask for; a pattern is run
- * only where it can begin (its first character, or a word the automaton found) or is already open.
+ * only where it can begin (a word the automaton found, looked at once more by its door; or its first character) or is
+ * already open. For each piece: `begin`, then `knock` for every word found, then `finish`.
  */
-import type { Matcher } from './matcher.ts'
-import { firstTest, type Lead, leadOf, prefixesOf } from './pattern.ts'
-
-export interface Gate {
-  /** Words one of which begins every match; empty when the first character decides instead. */
-  readonly words: readonly string[]
-  readonly ignoreCase: boolean
-  readonly first: (character: string) => boolean
-  /** What a match needs before its first word. */
-  readonly lead: Lead
-}
-
-export function gateOf(matcher: Matcher): Gate {
-  const words = prefixesOf(matcher.pattern)
-  return {
-    words,
-    ignoreCase: matcher.pattern.flags.includes('i'),
-    first: words.length > 0 ? () => false : firstTest(matcher.pattern),
-    lead: leadOf(matcher.pattern, words),
-  }
-}
+import { type Door, type Doors, type Lead, mayBegin } from './lead.ts'
+import { type Matcher, UNDECIDED } from './matcher.ts'
 
 /** Which of the matchers may begin with a unit: one bit each. */
 export interface FirstUnits {
@@ -33,12 +15,13 @@ export interface FirstUnits {
   collect(text: string, into: Int32Array): void
 }
 
-export function firstUnits(gates: readonly Gate[]): FirstUnits {
-  const wordsPerUnit = Math.ceil(gates.length / 32)
+/** `firsts`: each matcher's test of a first character; undefined for those that begin with a word. */
+export function firstUnits(firsts: readonly (((character: string) => boolean) | undefined)[]): FirstUnits {
+  const wordsPerUnit = firsts.every(first => first === undefined) ? 0 : Math.ceil(firsts.length / 32)
   const bitsOf = (character: string): Int32Array => {
     const bits = new Int32Array(wordsPerUnit)
-    gates.forEach((gate, i) => {
-      if (gate.first(character)) bits[i >> 5] = (bits[i >> 5] ?? 0) | (1 << (i & 31))
+    firsts.forEach((first, i) => {
+      if (first?.(character) === true) bits[i >> 5] = (bits[i >> 5] ?? 0) | (1 << (i & 31))
     })
     return bits
   }
@@ -46,8 +29,8 @@ export function firstUnits(gates: readonly Gate[]): FirstUnits {
   for (let unit = 0; unit < 128; unit++) ascii.set(bitsOf(String.fromCharCode(unit)), unit * wordsPerUnit)
   /** Half of a pair may begin anything that is not gated by a word. */
   const everything = new Int32Array(wordsPerUnit)
-  gates.forEach((gate, i) => {
-    if (gate.words.length === 0) everything[i >> 5] = (everything[i >> 5] ?? 0) | (1 << (i & 31))
+  firsts.forEach((first, i) => {
+    if (first !== undefined) everything[i >> 5] = (everything[i >> 5] ?? 0) | (1 << (i & 31))
   })
   const others = new Map<number, Int32Array>()
   const other = (unit: number): Int32Array => {
@@ -76,87 +59,51 @@ export function firstUnits(gates: readonly Gate[]): FirstUnits {
   }
 }
 
-/** Places where the automaton saw the beginning of a match, or may be seeing one at the end of the text. */
-export class Triggers {
-  /** Matchers triggered, each once. */
-  readonly matchers: number[] = []
-  readonly #at: Float64Array
-  readonly #whole: Uint8Array
-
-  constructor(matchers: number) {
-    this.#at = new Float64Array(matchers).fill(-1)
-    this.#whole = new Uint8Array(matchers)
-  }
-
-  /** `whole`: a whole word was seen, not only its first characters. */
-  add(matcher: number, at: number, whole: boolean): void {
-    const earlier = this.at(matcher)
-    if (earlier < 0) this.matchers.push(matcher)
-    if (earlier < 0 || at < earlier) this.#at[matcher] = at
-    if (whole) this.#whole[matcher] = 1
-  }
-
-  /** Earliest place, -1 when there is none. */
-  at(matcher: number): number {
-    return this.#at[matcher] ?? -1
-  }
-
-  isWhole(matcher: number): boolean {
-    return this.#whole[matcher] === 1
-  }
-
-  clear(): void {
-    for (const matcher of this.matchers) {
-      this.#at[matcher] = -1
-      this.#whole[matcher] = 0
-    }
-    this.matchers.length = 0
-  }
+/** What lanes run. */
+export interface LaneRules {
+  readonly matchers: readonly Matcher[]
+  readonly doors: Doors
+  readonly units: FirstUnits
+  /** Settled units that must be kept: the most that any pattern looks behind, and the longest word. */
+  readonly context: number
 }
 
-type Found = (matcher: number, from: number, to: number) => void
+export type Found = (matcher: number, from: number, to: number) => void
+
+/** Short pieces are joined, and cut, only now and then. */
+const SLACK = 192
 
 export class Lane {
-  readonly #matchers: readonly Matcher[]
-  readonly #gates: readonly Gate[]
-  readonly #units: FirstUnits
-  readonly #behind: number
-  readonly #bits: Int32Array
+  readonly #rules: LaneRules
   /** Matcher index to the earliest offset where its pattern is undecided. */
-  readonly #open: Map<number, number>
-  /** Matchers open only because the text ends inside a word they begin with: the automaton will tell whether it goes on. */
-  #awaited: number[]
-  #awaitedBefore: number[] = []
-  /** Where each of those would begin, -1 for the others. */
-  readonly #awaitedAt: Float64Array
-  /** Triggered matchers that have run already, for the piece at hand. */
-  readonly #resumed: Uint8Array
-  readonly #resumedList: number[] = []
-  #kept: string
+  #open: Map<number, number> | undefined
+  /** Per matcher: everything before this offset is decided. Made with the first hit. */
+  #settled: Float64Array | undefined
+  #mostSettled = 0
+  #kept = ''
   /** Offset of `#kept` in the lane's text. */
-  #base: number
+  #base = 0
+  #piece = ''
+  /** Offset of `#piece`. */
+  #start = 0
+  /** `#kept` and `#piece`, once somebody asks. */
+  #joined: string | undefined
+  #ended = false
+  /** Places to be put in order first: pairs of offset and door. */
+  #deferred: (readonly [at: number, door: Door])[] | undefined
+  /** Matchers without a word that have run already, for the piece at hand. */
+  #resumed: number[] | undefined
 
   /** `from`: another lane whose text has been the same as far back as matters, at offsets larger by `shift`. */
-  constructor(
-    matchers: readonly Matcher[],
-    gates: readonly Gate[],
-    units: FirstUnits,
-    from?: { readonly lane: Lane; readonly shift: number },
-  ) {
-    this.#matchers = matchers
-    this.#gates = gates
-    this.#units = units
-    this.#behind = matchers.reduce((most, matcher) => Math.max(most, matcher.behind), 0)
-    this.#bits = new Int32Array(units.wordsPerUnit)
-    this.#open = new Map()
-    this.#awaited = []
-    this.#resumed = new Uint8Array(matchers.length)
-    this.#awaitedAt = new Float64Array(matchers.length).fill(-1)
-    this.#kept = from === undefined ? '' : from.lane.#kept
-    this.#base = from === undefined ? 0 : from.lane.#base - from.shift
+  constructor(rules: LaneRules, from?: { readonly lane: Lane; readonly shift: number }) {
+    this.#rules = rules
     if (from === undefined) return
-    for (const [matcher, at] of from.lane.#open) this.#open.set(matcher, at - from.shift)
-    for (const matcher of from.lane.#awaited) this.#await(matcher, (from.lane.#awaitedAt[matcher] ?? 0) - from.shift)
+    const { lane, shift } = from
+    this.#kept = lane.#kept
+    this.#base = lane.#base - shift
+    if (lane.#open !== undefined) this.#open = new Map([...lane.#open].map(([matcher, at]) => [matcher, at - shift]))
+    if (lane.#settled !== undefined) this.#settled = lane.#settled.map(at => at - shift)
+    this.#mostSettled = lane.#mostSettled - shift
   }
 
   /** First offset whose text is still kept. */
@@ -164,119 +111,193 @@ export class Lane {
     return this.#base
   }
 
-  /** Nothing is undecided. */
+  /** No pattern is undecided; one of their words may still be incomplete. */
   get quiet(): boolean {
-    return this.#open.size === 0 && this.#awaited.length === 0
+    return this.#open === undefined || this.#open.size === 0
   }
 
   /** From where a matcher is undecided; undefined when it is not. */
   openAt(matcher: number): number | undefined {
-    const awaited = this.#awaitedAt[matcher] ?? -1
-    return awaited >= 0 ? awaited : this.#open.get(matcher)
+    return this.#open?.get(matcher)
   }
 
-  /** Every undecided matcher, each once. */
   eachOpen(see: (matcher: number, at: number) => void): void {
-    for (const [matcher, at] of this.#open) see(matcher, at)
-    for (const matcher of this.#awaited) see(matcher, this.#awaitedAt[matcher] ?? 0)
+    for (const [matcher, at] of this.#open ?? []) see(matcher, at)
   }
 
-  /** `place` turns the triggers' offsets into the lane's own. */
-  feed(piece: string, triggers: Triggers, place: (at: number) => number, ended: boolean, found: Found): void {
-    const bits = this.#bits
-    let any = !this.quiet || triggers.matchers.length > 0
-    if (bits.length > 0) {
-      bits.fill(0)
-      this.#units.collect(piece, bits)
-      for (let w = 0; w < bits.length; w++) any ||= bits[w] !== 0
+  /** Whether a match of some matcher ends after `at`. */
+  hasSettled(at: number): boolean {
+    return at < this.#mostSettled
+  }
+
+  /** Whether a match of this matcher may still begin at `at`, where one of its words has begun in either spelling. */
+  awaits(matcher: number, at: number): boolean {
+    if (at < this.#base || at < this.#settledAt(matcher)) return false
+    const place = at - this.#base
+    if (this.#rules.doors.of[matcher]?.beginning.may(this.#kept, place) === false) return false
+    // Beyond ASCII, a word may be one in the other spelling only.
+    return (
+      this.#kept.charCodeAt(place) < 128 ||
+      this.#rules.matchers[matcher]?.matchAt(this.#kept, place, false) === UNDECIDED
+    )
+  }
+
+  /** Whether a match may begin at `at`, among the last units, where a word has begun. To be asked after `finish`. */
+  allows(lead: Lead, at: number): boolean {
+    const inPiece = at - this.#start
+    if (inPiece >= lead.behind) return lead.allows(this.#piece, inPiece)
+    return at >= this.#base && lead.allows(this.#kept, at - this.#base)
+  }
+
+  /** Takes the next piece, and goes on with patterns that were undecided. */
+  begin(piece: string, ended: boolean, found: Found): void {
+    this.#start = this.#base + this.#kept.length
+    this.#piece = piece
+    this.#ended = ended
+    this.#joined = undefined
+    if (!this.quiet) this.#resume(found)
+  }
+
+  /** A word of this door stands at `at`, or its beginning at the end of the piece. `seen`: the door has been asked. */
+  knock(door: Door, at: number, found: Found, seen = false): void {
+    if (door.disorderly) {
+      this.#deferred ??= []
+      this.#deferred.push([at, door])
+    } else {
+      this.#try(door, at, found, seen)
     }
-    if (any) this.#run(piece, triggers, place, ended, found)
-    else this.#keep(piece)
   }
 
-  #run(piece: string, triggers: Triggers, place: (at: number) => number, ended: boolean, found: Found): void {
-    const bits = this.#bits
-    const start = this.#base + this.#kept.length
-    const text = this.#kept + piece
-    if (this.#open.size > 0) this.#resume(text, triggers, ended, found)
-    const before = this.#awaited
-    this.#awaited = this.#awaitedBefore
-    this.#awaitedBefore = before
-    for (const matcher of triggers.matchers) {
-      if (this.#resumed[matcher] === 1) continue
-      // What lies before this piece and is not open has been decided already.
-      const open = this.#awaitedAt[matcher] ?? -1
-      const least = open >= 0 ? open : start
-      const at = place(triggers.at(matcher))
-      this.#awaitedAt[matcher] = -1
-      if (!triggers.isWhole(matcher) && at >= least && this.#mayBegin(matcher, text, at - this.#base)) {
-        this.#await(matcher, at)
-      } else {
-        this.#search(matcher, text, Math.max(at, least), ended, found)
+  finish(found: Found): void {
+    if (this.#deferred !== undefined) {
+      for (const [at, door] of this.#deferred.sort((a, b) => a[0] - b[0])) this.#try(door, at, found, false)
+      this.#deferred = undefined
+    }
+    if (this.#rules.units.wordsPerUnit > 0) this.#runUnworded(found)
+    if (!this.#ended) this.#keep()
+  }
+
+  #text(): string {
+    return (this.#joined ??= this.#kept === '' ? this.#piece : this.#kept + this.#piece)
+  }
+
+  #settledAt(matcher: number): number {
+    return this.#settled?.[matcher] ?? Number.NEGATIVE_INFINITY
+  }
+
+  #settle(matcher: number, at: number): void {
+    this.#settled ??= new Float64Array(this.#rules.matchers.length)
+    this.#settled[matcher] = at
+    if (at > this.#mostSettled) this.#mostSettled = at
+  }
+
+  #setOpen(matcher: number, at: number): void {
+    this.#open ??= new Map()
+    this.#open.set(matcher, at)
+  }
+
+  #try(door: Door, at: number, found: Found, seen: boolean): void {
+    const base = this.#base
+    // What began before the text that is kept is not the word, in this spelling.
+    if (at < base || (at < this.#mostSettled && !this.#anyLeft(door, at))) return
+    const text = this.#text()
+    if (!seen && !mayBegin(door, text, at - base)) return
+    for (const index of door.matchers) {
+      if (this.#open?.has(index) || at < this.#settledAt(index)) continue
+      const end = this.#rules.matchers[index]?.matchAt(text, at - base, this.#ended) ?? 0
+      if (end === UNDECIDED) {
+        this.#setOpen(index, at)
+      } else if (end >= 0) {
+        this.#settle(index, end + base)
+        found(index, at, end + base)
       }
     }
-    for (const matcher of before) if (triggers.at(matcher) < 0) this.#awaitedAt[matcher] = -1
-    before.length = 0
+  }
+
+  #anyLeft(door: Door, at: number): boolean {
+    for (const index of door.matchers) if (at >= this.#settledAt(index)) return true
+    return false
+  }
+
+  #resume(found: Found): void {
+    for (const [index, at] of this.#open ?? []) {
+      const door = this.#rules.doors.of[index]
+      if (door !== undefined) {
+        this.#resumeAt(index, door, at, found)
+        continue
+      }
+      this.#search(index, at, found)
+      this.#resumed ??= []
+      this.#resumed.push(index)
+    }
+  }
+
+  /** Goes on at `at` and, once that is decided, with the places passed over since. */
+  #resumeAt(index: number, door: Door, at: number, found: Found): void {
+    const matcher = this.#rules.matchers[index]
+    const base = this.#base
+    const text = this.#text()
+    let place = at
+    while (matcher !== undefined) {
+      const end = matcher.matchAt(text, place - base, this.#ended)
+      if (end === UNDECIDED) {
+        this.#setOpen(index, place)
+        return
+      }
+      if (end >= 0) found(index, place, end + base)
+      place = end >= 0 ? end + base : place + 1
+      while (place < this.#start && !mayBegin(door, text, place - base)) place++
+      if (place >= this.#start) break
+    }
+    this.#settle(index, place)
+    this.#open?.delete(index)
+  }
+
+  /** Patterns that begin with no word: from their first character on. */
+  #runUnworded(found: Found): void {
+    const { units } = this.#rules
+    const bits = new Int32Array(units.wordsPerUnit)
+    units.collect(this.#piece, bits)
+    if (this.#resumed !== undefined) {
+      for (const index of this.#resumed) bits[index >> 5] = (bits[index >> 5] ?? 0) & ~(1 << (index & 31))
+      this.#resumed = undefined
+    }
     for (let w = 0; w < bits.length; w++) {
       for (let left = bits[w] ?? 0; left !== 0; left &= left - 1) {
-        this.#search(w * 32 + 31 - Math.clz32(left & -left), text, start, ended, found)
+        this.#search(w * 32 + 31 - Math.clz32(left & -left), this.#start, found)
       }
     }
-    let keepFrom = text.length
-    if (this.#open.size > 0) for (const at of this.#open.values()) keepFrom = Math.min(keepFrom, at - this.#base)
-    for (const matcher of this.#awaited) keepFrom = Math.min(keepFrom, (this.#awaitedAt[matcher] ?? 0) - this.#base)
-    if (this.#resumedList.length > 0) {
-      for (const matcher of this.#resumedList) this.#resumed[matcher] = 0
-      this.#resumedList.length = 0
-    }
-    const drop = Math.max(0, keepFrom - this.#behind)
-    this.#kept = text.slice(drop)
-    this.#base += drop
   }
 
-  #search(index: number, text: string, at: number, ended: boolean, found: Found): void {
+  #search(index: number, at: number, found: Found): void {
     const base = this.#base
-    const matcher = this.#matchers[index]
+    const text = this.#text()
     const open =
-      matcher?.search(text, at - base, ended, (from, to) => found(index, from + base, to + base)) ?? text.length
-    if (open < text.length) this.#open.set(index, open + base)
-    else this.#open.delete(index)
+      this.#rules.matchers[index]?.search(text, at - base, this.#ended, (from, to) =>
+        found(index, from + base, to + base),
+      ) ?? text.length
+    if (open < text.length) this.#setOpen(index, open + base)
+    else this.#open?.delete(index)
   }
 
-  /** Patterns that were undecided go on where they were. */
-  #resume(text: string, triggers: Triggers, ended: boolean, found: Found): void {
-    for (const [matcher, at] of this.#open) {
-      this.#search(matcher, text, at, ended, found)
-      // Each matcher runs once per piece.
-      const bit = this.#bits[matcher >> 5]
-      if (bit !== undefined) this.#bits[matcher >> 5] = bit & ~(1 << (matcher & 31))
-      if (triggers.at(matcher) < 0) continue
-      this.#resumed[matcher] = 1
-      this.#resumedList.push(matcher)
+  #keep(): void {
+    const { context } = this.#rules
+    const end = this.#start + this.#piece.length
+    if (this.quiet) {
+      const text = this.#piece.length >= context ? this.#piece : (this.#joined ?? this.#kept + this.#piece)
+      this.#kept = text.length > context + SLACK || text === this.#piece ? tail(text, context) : text
+    } else {
+      let from = end
+      for (const at of this.#open?.values() ?? []) from = Math.min(from, at)
+      const text = this.#text()
+      const drop = from - context - this.#base
+      this.#kept = drop > 0 ? text.slice(drop) : text
     }
-  }
-
-  #await(matcher: number, at: number): void {
-    this.#awaited.push(matcher)
-    this.#awaitedAt[matcher] = at
-  }
-
-  /** Whether what stands before the word allows it, as far as that can be told without running the pattern. */
-  #mayBegin(matcher: number, text: string, at: number): boolean {
-    const lead = this.#gates[matcher]?.lead
-    if (lead === 'nothing') return true
-    return lead === 'word boundary' && (at === 0 || !isWordUnit(text.charCodeAt(at - 1)))
-  }
-
-  #keep(piece: string): void {
-    const end = this.#base + this.#kept.length + piece.length
-    const text = piece.length >= this.#behind ? piece : this.#kept + piece
-    this.#kept = text.length > this.#behind ? text.slice(text.length - this.#behind) : text
     this.#base = end - this.#kept.length
+    this.#joined = undefined
   }
 }
 
-/** `\w` without the `iu` flags. */
-function isWordUnit(unit: number): boolean {
-  return (unit >= 48 && unit <= 57) || (unit >= 65 && unit <= 90) || unit === 95 || (unit >= 97 && unit <= 122)
+function tail(text: string, length: number): string {
+  return text.length > length ? text.slice(text.length - length) : text
 }

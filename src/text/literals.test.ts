@@ -1,6 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { buildAutomaton, START, type Word } from './literals.ts'
+import { buildAutomaton, START, type Word, type WordSink } from './literals.ts'
+
+const to = (word: WordSink['word']): WordSink => ({ word })
 
 const words = fc.array(
   fc.record({
@@ -25,9 +27,17 @@ describe('the automaton', () => {
       fc.property(words, text, fc.nat(20), (given, haystack, at) => {
         const automaton = buildAutomaton(given, false)
         const found: string[] = []
-        const middle = automaton.run(START, haystack.slice(0, at), (word, end) => found.push(`${word}@${end}`))
+        const middle = automaton.run(
+          START,
+          haystack.slice(0, at),
+          to((word, end) => found.push(`${word}@${end}`)),
+        )
         const offset = Math.min(at, haystack.length)
-        automaton.run(middle, haystack.slice(at), (word, end) => found.push(`${word}@${end + offset}`))
+        automaton.run(
+          middle,
+          haystack.slice(at),
+          to((word, end) => found.push(`${word}@${end + offset}`)),
+        )
         expect(found.sort()).toEqual([...occurrences(given, haystack)].sort())
       }),
     )
@@ -37,7 +47,13 @@ describe('the automaton', () => {
     fc.assert(
       fc.property(words, text, (given, haystack) => {
         const automaton = buildAutomaton(given, false)
-        const pairs = automaton.open(automaton.run(START, haystack, () => undefined))
+        const pairs = automaton.open(
+          automaton.run(
+            START,
+            haystack,
+            to(() => undefined),
+          ),
+        )
         for (let group = 0; group <= 2; group++) {
           const expected = Array.from({ length: haystack.length }, (_, i) => haystack.slice(i)).find(suffix =>
             given.some(
@@ -54,14 +70,27 @@ describe('the automaton', () => {
   it('reads each unit once, whatever the text: the state is one table entry', () => {
     const automaton = buildAutomaton([{ text: 'aaaaaaaaab', group: 0 }], false)
     let state = START
-    for (let i = 0; i < 1000; i++) state = automaton.run(state, 'a', () => expect.unreachable())
+    for (let i = 0; i < 1000; i++)
+      state = automaton.run(
+        state,
+        'a',
+        to(() => expect.unreachable()),
+      )
     expect(automaton.open(state)).toEqual([0, 9])
   })
 
   it('takes ASCII capitals for small letters when told to', () => {
     const found: number[] = []
-    buildAutomaton([{ text: 'secret', group: 0 }], true).run(START, 'a SeCrEt', (_, end) => found.push(end))
+    buildAutomaton([{ text: 'secret', group: 0 }], true).run(
+      START,
+      'a SeCrEt',
+      to((_, end) => found.push(end)),
+    )
     expect(found).toEqual([8])
-    buildAutomaton([{ text: 'secret', group: 0 }], false).run(START, 'a SeCrEt', () => expect.unreachable())
+    buildAutomaton([{ text: 'secret', group: 0 }], false).run(
+      START,
+      'a SeCrEt',
+      to(() => expect.unreachable()),
+    )
   })
 })

@@ -10,21 +10,81 @@ export interface Word {
   readonly text: string
   /** Words of one group share their open offset. */
   readonly group: number
+  /** ASCII units without which, coming next, the word is of no interest (1: of interest). */
+  readonly next?: Uint8Array
+}
+
+/** Told of every occurrence; at most one call per word and place. */
+export interface WordSink {
+  /** `end`: offset in the text given to `run`. */
+  word(index: number, end: number): void
 }
 
 export interface Automaton {
   readonly longest: number
-  /** Advances from `state` over `text`; calls `found(word index, end offset in text)` for every occurrence. Returns the new state. */
-  run(state: number, text: string, found: (word: number, end: number) => void): number
+  readonly states: number
+  /** Advances from `state` over `text`, telling `sink` of every occurrence. Returns the new state. */
+  run(state: number, text: string, sink: WordSink): number
+  /** For `runBoth`. */
+  readonly table: Table
+  /** Number of a state, below `states`. */
+  numberOf(state: number): number
   /** Pairs [group, length of the open suffix] of a state; empty for nearly all. */
   open(state: number): readonly number[]
+}
+
+interface Table {
+  readonly classOf: Uint16Array
+  /** Address of the next state, by address of the state plus class of the unit. */
+  readonly rows: Int32Array
+  readonly classes: number
+  /** Words end in the states from this address on. */
+  readonly telling: number
+  /** By number of the state. */
+  readonly ends: readonly (readonly number[])[]
+  /** Rows of 128 for the states from `telling` on: which units, coming next, make them worth telling. */
+  readonly next: Uint8Array
+}
+
+/**
+ * Runs two automata over the same text. Their look-ups do not wait for each other, so that takes hardly longer than one.
+ * Words that the next unit makes uninteresting are not told.
+ */
+export function runBoth(a: Automaton, b: Automaton, states: Int32Array, text: string, sink: WordSink): void {
+  const { classOf: classOfA, rows: rowsA, telling: tellingA } = a.table
+  const { classOf: classOfB, rows: rowsB, telling: tellingB } = b.table
+  const { length } = text
+  let inA = states[0] ?? START
+  let inB = states[1] ?? START
+  for (let i = 0; i < length; i++) {
+    const unit = text.charCodeAt(i)
+    inA = rowsA[inA + (classOfA[unit] ?? 0)] ?? START
+    inB = rowsB[inB + (classOfB[unit] ?? 0)] ?? START
+    if (inA < tellingA && inB < tellingB) continue
+    const next = i + 1 < length ? text.charCodeAt(i + 1) : 128
+    if (inA >= tellingA && matters(a.table, inA, next)) tell(a.table, inA, i + 1, sink)
+    if (inB >= tellingB && matters(b.table, inB, next)) tell(b.table, inB, i + 1, sink)
+  }
+  states[0] = inA
+  states[1] = inB
+}
+
+function matters({ next, classes, telling }: Table, address: number, unit: number): boolean {
+  return unit >= 128 || next[((address - telling) / classes) * 128 + unit] === 1
+}
+
+function tell({ ends, classes }: Table, address: number, end: number, sink: WordSink): void {
+  for (const word of ends[address / classes] ?? NONE) sink.word(word, end)
 }
 
 export const START = 0
 const NONE: readonly number[] = []
 
-/** `ignoreCase` lets ASCII capitals through as their small letters; other text must come lower-cased. */
-export function buildAutomaton(words: readonly Word[], ignoreCase: boolean): Automaton {
+/**
+ * `ignoreCase`: text may come in any case. Only where the words hold surrogate pairs must it come in lower case, since
+ * half a pair has none of its own. Words are told to the sink by their index plus `firstIndex`.
+ */
+export function buildAutomaton(words: readonly Word[], ignoreCase: boolean, firstIndex = 0): Automaton {
   const classOf = new Uint16Array(65536)
   let classes = 1
   for (const { text } of words) {
@@ -33,7 +93,7 @@ export function buildAutomaton(words: readonly Word[], ignoreCase: boolean): Aut
       if (classOf[unit] === 0) classOf[unit] = classes++
     }
   }
-  if (ignoreCase) for (let unit = 65; unit <= 90; unit++) classOf[unit] = classOf[unit + 32] ?? 0
+  if (ignoreCase) foldCase(classOf)
 
   const trie = buildTrie(words, classOf)
   const states = trie.depth.length
@@ -55,34 +115,71 @@ export function buildAutomaton(words: readonly Word[], ignoreCase: boolean): Aut
     for (let unit = 0; unit < classes; unit++) {
       const child = trie.children[state]?.get(unit)
       const fallback = state === START ? START : (next[back * classes + unit] ?? START)
-      if (child === undefined) {
-        next[state * classes + unit] = fallback
-      } else {
-        // Table rows are addressed by state number times row length; `next` holds such addresses for speed.
-        next[state * classes + unit] = child * classes
-        fail[child] = fallback / classes
+      next[state * classes + unit] = child ?? fallback
+      if (child !== undefined) {
+        fail[child] = fallback
         queue.push(child)
       }
     }
   }
-  const hasOutput = new Uint8Array(states * classes)
-  outputs.forEach((ends, state) => {
-    if (ends !== undefined) hasOutput[state * classes] = 1
+  // States in which words end come last, so one comparison tells them. A state is known by the address of its row.
+  const order = [...queue.keys()].sort((a, b) => Number(outputs[a] !== undefined) - Number(outputs[b] !== undefined))
+  const place = new Int32Array(states)
+  order.forEach((state, at) => {
+    place[state] = at
   })
+  const rows = new Int32Array(states * classes)
+  for (let state = 0; state < states; state++) {
+    for (let unit = 0; unit < classes; unit++) {
+      rows[(place[state] ?? 0) * classes + unit] = (place[next[state * classes + unit] ?? 0] ?? 0) * classes
+    }
+  }
+  const ends = order.map(state => (outputs[state] ?? NONE).map(word => word + firstIndex))
+  const openOf = order.map(state => opens[state] ?? NONE)
+  const telling = ends.findIndex(words => words.length > 0) * classes
 
+  const first = telling / classes
+  const after = new Uint8Array((states - first) * 128)
+  for (let state = first; state < states; state++) {
+    for (const index of ends[state] ?? NONE) {
+      const allowed = words[index - firstIndex]?.next
+      for (let unit = 0; unit < 128; unit++) {
+        if (allowed === undefined || allowed[unit] === 1) after[(state - first) * 128 + unit] = 1
+      }
+    }
+  }
+  const table: Table = { classOf, rows, classes, telling, ends, next: after }
   return {
+    table,
     longest: words.reduce((most, word) => Math.max(most, word.text.length), 0),
-    run(state, text, found) {
+    states,
+    run(state, text, sink) {
       let address = state
       for (let i = 0; i < text.length; i++) {
-        address = next[address + (classOf[text.charCodeAt(i)] ?? 0)] ?? START
-        if (hasOutput[address] === 1) for (const word of outputs[address / classes] ?? NONE) found(word, i + 1)
+        address = rows[address + (classOf[text.charCodeAt(i)] ?? 0)] ?? START
+        if (address >= telling) tell(table, address, i + 1, sink)
       }
       return address
     },
-    open: state => opens[state / classes] ?? NONE,
+    numberOf: state => state / classes,
+    open: state => openOf[state / classes] ?? NONE,
   }
 }
+
+/** Gives every unit the class of its small letter, where it has one of its own width. */
+function foldCase(classOf: Uint16Array): void {
+  for (let unit = 0; unit < 0x10000; unit++) {
+    if (unit >= 0xd800 && unit <= 0xdfff) continue
+    const lower = LOWER[unit] ?? unit
+    if (lower !== unit) classOf[unit] = classOf[lower] ?? 0
+  }
+}
+
+/** The small letter of each unit. */
+const LOWER: Uint16Array = Uint16Array.from({ length: 0x10000 }, (_, unit) => {
+  const lower = String.fromCharCode(unit).toLowerCase()
+  return lower.length === 1 ? lower.charCodeAt(0) : unit
+})
 
 interface Trie {
   readonly children: Map<number, number>[]

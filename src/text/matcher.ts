@@ -21,7 +21,12 @@ export interface Matcher {
    * `text.length` when there is none. `ended`: no more text will follow.
    */
   search(text: string, at: number, ended: boolean, hit: (from: number, to: number) => void): number
+  /** The same for the one place `at`: where its match ends, `NO_MATCH`, or `UNDECIDED`. Not for half a surrogate pair. */
+  matchAt(text: string, at: number, ended: boolean): number
 }
+
+export const NO_MATCH = -1
+export const UNDECIDED = -2
 
 export function buildMatcher(source: string, flags: string, maxMatch: number | undefined): Matcher {
   const pattern = parsePattern(source, flags)
@@ -60,6 +65,8 @@ export function buildMatcher(source: string, flags: string, maxMatch: number | u
     bounded: size.max <= limit && !narrow,
     original: compile(source, 'g'),
     partial: compile(partial.source, 'g'),
+    originalHere: compile(source, 'y'),
+    partialHere: compile(partial.source, 'y'),
     partialMarkers: partial.markers,
     windowed: narrow ? compile(windowed.source, 'y') : undefined,
     windowedMarkers: windowed.markers,
@@ -77,6 +84,9 @@ interface Parts {
   readonly bounded: boolean
   readonly original: RegExp
   readonly partial: RegExp
+  /** The two, at one place only. */
+  readonly originalHere: RegExp
+  readonly partialHere: RegExp
   readonly partialMarkers: readonly number[]
   /** Decides a full window for patterns whose partial form is too generous there (backreferences, endless lookaheads). */
   readonly windowed: RegExp | undefined
@@ -128,6 +138,42 @@ class PatternMatcher implements Matcher {
     return text.length
   }
 
+  matchAt(text: string, at: number, ended: boolean): number {
+    const { bounded, partialHere, partialMarkers } = this.#parts
+    if (bounded && ended) return this.#originalAt(text, at)
+    const full = bounded ? text.length + 1 : this.#windowEnd(text, at)
+    const low = full < text.length ? Math.max(0, at - this.behind) : 0
+    const window = full < text.length ? text.slice(low, full) : text
+    partialHere.lastIndex = at - low
+    const match = partialHere.exec(window)
+    if (match === null) return NO_MATCH
+    if (!isMarked(match, partialMarkers)) return this.#endOf(text, at, match[0].length)
+    if (full <= text.length) return this.#fullAt(text, window, at, low)
+    return ended ? this.#originalAt(text, at) : UNDECIDED
+  }
+
+  #originalAt(text: string, at: number): number {
+    const { originalHere } = this.#parts
+    originalHere.lastIndex = at
+    return originalHere.test(text) ? this.#endOf(text, at, originalHere.lastIndex - at) : NO_MATCH
+  }
+
+  #fullAt(text: string, window: string, at: number, low: number): number {
+    const { windowed, windowedMarkers, limit } = this.#parts
+    if (windowed === undefined) return this.#endOf(text, at, limit)
+    windowed.lastIndex = at - low
+    const match = windowed.exec(window)
+    if (match === null) return NO_MATCH
+    return this.#endOf(text, at, isMarked(match, windowedMarkers) ? limit : match[0].length)
+  }
+
+  /** Empty matches are none; a hit is widened to whole surrogate pairs. */
+  #endOf(text: string, at: number, length: number): number {
+    if (length === 0) return NO_MATCH
+    const end = at + Math.min(length, this.#parts.limit)
+    return splitsPair(text, end) ? end + 1 : end
+  }
+
   #windowEnd(text: string, place: number): number {
     const end = place + this.#parts.reach
     return splitsPair(text, end) ? end + 1 : end
@@ -149,19 +195,14 @@ class PatternMatcher implements Matcher {
   }
 
   #decideFull(text: string, window: string, from: number, low: number, hit: Hit): number {
-    const { windowed, windowedMarkers, limit } = this.#parts
-    if (windowed === undefined) return this.#take(text, from, limit, hit)
-    windowed.lastIndex = from - low
-    const match = windowed.exec(window)
-    if (match === null) return this.#next(text, from)
-    return this.#take(text, from, isMarked(match, windowedMarkers) ? limit : match[0].length, hit)
+    const end = this.#fullAt(text, window, from, low)
+    return end === NO_MATCH ? this.#next(text, from) : this.#take(text, from, end - from, hit)
   }
 
-  /** Reports a match and returns where to go on. Empty matches are none; a hit is widened to whole surrogate pairs. */
+  /** Reports a match and returns where to go on. */
   #take(text: string, from: number, length: number, hit: Hit): number {
-    if (length === 0) return this.#next(text, from)
-    const end = from + Math.min(length, this.#parts.limit)
-    const to = splitsPair(text, end) ? end + 1 : end
+    const to = this.#endOf(text, from, length)
+    if (to === NO_MATCH) return this.#next(text, from)
     hit(wholePair(text, from), to)
     return to
   }

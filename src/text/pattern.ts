@@ -288,21 +288,8 @@ function firstOfElement(element: AST.Element): Firsts | undefined {
   }
 }
 
-export type Lead = 'nothing' | 'word boundary' | 'other'
-
-/** What must stand before a match that begins with one of `words`. */
-export function leadOf(pattern: Pattern, words: readonly string[]): Lead {
-  const { alternatives } = pattern.tree
-  if (!alternatives.some(({ elements }) => holdsLead(elements))) return 'nothing'
-  const [first, ...rest] = alternatives[0]?.elements ?? []
-  const boundary = alternatives.length === 1 && first?.type === 'Assertion' && first.kind === 'word' && !first.negate
-  // With `iu` two letters beyond ASCII are word characters too.
-  const plain = !(pattern.unicode && pattern.flags.includes('i')) && words.every(word => /^\w/.test(word))
-  return boundary && plain && !holdsLead(rest) ? 'word boundary' : 'other'
-}
-
 /** An assertion may stand within the first word. Later ones cannot fail before the word is complete. */
-function holdsLead(elements: readonly AST.Element[]): boolean {
+export function holdsLead(elements: readonly AST.Element[]): boolean {
   for (const element of elements) {
     if (element.type === 'Assertion') return true
     if (element.type === 'Character') return false

@@ -77,6 +77,21 @@ describe('the prefix-closed form', () => {
   })
 
   it.each([
+    ['b|(a??)?', 'a'],
+    ['(?:a??){0,2}b', 'ab'],
+    ['(?:|a)?-', 'a-'],
+  ])('does not settle for a round that takes nothing, as %s on %j shows', (source, given) => {
+    // A quantifier refuses an empty round and tries the next choice, so writing the rounds out would prefer another match.
+    const answer = ask(source, given)
+    const match = new RegExp(source).exec(given)
+    if (typeof answer === 'object' && 'to' in answer) {
+      expect(answer).toEqual({ from: match?.index, to: (match?.index ?? 0) + (match?.[0].length ?? 0) })
+    } else {
+      expect(answer).toEqual({ openFrom: 0 })
+    }
+  })
+
+  it.each([
     // pattern, text, first open offset
     ['ab+c', 'xab', 1],
     ['ab+c', 'xabbb', 1],

@@ -197,7 +197,9 @@ class Writer {
     }
     const optional = max - min
     const copies = optional + (min > 0 ? 1 : 0)
-    if (copies <= 1 || (copies <= 4 && quantifier.raw.length <= 60 && !this.#holdsKept(element))) {
+    const short = copies <= 1 || (copies <= 4 && quantifier.raw.length <= 60 && !this.#holdsKept(element))
+    // A round that takes nothing is refused by a quantifier, and by nothing else.
+    if (short && (optional === 0 || !nullable(element))) {
       this.#unrolled(quantifier, optional, mode, captures)
       return
     }
@@ -342,6 +344,22 @@ class Writer {
       default:
         inner satisfies never
     }
+  }
+}
+
+/** Whether it can match nothing. */
+function nullable(element: AST.Element): boolean {
+  switch (element.type) {
+    case 'Group':
+    case 'CapturingGroup':
+      return element.alternatives.some(({ elements }) => elements.every(nullable))
+    case 'Quantifier':
+      return element.min === 0 || nullable(element.element)
+    case 'Assertion':
+    case 'Backreference':
+      return true
+    default:
+      return false
   }
 }
 

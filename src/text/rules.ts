@@ -1,21 +1,25 @@
-/** Pattern sets, compiled: two automata for all literals and beginnings of patterns, and the patterns themselves. */
+/**
+ * Pattern sets, compiled: two automata for all literals and beginnings of patterns, and the patterns themselves. Rules
+ * that several sets share are compiled, and looked for, once.
+ */
 import type { LiteralRule, PatternSet, RegexRule } from './contract.ts'
-import { fold } from './fold.ts'
-import { type FirstUnits, firstUnits, type Gate, gateOf } from './lane.ts'
+import { fold, isHighSurrogate } from './fold.ts'
+import { firstUnits, type LaneRules } from './lane.ts'
+import { buildDoors, type Door, type Doors, type Lead } from './lead.ts'
 import { type Automaton, buildAutomaton, type Word } from './literals.ts'
 import { buildMatcher, type Matcher } from './matcher.ts'
-import { PatternError } from './pattern.ts'
+import { firstTest, PatternError } from './pattern.ts'
 
-export interface Rules {
+export interface Rules extends LaneRules {
   readonly setIndex: ReadonlyMap<PatternSet, number>
   readonly sets: number
-  /** Over the lower-cased fold, and over the fold as is. Groups below `sets` are sets, those above are matchers. */
+  /** Over the fold, in any case and as is. */
   readonly lower: WordTable | undefined
   readonly exact: WordTable | undefined
-  readonly matchers: readonly Matcher[]
-  readonly matcherIds: readonly Owner[]
-  readonly gates: readonly Gate[]
-  readonly units: FirstUnits
+  /** The words of both tables, by the index that the automata tell. */
+  readonly words: readonly RuleWord[]
+  /** The rules that each matcher stands for. */
+  readonly owners: readonly (readonly Owner[])[]
   /** Folded units whose original offsets a stream must remember. */
   readonly memory: number
 }
@@ -25,18 +29,46 @@ export interface Owner {
   readonly id: string
 }
 
-/** An automaton's words: a literal has an owner, the beginning of a pattern has none. */
+/** A literal has an owner, the beginning of a pattern a door. */
+export interface RuleWord extends Word {
+  readonly owner?: Owner
+  readonly door?: Door
+  /** The door's state after the word. */
+  readonly after?: number
+}
+
+/** Where something may begin, as many units before the end as `depth` says. */
+export interface Opening {
+  readonly depth: number
+  readonly lead: Lead | undefined
+  readonly sets: readonly number[]
+  /** Empty for literals. */
+  readonly matchers: readonly number[]
+}
+
+/** What one state of an automaton leaves open. */
+export interface Openings {
+  readonly list: readonly Opening[]
+  /** Doors that only the patterns themselves can answer for. */
+  readonly knocks: readonly (readonly [door: Door, depth: number])[]
+}
+
 export interface WordTable {
   readonly automaton: Automaton
-  readonly words: readonly (Word & { readonly owner?: Owner })[]
+  /** The text must come in lower case. */
+  readonly needsLower: boolean
+  openings(state: number): Openings
 }
+
+const NO_OPENINGS: Openings = { list: [], knocks: [] }
 
 export function compileRules(given: readonly PatternSet[]): Rules {
   const sets = [...new Set(given)]
-  const lower: (Word & { readonly owner?: Owner })[] = []
-  const exact: (Word & { readonly owner?: Owner })[] = []
+  const lower: RuleWord[] = []
+  const exact: RuleWord[] = []
   const matchers: Matcher[] = []
-  const matcherIds: Owner[] = []
+  const owners: Owner[][] = []
+  const byRule = new Map<string, number>()
   const seen = new Set<string>()
 
   sets.forEach((set, index) => {
@@ -48,34 +80,102 @@ export function compileRules(given: readonly PatternSet[]): Rules {
           const key = JSON.stringify([index, rule.id, rule.caseSensitive === true, text])
           if (!seen.has(key)) (rule.caseSensitive === true ? exact : lower).push({ text, group: index, owner })
           seen.add(key)
-        } else {
+          return
+        }
+        const key = JSON.stringify([rule.source, [...(rule.flags ?? '')].sort().join(''), rule.maxMatch])
+        const known = byRule.get(key)
+        if (known === undefined) {
           matchers.push(compileRegex(rule))
-          matcherIds.push(owner)
+          byRule.set(key, owners.push([owner]) - 1)
+        } else {
+          owners[known]?.push(owner)
         }
       })
     }
   })
 
-  const gates: readonly Gate[] = matchers.map(gateOf)
-  gates.forEach((gate, i) => {
-    for (const text of gate.words) (gate.ignoreCase ? lower : exact).push({ text, group: sets.length + i })
+  const doors = buildDoors(matchers.map(matcher => matcher.pattern))
+  doors.list.forEach((door, i) => {
+    for (const text of door.words) {
+      const { beginning } = door
+      const word = { text, group: sets.length + i, door, after: beginning.after(text), next: beginning.nextOf(text) }
+      ;(door.ignoreCase ? lower : exact).push(word)
+    }
   })
-  const table = (words: WordTable['words'], ignoreCase: boolean): WordTable | undefined =>
-    words.length === 0 ? undefined : { words, automaton: buildAutomaton(words, ignoreCase) }
-  const lowerTable = table(lower, true)
-  const exactTable = table(exact, false)
+  const openings = (pairs: readonly number[]): Openings => openingsOf(pairs, sets.length, doors, owners)
+  const lowerTable = lower.length === 0 ? undefined : buildTable(lower, true, 0, openings)
+  const exactTable = exact.length === 0 ? undefined : buildTable(exact, false, lower.length, openings)
   const behind = matchers.reduce((most, matcher) => Math.max(most, matcher.behind), 0)
+  const longest = Math.max(lowerTable?.automaton.longest ?? 0, exactTable?.automaton.longest ?? 0)
   return {
     setIndex: new Map(sets.map((set, i) => [set, i])),
     sets: sets.length,
     lower: lowerTable,
     exact: exactTable,
+    words: [...lower, ...exact],
     matchers,
-    matcherIds,
-    gates,
-    units: firstUnits(gates),
-    memory: Math.max(behind, lowerTable?.automaton.longest ?? 0, exactTable?.automaton.longest ?? 0) + 1,
+    owners,
+    doors,
+    units: firstUnits(
+      matchers.map((matcher, i) => (doors.of[i] === undefined ? firstTest(matcher.pattern) : undefined)),
+    ),
+    context: behind + longest,
+    memory: behind + longest + 1,
   }
+}
+
+function buildTable(
+  words: readonly RuleWord[],
+  ignoreCase: boolean,
+  firstIndex: number,
+  openings: (pairs: readonly number[]) => Openings,
+): WordTable {
+  const automaton = buildAutomaton(words, ignoreCase, firstIndex)
+  const plans = new Array<Openings | undefined>(automaton.states).fill(undefined)
+  return {
+    automaton,
+    needsLower: ignoreCase && words.some(({ text }) => [...text].some(part => isHighSurrogate(part.charCodeAt(0)))),
+    openings(state) {
+      const number = automaton.numberOf(state)
+      return (plans[number] ??= openings(automaton.open(state)))
+    },
+  }
+}
+
+/** `pairs`: group, which is a set or a door, and length of the open suffix. */
+function openingsOf(
+  pairs: readonly number[],
+  sets: number,
+  doors: Doors,
+  owners: readonly (readonly Owner[])[],
+): Openings {
+  if (pairs.length === 0) return NO_OPENINGS
+  const list: Opening[] = []
+  const knocks: (readonly [Door, number])[] = []
+  for (let i = 0; i < pairs.length; i += 2) {
+    const group = pairs[i] ?? 0
+    const depth = pairs[i + 1] ?? 0
+    const door = doors.list[group - sets]
+    if (door === undefined) {
+      list.push({ depth, lead: undefined, sets: [group], matchers: [] })
+      continue
+    }
+    if (door.blind || door.disorderly) {
+      knocks.push([door, depth])
+      continue
+    }
+    const same = list.findIndex(o => o.depth === depth && o.lead === door.lead && o.matchers.length > 0)
+    const matchers = [...(list[same]?.matchers ?? []), ...door.matchers]
+    const merged = {
+      depth,
+      lead: door.lead,
+      sets: [...new Set(matchers.flatMap(matcher => (owners[matcher] ?? []).map(owner => owner.set)))],
+      matchers,
+    }
+    if (same < 0) list.push(merged)
+    else list[same] = merged
+  }
+  return { list, knocks }
 }
 
 function foldLiteral(rule: LiteralRule): string {

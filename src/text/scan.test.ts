@@ -328,6 +328,75 @@ describe('patterns', () => {
     expect(steps(text + text)).toBeLessThanOrEqual(2 * steps(text) + 3 * reach * reach)
   })
 
+  describe('that begin with a word', () => {
+    const rules = [
+      regex('(?<![A-Za-z0-9_])sk-(?:proj|admin)-[A-Za-z0-9_-]{20,200}'),
+      regex('(?<![A-Za-z0-9_])sk-[A-Za-z0-9]{20}T3BlbkFJ[A-Za-z0-9]{20}'),
+      regex('(?<![A-Za-z0-9_])eyJ[A-Za-z0-9_-]{8,512}\\.eyJ[A-Za-z0-9_-]{8,512}\\.[A-Za-z0-9_-]{8,512}'),
+      regex('(?<![A-Za-z0-9])TOP[\\s_-]{0,3}SECRET\\s{0,3}//\\s{0,3}(?:NOFORN|ORCON)', 'iu'),
+      regex('(?<![:/])//\\s{0,3}REL\\s{1,3}TO', 'iu'),
+      regex('(?<=(?:^|\\n)[ \\t]{0,8})\\(S\\)[ \\t]{1,4}\\p{Lu}[\\p{L}]{0,40} \\p{L}', 'u'),
+    ]
+    /** How often any regular expression runs, for a text whole and in pieces. */
+    const runs = (sets: readonly PatternSet[], text: string): number => {
+      const by = compileScanner(sets)
+      // What doors learn about the text, they learn once.
+      by.whole(text)
+      const exec = RegExp.prototype.exec
+      const spy = vi.spyOn(RegExp.prototype, 'exec').mockImplementation(function (this: RegExp, given: string) {
+        return exec.call(this, given)
+      })
+      by.whole(text)
+      const open = by.open()
+      for (let at = 0; at < text.length; at += 64) open.push(text.slice(at, at + 64))
+      open.end()
+      const { calls } = spy.mock
+      spy.mockRestore()
+      return calls.length
+    }
+
+    it.each([
+      'a',
+      '7',
+      '((((',
+      '////',
+      'TOP ',
+      'Stop the top 10 // sum up. ',
+      'top secret ',
+      'eyJ',
+      'sk-',
+      'é sk-é ',
+      '\u4e2d',
+    ])('are run next to never on %j repeated: only where a piece ends in the middle of a beginning', unit => {
+      const text = unit.repeat(Math.ceil(4096 / unit.length))
+      expect(runs([{ id: 'one', rules }], text)).toBeLessThanOrEqual(5 * Math.ceil(text.length / 64))
+    })
+
+    it('are looked for once, however many sets hold them, and reported to each', () => {
+      const sets = [1, 2, 3].map(n => ({
+        id: `set ${n}`,
+        rules: rules.map((rule, i) => ({ ...rule, id: `${n}.${i}` })),
+      }))
+      const text = `TOP SECRET//NOFORN // REL TO é sk-proj-${'a1'.repeat(12)} `
+      expect(runs(sets, text.repeat(20))).toBe(runs(sets.slice(0, 1), text.repeat(20)))
+      const scan = compileScanner(sets).whole(text)
+      expect(sets.map(set => scan.hits(set).map(hit => hit.id))).toEqual(
+        [1, 2, 3].map(n => [`${n}.3`, `${n}.4`, `${n}.0`]),
+      )
+    })
+
+    it('take the leftmost where one word stands inside another, however the text is cut', () => {
+      const { set, scanner: by } = one(regex('(?:abcd|bc)\\d'))
+      for (const pieces of [['abcd1 bc2'], ['abc', 'd1 b', 'c2'], [...'abcd1 bc2']]) {
+        expect(stream(by, set, pieces).hits.map(hit => [hit.from, hit.to])).toEqual([
+          [0, 5],
+          [6, 9],
+        ])
+      }
+      expect(stream(by, set, ['abc', '9']).hits).toEqual([{ id: 'r', from: 1, to: 4 }])
+    })
+  })
+
   it.each<readonly [Rule, RegExp]>([
     [regex('a+'), /set 'one', rule 'r': the pattern has no longest match.*give maxMatch/],
     [regex('(a)\\1'), /backreference needs a bound/],

@@ -7,7 +7,6 @@
  * `maxMatch`; `assertLinearEnough` refuses the known catastrophic shapes.
  */
 import type { PatternSet, Scanner } from './contract.ts'
-import { fold } from './fold.ts'
 import { compileRules } from './rules.ts'
 import { StreamScan, scanOnce } from './stream.ts'
 
@@ -19,7 +18,7 @@ export { PatternError } from './pattern.ts'
 export function compileScanner(sets: readonly PatternSet[]): Scanner {
   const rules = compileRules(sets)
   return {
-    whole: text => scanOnce(rules, fold(text)),
+    whole: text => scanOnce(rules, text),
     open: () => new StreamScan(rules),
   }
 }

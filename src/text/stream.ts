@@ -1,22 +1,27 @@
 /**
  * One text under scan. Literals run on the fold; patterns run on the original and, as long as the two differ near the
  * end of what came, on the fold too. Where a pattern finds the same range in both it is reported once.
+ *
+ * ASCII that holds no word costs two automaton look-ups per unit and one small object per piece.
  */
 import type { Hit, PatternSet, Scan, ScanStream } from './contract.ts'
-import { type Folded, type FoldStream, openFold } from './fold.ts'
-import { Lane, Triggers } from './lane.ts'
-import { START } from './literals.ts'
-import type { Rules, WordTable } from './rules.ts'
+import { Drift, sameTail } from './drift.ts'
+import { type Folded, fold, isAscii, isHighSurrogate } from './fold.ts'
+import { type Found, Lane } from './lane.ts'
+import { type Door, mayGoOn } from './lead.ts'
+import { runBoth, START, type WordSink } from './literals.ts'
+import type { Opening, Rules, WordTable } from './rules.ts'
 
-const NO_HITS: readonly Hit[] = []
+const NO_HITS: readonly Hit[] = Object.freeze([])
 
-export function scanOnce(rules: Rules, folded: Folded): Scan {
-  return new Cursor(rules).advance(folded, true)
+export function scanOnce(rules: Rules, text: string): Scan {
+  return new Cursor(rules).advance(text, true)
 }
 
 export class StreamScan implements ScanStream {
   readonly #cursor: Cursor
-  readonly #fold: FoldStream = openFold()
+  /** A high surrogate at the end of a piece waits for its other half. */
+  #half = ''
   #ended = false
 
   constructor(rules: Rules) {
@@ -25,26 +30,36 @@ export class StreamScan implements ScanStream {
 
   push(text: string): Scan {
     if (this.#ended) throw new Error('the stream of text has ended: open a new one')
-    const folded = this.#fold.push(text)
-    return this.#cursor.advance(folded, false)
+    let ready = text
+    if (text !== '') {
+      if (this.#half !== '') {
+        ready = this.#half + text
+        this.#half = ''
+      }
+      if (isHighSurrogate(ready.charCodeAt(ready.length - 1))) {
+        this.#half = ready.slice(-1)
+        ready = ready.slice(0, -1)
+      }
+    }
+    return this.#cursor.advance(ready, false)
   }
 
   end(): Scan {
     if (this.#ended) throw new Error('the stream of text has ended already')
     this.#ended = true
-    return this.#cursor.advance(this.#fold.end(), true)
+    return this.#cursor.advance(this.#half, true)
   }
 }
 
 class Outcome implements Scan {
   readonly #rules: Rules
-  readonly #hits: (Hit[] | undefined)[] | undefined
+  readonly #hits: readonly (readonly Hit[] | undefined)[] | undefined
   readonly #open: readonly number[] | undefined
   readonly #total: number
 
   constructor(
     rules: Rules,
-    hits: (Hit[] | undefined)[] | undefined,
+    hits: readonly (readonly Hit[] | undefined)[] | undefined,
     open: readonly number[] | undefined,
     total: number,
   ) {
@@ -71,242 +86,235 @@ class Outcome implements Scan {
   }
 }
 
-/** Where folded units came from, once original and fold have drifted apart. */
-interface Drift {
-  readonly lane: Lane
-  /** Original start and end of each folded unit from `from` on. */
-  from: number
-  readonly starts: number[]
-  readonly ends: number[]
-  /** Ranges found while original and fold differ, per matcher: the other spelling may find them again. */
-  readonly found: Map<number, Map<string, number>>
-}
-
-class Cursor {
+class Cursor implements WordSink {
   readonly #rules: Rules
   readonly #lane: Lane
-  readonly #triggers: Triggers
+  /** Reports what the original's lane finds. Made when first needed. */
+  #found: Found | undefined
+  #foundFolded: Found | undefined
   #drift: Drift | undefined
-  #lowerState = START
-  #exactState = START
+  /** Of the automata: in any case, and as is. */
+  readonly #states = new Int32Array(2)
   /** Units so far, of the original and of the fold. */
   #original = 0
   #folded = 0
   /** How many of the last units are the same, one for one, in both. */
   #same = 0
-  #hits: (Hit[] | undefined)[] | undefined
+  #text = ''
+  /** The piece at hand; undefined when it is ASCII and there is no drift. */
+  #piece: Folded | undefined
+  /** One character may fold to several units, so a short word may be found several times in it: the last range of each. */
+  #last: Map<number, string> | undefined
+  #hits: Hit[][] | undefined
   /** Being put together: per set, from where it is open. */
   #open: number[] | undefined
 
   constructor(rules: Rules) {
     this.#rules = rules
-    this.#lane = new Lane(rules.matchers, rules.gates, rules.units)
-    this.#triggers = new Triggers(rules.matchers.length)
+    this.#lane = new Lane(rules)
   }
 
-  advance(piece: Folded, ended: boolean): Scan {
+  advance(text: string, ended: boolean): Scan {
+    const rules = this.#rules
+    let piece = isAscii(text) ? undefined : fold(text)
+    this.#last = undefined
     this.#hits = undefined
-    if (!piece.identity && this.#drift === undefined) this.#drift = this.#startDrift()
-    this.#triggers.clear()
-    this.#scanWords(piece, ended)
-    if (this.#rules.matchers.length > 0) this.#runLanes(piece, ended)
-    if (this.#drift !== undefined && !ended) this.#remember(this.#drift, piece)
-    this.#original += piece.original.length
-    this.#folded += piece.text.length
-    this.#same = piece.identity ? this.#same + piece.text.length : sameTail(piece)
-    const open = ended ? undefined : this.#openOffsets()
+    this.#open = undefined
+    if (piece?.identity === false) this.#drift ??= new Drift(rules, this.#lane, this.#original, this.#folded)
+    if (this.#drift !== undefined) piece ??= fold(text)
+    this.#piece = piece
+    this.#text = text
+    const lanes = rules.matchers.length > 0
+    if (lanes) this.#beginLanes(text, ended)
+    this.#runWords(text, piece, ended)
+    if (lanes) this.#finishLanes()
+    const length = piece === undefined ? text.length : piece.text.length
+    if (!ended && piece !== undefined) this.#drift?.remember(piece)
+    this.#original += text.length
+    this.#folded += length
+    this.#same = piece === undefined || piece.identity ? this.#same + length : sameTail(piece)
+    if (!ended) this.#openOffsets()
     if (this.#drift !== undefined) this.#settleDrift(this.#drift)
     // A waiting half of a surrogate pair is not counted in `#original`, so it stays open.
-    return new Outcome(this.#rules, this.#sorted(), open, this.#original)
+    return new Outcome(rules, this.#sorted(), this.#open, this.#original)
   }
 
   // Literals, and the words that patterns begin with.
 
-  #scanWords(piece: Folded, ended: boolean): void {
+  #runWords(text: string, piece: Folded | undefined, ended: boolean): void {
     const { lower, exact } = this.#rules
-    if (lower !== undefined) {
-      const text = piece.ascii ? piece.text : piece.lower
-      this.#lowerState = this.#runWords(lower, this.#lowerState, text, piece, ended)
+    const folded = piece === undefined ? text : piece.text
+    const states = this.#states
+    // Where the fold changes what follows a word, that says nothing of what follows it in the original.
+    if (lower !== undefined && exact !== undefined && (piece === undefined || (piece.identity && !lower.needsLower))) {
+      runBoth(lower.automaton, exact.automaton, states, folded, this)
+    } else {
+      const given = lower?.needsLower === true && piece !== undefined ? piece.lower : folded
+      if (lower !== undefined) states[0] = lower.automaton.run(states[0] ?? START, given, this)
+      if (exact !== undefined) states[1] = exact.automaton.run(states[1] ?? START, folded, this)
     }
-    if (exact !== undefined) this.#exactState = this.#runWords(exact, this.#exactState, piece.text, piece, ended)
+    if (ended) return
+    if (lower !== undefined) this.#knockBlindly(lower, states[0] ?? START, folded.length)
+    if (exact !== undefined) this.#knockBlindly(exact, states[1] ?? START, folded.length)
   }
 
-  #runWords(table: WordTable, state: number, text: string, piece: Folded, ended: boolean): number {
-    const { sets } = this.#rules
-    // One character may fold to several units, so a short word may be found several times in it.
-    const last: Map<number, string> | undefined = piece.identity ? undefined : new Map()
-    const after = table.automaton.run(state, text, (index, end) => {
-      const word = table.words[index]
-      if (word === undefined) return
-      const at = this.#folded + end - word.text.length
-      if (word.owner === undefined) {
-        this.#triggers.add(word.group - sets, at, true)
-        return
+  word(index: number, end: number): void {
+    const word = this.#rules.words[index]
+    if (word === undefined) return
+    const at = this.#folded + end - word.text.length
+    const { door } = word
+    if (door !== undefined) {
+      const from = end - word.text.length
+      // Most words are turned away at once, where the piece shows enough.
+      const shown = from >= (door.lead?.behind ?? 0) || (from >= 0 && this.#original === 0)
+      const seen = shown && this.#drift === undefined && !this.#lane.hasSettled(this.#original + from)
+      if (seen && !mayGoOn(door, this.#text, from, word.after ?? 0, end)) return
+      this.#knock(door, at, seen)
+    } else if (word.owner !== undefined) {
+      const from = this.#startOf(at)
+      const to = this.#endOf(this.#folded + end)
+      if (this.#drift !== undefined) {
+        this.#last ??= new Map()
+        const range = `${from}:${to}`
+        if (this.#last.get(index) === range) return
+        this.#last.set(index, range)
       }
-      const from = this.#startOf(at, piece)
-      const to = this.#endOf(this.#folded + end, piece)
-      if (last?.get(index) === `${from}:${to}`) return
-      last?.set(index, `${from}:${to}`)
       this.#report(word.owner.set, word.owner.id, from, to)
-    })
-    const open = ended ? NO_PAIRS : table.automaton.open(after)
-    for (let i = 0; i < open.length; i += 2) {
-      const group = open[i] ?? 0
-      if (group >= sets) this.#triggers.add(group - sets, this.#folded + text.length - (open[i + 1] ?? 0), false)
     }
-    return after
+  }
+
+  /** Doors that cannot tell by themselves whether the beginning of a word counts. */
+  #knockBlindly(table: WordTable, state: number, length: number): void {
+    for (const [door, depth] of table.openings(state).knocks) this.#knock(door, this.#folded + length - depth, false)
   }
 
   // Patterns.
 
-  #runLanes(piece: Folded, ended: boolean): void {
+  #knock(door: Door, at: number, seen: boolean): void {
+    this.#lane.knock(door, this.#startOf(at), this.#reporter(), seen)
+    if (this.#drift !== undefined) this.#drift.lane.knock(door, at, this.#foldedReporter())
+  }
+
+  #beginLanes(text: string, ended: boolean): void {
+    this.#lane.begin(text, ended, this.#reporter())
     const drift = this.#drift
-    const { matcherIds } = this.#rules
-    if (drift === undefined) {
-      const shift = this.#original - this.#folded
-      const place = (at: number): number => at + shift
-      this.#lane.feed(piece.original, this.#triggers, place, ended, (matcher, from, to) => {
-        const owner = matcherIds[matcher]
-        if (owner !== undefined) this.#report(owner.set, owner.id, from, to)
-      })
-      return
-    }
-    const once = (matcher: number, from: number, to: number): void => {
-      const owner = matcherIds[matcher]
-      let found = drift.found.get(matcher)
-      if (found === undefined) {
-        found = new Map()
-        drift.found.set(matcher, found)
-      }
-      const key = `${from}:${to}`
-      if (owner === undefined || found.has(key)) return
-      found.set(key, to)
-      this.#report(owner.set, owner.id, from, to)
-    }
-    this.#lane.feed(piece.original, this.#triggers, at => this.#startOf(at, piece), ended, once)
-    const same = (at: number): number => at
-    drift.lane.feed(piece.text, this.#triggers, same, ended, (matcher, from, to) =>
-      once(matcher, this.#startOf(from, piece), this.#endOf(to, piece)),
-    )
+    if (drift !== undefined) drift.lane.begin(this.#piece?.text ?? text, ended, this.#foldedReporter())
   }
 
-  // Offsets.
-
-  /** Original offset of a folded one; `piece` begins at `#folded` and `#original`. */
-  #startOf(at: number, piece: Folded): number {
-    if (at >= this.#folded) return this.#original + piece.toOriginal(at - this.#folded)
-    return this.#pastStart(at)
+  #finishLanes(): void {
+    this.#lane.finish(this.#reporter())
+    this.#drift?.lane.finish(this.#foldedReporter())
   }
 
-  #pastStart(at: number): number {
+  #reporter(): Found {
+    this.#found ??= (matcher, from, to) => {
+      if (this.#drift?.isNew(matcher, from, to) !== false) this.#reportAll(matcher, from, to)
+    }
+    return this.#found
+  }
+
+  #foldedReporter(): Found {
+    this.#foundFolded ??= (matcher, from, to) => {
+      const start = this.#startOf(from)
+      const end = this.#endOf(to)
+      if (this.#drift?.isNew(matcher, start, end) !== false) this.#reportAll(matcher, start, end)
+    }
+    return this.#foundFolded
+  }
+
+  // Offsets. Without drift, original and fold differ by a constant.
+
+  #startOf(at: number): number {
     const drift = this.#drift
-    return drift?.starts[at - drift.from] ?? at + this.#original - this.#folded
+    if (drift === undefined) return at + this.#original - this.#folded
+    return drift.startOf(at, this.#piece ?? NOTHING)
   }
 
-  #endOf(at: number, piece: Folded): number {
-    if (at > this.#folded) return this.#original + piece.toOriginalEnd(at - this.#folded)
+  #endOf(at: number): number {
     const drift = this.#drift
-    return drift?.ends[at - 1 - drift.from] ?? at + this.#original - this.#folded
-  }
-
-  #startDrift(): Drift {
-    const shift = this.#original - this.#folded
-    const lane = new Lane(this.#rules.matchers, this.#rules.gates, this.#rules.units, { lane: this.#lane, shift })
-    const from = Math.max(0, Math.min(lane.base, this.#folded - this.#rules.memory))
-    const starts: number[] = []
-    for (let at = from; at < this.#folded; at++) starts.push(at + shift)
-    return { lane, from, starts, ends: starts.map(start => start + 1), found: new Map() }
-  }
-
-  #remember(drift: Drift, piece: Folded): void {
-    for (let i = 0; i < piece.text.length; i++) {
-      drift.starts.push(this.#original + piece.toOriginal(i))
-      drift.ends.push(this.#original + piece.toOriginalEnd(i + 1))
-    }
-    const needed = Math.min(drift.lane.base, this.#folded + piece.text.length - this.#rules.memory)
-    const excess = needed - drift.from
-    if (excess < 256 || excess < drift.starts.length / 2) return
-    drift.starts.splice(0, excess)
-    drift.ends.splice(0, excess)
-    drift.from = needed
+    if (drift === undefined) return at + this.#original - this.#folded
+    return drift.endOf(at, this.#piece ?? NOTHING)
   }
 
   /** When both spellings agree again as far back as anyone looks, one of them is enough. */
   #settleDrift(drift: Drift): void {
-    for (const [matcher, found] of drift.found) {
-      const mine = this.#lane.openAt(matcher)
-      const other = drift.lane.openAt(matcher)
-      if (mine === undefined && other === undefined) drift.found.delete(matcher)
-      if (found.size < MANY) continue
-      // Neither spelling looks again at what lies before the places where both are undecided.
-      const floor = Math.min(mine ?? this.#original, other === undefined ? this.#original : this.#pastStart(other))
-      for (const [key, to] of found) if (to <= floor) found.delete(key)
-    }
+    drift.settle(this.#lane)
     if (this.#lane.quiet && drift.lane.quiet && this.#same >= this.#rules.memory) this.#drift = undefined
   }
 
-  #openOffsets(): readonly number[] | undefined {
+  #openOffsets(): void {
     const { lower, exact } = this.#rules
-    this.#open = undefined
-    if (lower !== undefined) this.#openWords(lower.automaton.open(this.#lowerState))
-    if (exact !== undefined) this.#openWords(exact.automaton.open(this.#exactState))
+    if (lower !== undefined) this.#openWords(lower.openings(this.#states[0] ?? START).list)
+    if (exact !== undefined) this.#openWords(exact.openings(this.#states[1] ?? START).list)
+    if (!this.#lane.quiet) this.#lane.eachOpen((matcher, at) => this.#openMatcher(matcher, at))
     const drift = this.#drift
-    if (!this.#lane.quiet) this.#lane.eachOpen((matcher, at) => this.#openFrom(this.#setOf(matcher), at))
     if (drift?.lane.quiet === false) {
-      drift.lane.eachOpen((matcher, at) => this.#openFrom(this.#setOf(matcher), this.#pastStart(at)))
-    }
-    return this.#open
-  }
-
-  #openWords(pairs: readonly number[]): void {
-    for (let i = 0; i < pairs.length; i += 2) {
-      const group = pairs[i] ?? 0
-      if (group < this.#rules.sets) this.#openFrom(group, this.#pastStart(this.#folded - (pairs[i + 1] ?? 0)))
+      drift.lane.eachOpen((matcher, at) => this.#openMatcher(matcher, drift.pastStart(at)))
     }
   }
 
-  #setOf(matcher: number): number {
-    return this.#rules.matcherIds[matcher]?.set ?? 0
+  #openWords(openings: readonly Opening[]): void {
+    for (const opening of openings) {
+      const folded = this.#folded - opening.depth
+      const drift = this.#drift
+      const at = drift === undefined ? folded + this.#original - this.#folded : drift.pastStart(folded)
+      if (opening.matchers.length === 0) {
+        this.#openSets(opening.sets, at)
+        continue
+      }
+      this.#openDoor(opening, this.#lane, at, at)
+      if (drift !== undefined) this.#openDoor(opening, drift.lane, folded, at)
+    }
   }
 
-  #openFrom(set: number, at: number): void {
-    if (this.#open === undefined) {
-      this.#open = []
-      for (let i = 0; i < this.#rules.sets; i++) this.#open.push(this.#original)
+  #openDoor({ lead, sets, matchers }: Opening, lane: Lane, place: number, at: number): void {
+    if (lead !== undefined && !lane.allows(lead, place)) return
+    if (this.#drift === undefined && !lane.hasSettled(place)) {
+      this.#openSets(sets, at)
+      return
     }
+    for (const matcher of matchers) if (lane.awaits(matcher, place)) this.#openMatcher(matcher, at)
+  }
+
+  #openMatcher(matcher: number, at: number): void {
+    for (const owner of this.#rules.owners[matcher] ?? []) this.#openSet(owner.set, at)
+  }
+
+  #openSets(sets: readonly number[], at: number): void {
+    for (const set of sets) this.#openSet(set, at)
+  }
+
+  #openSet(set: number, at: number): void {
+    this.#open ??= new Array<number>(this.#rules.sets).fill(this.#original)
     if (at < (this.#open[set] ?? 0)) this.#open[set] = at
   }
 
   // Hits.
 
-  #report(set: number, id: string, from: number, to: number): void {
-    this.#hits ??= new Array<Hit[] | undefined>(this.#rules.sets).fill(undefined)
-    let hits = this.#hits[set]
-    if (hits === undefined) {
-      hits = []
-      this.#hits[set] = hits
-    }
-    hits.push({ id, from, to })
+  #reportAll(matcher: number, from: number, to: number): void {
+    for (const owner of this.#rules.owners[matcher] ?? []) this.#report(owner.set, owner.id, from, to)
   }
 
-  #sorted(): (Hit[] | undefined)[] | undefined {
-    for (const hits of this.#hits ?? []) hits?.sort((a, b) => a.from - b.from || a.to - b.to)
+  #report(set: number, id: string, from: number, to: number): void {
+    this.#hits ??= Array.from({ length: this.#rules.sets }, () => [])
+    this.#hits[set]?.push({ id, from, to })
+  }
+
+  #sorted(): readonly (readonly Hit[])[] | undefined {
+    for (const hits of this.#hits ?? []) if (!inOrder(hits)) hits.sort((a, b) => a.from - b.from || a.to - b.to)
     return this.#hits
   }
 }
 
-const NO_PAIRS: readonly number[] = []
-/** Ranges remembered per matcher before the old ones are dropped. */
-const MANY = 64
-
-/** How many of the last folded units are the original's own last units. */
-function sameTail(piece: Folded): number {
-  const { original, text } = piece
-  const shift = original.length - text.length
-  let same = 0
-  for (let i = text.length - 1; i >= 0 && i + shift >= 0; i--) {
-    if (text.charCodeAt(i) !== original.charCodeAt(i + shift)) break
-    same++
+function inOrder(hits: readonly Hit[]): boolean {
+  let from = 0
+  let to = 0
+  for (const hit of hits) {
+    if (hit.from < from || (hit.from === from && hit.to < to)) return false
+    from = hit.from
+    to = hit.to
   }
-  return same
+  return true
 }
+
+const NOTHING: Folded = fold('')

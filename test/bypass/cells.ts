@@ -1,7 +1,7 @@
 /** Every cell of the matrix, from what the registry says a surface carries. */
 import { DIALECTS } from '../../src/dialects/registry.ts'
-import { escaped } from './chat-answers.ts'
 import { CHAT } from './chat.ts'
+import { escaped } from './chat-answers.ts'
 import {
   type CallBuilder,
   CHOICES,
@@ -98,16 +98,11 @@ function textCells(surface: Surface, row: string, b: TextBuilder, mode: Mode): C
         offset: b.before.length + LEAD.length,
         upTo: LEAD,
       })
-      add(
-        `redact${suffix}`,
-        cut(LEAD + d.dress(SECRET) + TAIL),
-        b.redaction === 'blocked' ? 'refused' : b.redaction,
-        {
-          hidden: [SECRET, SECRET.slice(8)],
-          shown: b.redaction === 'redacted' ? [LEAD + REDACTED + TAIL] : [],
-          ...(b.redaction === 'blocked' ? { code: 'redaction_unwritable', upTo: LEAD } : {}),
-        },
-      )
+      add(`redact${suffix}`, cut(LEAD + d.dress(SECRET) + TAIL), b.redaction === 'blocked' ? 'refused' : b.redaction, {
+        hidden: [SECRET, SECRET.slice(8)],
+        shown: b.redaction === 'redacted' ? [LEAD + REDACTED + TAIL] : [],
+        ...(b.redaction === 'blocked' ? { code: 'redaction_unwritable', upTo: LEAD } : {}),
+      })
     }
   }
   return out

@@ -73,7 +73,7 @@ export const CHAT_SPECIALS: readonly Special[] = [
   ),
   stream(
     'line separators of other standards are text',
-    raw(delta({ content: `${LEAD}\u2028data: [DONE]\u2029\u0085` }), delta({ content: FORBIDDEN }), STOP, DONE),
+    raw(HELLO, delta({ content: `${LEAD}\u2028data: [DONE]\u2029\u0085` }), delta({ content: FORBIDDEN }), STOP, DONE),
     'refused',
   ),
   stream('byte order mark first', raw('\ufeff', delta({ content: LEAK }), STOP, DONE), 'refused'),
@@ -90,7 +90,64 @@ export const CHAT_SPECIALS: readonly Special[] = [
   stream('comments only after [DONE]', raw(HELLO, STOP, DONE, ': bye\n\n'), 'identical'),
   stream('leak in a comment after [DONE]', raw(HELLO, STOP, DONE, `: ${LEAK}\n\n`), 'refused'),
 
+  // What comes is inspected, whatever was asked for.
+  unary('events although a body was asked for', streamed([{ message: { content: LEAK } }], first('stream')), 'refused'),
+  unary(
+    'events although a body was asked for, nothing forbidden',
+    streamed([{ message: { content: 'Fine.' } }], first('stream')),
+    'identical',
+  ),
+  stream('a body although events were asked for', message({ content: LEAK }), 'refused'),
+  stream('a body although events were asked for, nothing forbidden', message({ content: 'Fine.' }), 'identical'),
+  stream(
+    'a kind of answer nobody can inspect',
+    { contentType: 'application/x-ndjson', writes: [encoder.encode(`{"content":"${LEAK}"}\n`)] },
+    'broken off',
+  ),
+
+  // JSON.
+  unary('key written with escapes', body(`{"choices":[{"index":0,"message":{"con\\u0074ent":"${LEAK}"}}]}`), 'refused'),
+  unary(
+    'key written twice, once with escapes',
+    body(`{"choices":[{"index":0,"message":{"content":"Fine.","con\\u0074ent":"${LEAK}"}}]}`),
+    'broken off',
+  ),
+  unary('in the prototype key', body(`{"choices":[],"__proto__":{"content":"${LEAK}"}}`), 'refused'),
+  unary('half a surrogate pair', body('{"choices":[{"index":0,"message":{"content":"\\ud83e"}}]}'), 'broken off'),
+  unary('a number that is none', body('{"choices":[{"index":0,"message":{"content":"Fine."},"x":NaN}]}'), 'broken off'),
+  unary(
+    'something behind the body',
+    body(`{"choices":[{"index":0,"message":{"content":"Fine."}}]}${LEAK}`),
+    'broken off',
+  ),
+  unary('one letter per list item', message({}, {}, { x: { y: [...LEAK] } }), 'refused'),
+  stream('[DONE] with something behind it', raw(HELLO, STOP, `data: [DONE]${LEAK}\n\n`), 'broken off'),
+
   // Channels.
+  stream(
+    'secret, half as a string, half as a content part',
+    raw(
+      HELLO,
+      delta({ content: LEAD + SECRET.slice(0, 10) }),
+      delta({ content: [{ type: 'text', text: SECRET.slice(10) + TAIL }] }),
+      STOP,
+      DONE,
+    ),
+    'redacted',
+    { hidden: [SECRET.slice(0, 10), SECRET.slice(10)], shown: [REDACTED] },
+  ),
+  stream(
+    'secret that is the last thing said',
+    raw(HELLO, delta({ content: LEAD + SECRET.slice(0, 10) }), delta({ content: SECRET.slice(10) }, 'stop'), DONE),
+    'redacted',
+    { hidden: [SECRET.slice(0, 10), SECRET.slice(10)], shown: [LEAD + REDACTED] },
+  ),
+  stream(
+    'beginning of a secret, and no more',
+    raw(HELLO, delta({ content: `${LEAD}sk-test-` }), delta({ content: 'abc' }), STOP, DONE),
+    'identical',
+    { hidden: [] },
+  ),
   stream(
     'half as a string, half as a content part',
     raw(
@@ -150,19 +207,27 @@ export const CHAT_SPECIALS: readonly Special[] = [
   unary('in usage', message({}, {}, { usage: { prompt_tokens: 1, note: LEAK } }), 'refused'),
   unary('in the message of an error status', { ...body({ error: { message: LEAK } }), status: 429 }, 'refused'),
   unary('as a JSON string and nothing else, error status', { ...body(JSON.stringify(LEAK)), status: 500 }, 'refused'),
-  unary('as a picture address', message({ images: [{ image_url: { url: `https://a.example/${FORBIDDEN}` } }] }), 'refused'),
+  unary(
+    'as a picture address',
+    message({ images: [{ image_url: { url: `https://a.example/${FORBIDDEN}` } }] }),
+    'refused',
+  ),
 
   // Twins: representations that say the same again.
   ...(['unary', 'stream'] as const).flatMap((mode): Special[] => [
     {
       name: 'redacted content whose log-probabilities repeat it',
       mode,
-      answer: both(mode, { content: LEAD + SECRET + TAIL }, {
-        logprobs: {
-          content: [{ token: SECRET, logprob: -1, bytes: [...encoder.encode(SECRET)], top_logprobs: [] }],
-          refusal: null,
+      answer: both(
+        mode,
+        { content: LEAD + SECRET + TAIL },
+        {
+          logprobs: {
+            content: [{ token: SECRET, logprob: -1, bytes: [...encoder.encode(SECRET)], top_logprobs: [] }],
+            refusal: null,
+          },
         },
-      }),
+      ),
       expect: 'redacted',
       hidden: [SECRET, 'logprob":-1'],
       shown: [LEAD + REDACTED + TAIL],
@@ -179,9 +244,7 @@ export const CHAT_SPECIALS: readonly Special[] = [
       name: 'redacted reasoning that is signed',
       mode,
       answer: both(mode, {
-        reasoning_details: [
-          { type: 'reasoning.text', text: LEAD + SECRET + TAIL, signature: 'c2lnbmVk', index: 0 },
-        ],
+        reasoning_details: [{ type: 'reasoning.text', text: LEAD + SECRET + TAIL, signature: 'c2lnbmVk', index: 0 }],
       }),
       expect: 'refused',
       hidden: [SECRET],
@@ -326,13 +389,13 @@ export const CHAT_SPECIALS: readonly Special[] = [
     'forbidden text and a held call in different choices',
     raw(
       HELLO,
-      opening(0, 'issue_refund', '{"amount":50000}'),
+      opening(0, 'issue_refund', '{"account":"acct-50000"}'),
       CALLED,
       delta({ role: 'assistant', content: LEAK }, 'stop', 1),
       DONE,
     ),
     'refused',
-    { hidden: [FORBIDDEN, '50000'] },
+    { hidden: [FORBIDDEN, 'acct-50000'] },
   ),
   unary(
     'arguments that are an object',
@@ -347,6 +410,20 @@ export const CHAT_SPECIALS: readonly Special[] = [
     hidden: [SECRET, unicode(SECRET)],
     code: 'redaction_unwritable',
   }),
+  ...(['unary', 'stream'] as const).map(
+    (mode): Special => ({
+      name: 'secret in the name and in the arguments of a call',
+      mode,
+      answer: both(mode, {
+        tool_calls: [
+          { index: 0, id: 'c', type: 'function', function: { name: SECRET, arguments: `{"city":"${SECRET}"}` } },
+        ],
+      }),
+      expect: 'refused',
+      hidden: [SECRET],
+      code: 'redaction_unwritable',
+    }),
+  ),
   unary('arguments that say two things', calling('{"city":"Oslo","city":"sda-array"}'), 'call refused', {
     hidden: ['sda-array'],
     code: 'arguments_ambiguous',

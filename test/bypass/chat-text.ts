@@ -73,10 +73,11 @@ export const CHAT_TEXT: Readonly<Record<string, TextBuilder>> = {
     redaction: 'dropped',
     channel: /^\/choices\/[01]\/logprobs\/content\/\*\/token$/,
   }),
-  'logprobs.content[].bytes': text(
-    p => tokens(p, piece => ({ ...token('?'), bytes: [...encoder.encode(piece)] })),
-    { redaction: 'dropped', json: false, channel: /^\/choices\/[01]\/logprobs\/content\/\*\/bytes\/\*$/ },
-  ),
+  'logprobs.content[].bytes': text(p => tokens(p, piece => ({ ...token('?'), bytes: [...encoder.encode(piece)] })), {
+    redaction: 'dropped',
+    json: false,
+    channel: /^\/choices\/[01]\/logprobs\/content\/\*\/bytes\/\*$/,
+  }),
   'logprobs.content[].top_logprobs[].token': text(
     p => tokens(p, piece => ({ ...token('?'), top_logprobs: [token('!'), token(piece)] })),
     { redaction: 'dropped', channel: /^\/choices\/[01]\/logprobs\/content\/\*\/top_logprobs\/1\/token$/ },

@@ -11,8 +11,8 @@ import { DEMO_REGISTRY, startTestGate, type TestGate } from '../support/gate.ts'
 import { type Cell, cells, SURFACES } from './cells.ts'
 import { matrixPage } from './page.ts'
 import { plain, type Released, read } from './released.ts'
-import { FORBIDDEN, LEAD } from './surface.ts'
-import { bodyOf, type ScriptedUpstream, startScriptedUpstream } from './upstream.ts'
+import { CHOICES, FORBIDDEN, LEAD } from './surface.ts'
+import { type Answer, bodyOf, type ScriptedUpstream, startScriptedUpstream } from './upstream.ts'
 
 interface Row {
   readonly check_name: string
@@ -25,6 +25,14 @@ interface Result {
   readonly rows: readonly Row[]
   readonly retry: string | null
 }
+
+interface Asked {
+  readonly res: Response
+  readonly released: Released
+}
+
+/** Columns whose answers are cut in other ways as well. */
+const CUT = /^(block|block split|redact split|refuse|refuse one of two|escalate|special)$/
 
 const CHECKS = () => [
   new OwnerResolutionCheck(),
@@ -43,16 +51,37 @@ const nameOf = (c: Cell) => `${c.surface.name} ${c.row}, ${c.mode}, choice ${c.c
 const PAGE = join(import.meta.dirname, '../../docs/bypass-matrix.md')
 
 describe('the matrix covers the registry', () => {
-  it.each(DIALECTS.map(d => [d.name, d] as const))('%s: every carrier has a builder, every builder a carrier', (_, d) => {
-    const surface = SURFACES[d.name]
-    const of = (kind: string) => d.carriers.filter(c => c.kind === kind).map(c => c.name)
-    expect(Object.keys(surface?.text ?? {}).sort()).toEqual(of('text').sort())
-    expect(Object.keys(surface?.calls ?? {}).sort()).toEqual(of('call').sort())
-  })
+  it.each(DIALECTS.map(d => [d.name, d] as const))(
+    '%s: every carrier has a builder, every builder a carrier',
+    (_, d) => {
+      const surface = SURFACES[d.name]
+      const of = (kind: string) => d.carriers.filter(c => c.kind === kind).map(c => c.name)
+      expect(Object.keys(surface?.text ?? {}).sort()).toEqual(of('text').sort())
+      expect(Object.keys(surface?.calls ?? {}).sort()).toEqual(of('call').sort())
+    },
+  )
 
   it('has no surface without a dialect, and no two cells of one name', () => {
     expect(Object.keys(SURFACES).sort()).toEqual(DIALECTS.map(d => d.name).sort())
     expect(new Set(all.map(nameOf)).size).toBe(all.length)
+  })
+
+  it('has its cells for every carrier in every mode it has', () => {
+    for (const dialect of DIALECTS) {
+      for (const carrier of dialect.carriers) {
+        const wanted =
+          carrier.kind === 'text' ? ['allow', 'block', 'redact'] : ['allow', 'block', 'redact', 'refuse', 'escalate']
+        for (const mode of carrier.modes) {
+          const own = all.filter(c => c.surface.name === dialect.name && c.row === carrier.name && c.mode === mode)
+          const choices = SURFACES[dialect.name]?.text[carrier.name]?.perChoice === false ? [0] : CHOICES
+          for (const column of wanted) {
+            for (const choice of choices) {
+              expect(own.filter(c => c.column === column && c.choice === choice)).toHaveLength(1)
+            }
+          }
+        }
+      }
+    }
   })
 
   it('is what docs/bypass-matrix.md shows', () => {
@@ -68,6 +97,18 @@ describe('bypass matrix', () => {
   let upstream: ScriptedUpstream
   const results = new Map<Cell, Result>()
 
+  /** The same answers in one network write, and in as many as events. */
+  const again = new Map<Cell, readonly Asked[]>()
+  const ask = async (cell: Cell, model: string, answer: Answer): Promise<Asked> => {
+    upstream.script(model, answer)
+    const res = await fetch(`${gate.url}${cell.surface.path}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-commit-owner': 'human:alice@example.com' },
+      body: JSON.stringify(cell.surface.request(model, cell, cell.tools)),
+    })
+    return { res, released: read(res.status, res.headers.get('content-type') ?? '', await res.text()) }
+  }
+
   beforeAll(async () => {
     upstream = await startScriptedUpstream()
     gate = await startTestGate({ upstreamUrl: upstream.url, checks: CHECKS() })
@@ -76,18 +117,22 @@ describe('bypass matrix', () => {
     const work = async () => {
       for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
         const { cell, model } = next
-        upstream.script(model, cell.answer)
-        const res = await fetch(`${gate.url}${cell.surface.path}`, {
-          method: 'POST',
-          headers: { 'content-type': 'application/json', 'x-commit-owner': 'human:alice@example.com' },
-          body: JSON.stringify(cell.surface.request(model, cell, cell.tools)),
-        })
-        const released = read(res.status, res.headers.get('content-type') ?? '', await res.text())
+        const { res, released } = await ask(cell, model, cell.answer)
         const id = res.headers.get('x-signet-correlation-id') ?? ''
         seen.set(cell, { released, id, retry: res.headers.get('x-should-retry') })
       }
     }
     await Promise.all(Array.from({ length: 8 }, work))
+    const repeated = all.filter(
+      c => c.answer.contentType === 'text/event-stream' && c.choice === 0 && CUT.test(c.column),
+    )
+    await Promise.all(
+      repeated.map(async (cell, i) => {
+        const together = { ...cell.answer, writes: [bodyOf(cell.answer)] }
+        const apart = { ...cell.answer, paced: true as const }
+        again.set(cell, [await ask(cell, `one-${i}`, together), await ask(cell, `many-${i}`, apart)])
+      }),
+    )
     const rows = Map.groupBy(gate.rows() as unknown as Row[], r => String(r.metadata['_exchange_id']))
     for (const [cell, { id, ...rest }] of seen) results.set(cell, { ...rest, rows: rows.get(id) ?? [] })
   })
@@ -98,10 +143,25 @@ describe('bypass matrix', () => {
     expect(report.ok).toBe(true)
   })
 
+  it('is the same answer in one network write and in many', () => {
+    expect(again.size).toBeGreaterThan(100)
+    for (const [cell, [together, apart]] of again) {
+      const told = (a: Asked | undefined) => ({
+        status: a?.released.status,
+        upstream: a?.released.upstream,
+        own: { ...a?.released.own, correlation_id: '', escalation_id: '' },
+      })
+      expect(told(apart), nameOf(cell)).toEqual(told(together))
+    }
+  })
+
   it.each(all.map(cell => [nameOf(cell), cell] as const))('%s', (_, cell) => {
     const result = results.get(cell)
     if (result === undefined) throw new Error('the cell was not run')
     nothingHidden(cell, result.released)
+    // The log says what was found and where, never the text itself.
+    const logged = plain(JSON.stringify(result.rows))
+    for (const hidden of cell.hidden) expect(logged).not.toContain(plain(hidden))
     for (const text of cell.shown) {
       const forms = [...result.released.joined.values(), result.released.upstream]
       expect(forms.some(form => form.includes(text))).toBe(true)
@@ -146,7 +206,7 @@ const JUDGES: Readonly<Record<Cell['expect'], (cell: Cell, result: Result) => vo
     JUDGES.redacted(cell, result)
     // What came before the finding may have gone; from there on there is nothing.
     for (const [pointer, text] of result.released.joined) {
-      if (pointer.includes('/logprobs/') && !/^[?!]*$/.test(text)) expect(LEAD).toContain(text)
+      if (pointer.includes('/logprobs/')) expect(LEAD).toContain(text.replace(/[?!]/g, ''))
     }
   },
   cleaned: (_cell, { released, rows }) => {
@@ -166,7 +226,8 @@ const JUDGES: Readonly<Record<Cell['expect'], (cell: Cell, result: Result) => vo
       expect(row.metadata['_check_name']).toBe('regex_output')
       expect(row.metadata['_at']).toEqual(expect.any(Number))
     }
-    expect(last(rows, 'pipeline.complete')).toBeUndefined()
+    // What comes after `[DONE]` comes after the completion row.
+    if (!cell.row.includes('after [DONE]')) expect(last(rows, 'pipeline.complete')).toBeUndefined()
   },
   'call refused': (cell, { released, rows }) => {
     expect(released.status).toBe(200)
@@ -183,6 +244,8 @@ const JUDGES: Readonly<Record<Cell['expect'], (cell: Cell, result: Result) => vo
   held: (_cell, { released, rows }) => {
     const row = rows.findLast(r => r.check_name === 'pipeline.commitment')
     expect(row).toMatchObject({ decision: 'escalate', metadata: { _check_name: 'tool_call_inspector' } })
+    // Held is not approved.
+    expect(rows.filter(r => r.check_name !== 'pipeline.admission' && r.decision === 'allow')).toEqual([])
     if (released.aborted) {
       expect(released.own).toMatchObject({ choices: [], error: { type: 'signet_refusal', code: 'escalated' } })
       expect(released.own?.['escalation_id']).toEqual(row?.metadata['_escalation_id'])
@@ -201,7 +264,7 @@ const JUDGES: Readonly<Record<Cell['expect'], (cell: Cell, result: Result) => vo
 
 /** A stream that has begun ends in the abort frame; anything else is an answer of its own. */
 function ended(cell: Cell, released: Released, retry: string | null, status: number): void {
-  if (cell.mode === 'stream' && startsBefore(cell)) {
+  if (cell.answer.contentType === 'text/event-stream' && startsBefore(cell)) {
     expect(released.status).toBe(200)
     expect(released.aborted).toBe(true)
     expect(released.own).toMatchObject({ signet_abort: true, choices: [], error: { type: 'signet_refusal' } })

@@ -105,5 +105,8 @@ function leaves(text: string, into: string[]): void {
 
 /** As a reader sees it: compatibility forms, marks and invisible characters do not hide a word. */
 export function plain(text: string): string {
-  return text.normalize('NFKD').replace(/[\p{M}\p{Cf}]/gu, '').toLowerCase()
+  return text
+    .normalize('NFKD')
+    .replace(/[\p{M}\p{Cf}]/gu, '')
+    .toLowerCase()
 }

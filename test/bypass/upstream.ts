@@ -1,5 +1,5 @@
 /** An upstream that answers exactly what a test has scripted for the model the request names. */
-import { createServer } from 'node:http'
+import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 export interface Answer {
@@ -7,6 +7,8 @@ export interface Answer {
   /** Each is one network write. */
   readonly writes: readonly Uint8Array[]
   readonly status?: number
+  /** Lets every write go out by itself. */
+  readonly paced?: true
 }
 
 export interface ScriptedUpstream {
@@ -33,6 +35,10 @@ export async function startScriptedUpstream(): Promise<ScriptedUpstream> {
         return
       }
       res.writeHead(answer.status ?? 200, { 'content-type': answer.contentType })
+      if (answer.paced) {
+        void pace(res, answer.writes)
+        return
+      }
       for (const bytes of answer.writes) res.write(bytes)
       res.end()
     })
@@ -49,6 +55,14 @@ export async function startScriptedUpstream(): Promise<ScriptedUpstream> {
         server.close(() => resolve())
       }),
   }
+}
+
+async function pace(res: ServerResponse, writes: readonly Uint8Array[]): Promise<void> {
+  for (const bytes of writes) {
+    if (res.destroyed) return
+    await new Promise<void>(resolve => res.write(bytes, () => setImmediate(resolve)))
+  }
+  res.end()
 }
 
 export function bodyOf(answer: Answer): Buffer {

@@ -277,6 +277,32 @@ describe('on the wire', () => {
     })
   })
 
+  it('answers 408, with a row, when a body does not come in time', async () => {
+    const slow = await startTestGate()
+    // The listener looks every five seconds for requests older than this.
+    slow.running.server.requestTimeout = 1
+    const bytes = post([OWNER], FINE)
+    const { answers, closed } = await raw(
+      slow.running.port,
+      bytes.subarray(0, bytes.length - 5),
+      Number.POSITIVE_INFINITY,
+    )
+    expect(closed).toBe(true)
+    expect(answers[0]?.status).toBe(408)
+    expect(answers[0]?.header('connection')).toBe('close')
+    expect(answers[0]?.json()).toMatchObject({ error: 'request_timeout' })
+    expect(slow.rows()).toMatchObject([
+      {
+        check_name: 'pipeline.preflight',
+        decision: 'block',
+        metadata: { _refusal_kind: 'request_timeout', _status: 408 },
+      },
+    ])
+    expect(slow.running.gate.load.active).toBe(0)
+    expect(slow.upstreamRequests()).toBe(0)
+    await slow.close()
+  })
+
   it('rejects a head beyond 32 KiB with 431', () => rejected(post([OWNER, `X-Big: ${'x'.repeat(40_000)}`], FINE), 431))
   it('rejects many headers that together pass 32 KiB', () =>
     rejected(post([OWNER, ...Array.from({ length: 2000 }, (_, i) => `X-${i}: ${'y'.repeat(20)}`)], FINE), 431))

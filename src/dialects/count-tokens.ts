@@ -1,0 +1,53 @@
+/**
+ * Anthropic's token counting, `POST /v1/messages/count_tokens`. It shows the whole prompt to upstream, so it is read and
+ * admitted like a message; the answer is a number, and nothing is generated or charged.
+ */
+import type { Carrier, Dialect, Part } from '../core/wire.ts'
+import { fault, type JsonDocument, member } from './json.ts'
+import { isJson, isUtf8, mediaType } from './messages.ts'
+import { type ForgedField, MessagesParts } from './messages-parts.ts'
+import { MessagesUnaryReader } from './messages-reader.ts'
+import { messagesRefusal } from './messages-refusal.ts'
+import { readMessagesRequest } from './messages-request.ts'
+import { MessagesWriter } from './messages-writer.ts'
+import { writeJsonRequest } from './write-request.ts'
+
+/** A number and a few words. */
+const MAX_BYTES = 1024 * 1024
+
+const UNARY = ['unary'] as const
+
+const CARRIERS: readonly Carrier[] = [
+  { kind: 'text', name: 'error.message', modes: UNARY },
+  { kind: 'text', name: 'unknown field', modes: UNARY },
+  { kind: 'text', name: 'unknown key', modes: UNARY },
+]
+
+const UPSTREAM_PATH = '/messages/count_tokens'
+
+export const countTokensDialect: Dialect = {
+  name: 'count-tokens',
+  routes: [
+    { method: 'POST', path: '/v1/messages/count_tokens', upstreamPath: UPSTREAM_PATH },
+    { method: 'POST', path: '/v1/messages/count_tokens/', upstreamPath: UPSTREAM_PATH },
+  ],
+  carriers: CARRIERS,
+  readRequest: raw => readMessagesRequest(raw, { isCount: true }),
+  writeRequest: writeJsonRequest,
+  openResponse: (_v, status, contentType) => {
+    const type = mediaType(contentType)
+    if (isUtf8(contentType) && (type === '' || isJson(type))) {
+      return new MessagesUnaryReader({ maxBytes: MAX_BYTES, isError: status >= 400 }, readCount)
+    }
+    return fault('upstream_content_type_invalid', 'upstream answered with a content type that cannot be inspected here')
+  },
+  openWriter: v => new MessagesWriter(v),
+  refuse: messagesRefusal,
+}
+
+/** Counting is free: the count is what a message would use, and nothing was used. */
+function readCount(doc: JsonDocument, into: Part[]): readonly ForgedField[] {
+  const forged = new MessagesParts().readMessage(doc.root, doc.text, into)
+  if (member(doc.root, 'input_tokens') !== undefined) into.push({ kind: 'usage', input: 0, output: 0 })
+  return forged
+}

@@ -1,0 +1,55 @@
+/** What a client reads in place of a refused call: an assistant message with one text, under the refused item's index. */
+import { encodeString } from './json-edit.ts'
+
+export interface Notice {
+  readonly text: string
+  readonly id: string
+  readonly output: number
+  /** The events that say it were written. */
+  told: boolean
+}
+
+/**
+ * The API takes message ids that begin with `msg` and are at most 64 characters; they must differ within an answer and
+ * over the turns of a conversation.
+ */
+export function noticeId(output: number, callId: string): string {
+  const rest = callId.replace(/[^A-Za-z0-9]/g, '').slice(-32)
+  return `msg_signet_${output}${rest === '' ? '' : `_${rest}`}`
+}
+
+export function noticeItem(notice: Notice): string {
+  return message(notice, 'completed', `[${part(notice.text)}]`)
+}
+
+/** The events of a whole message. `number`: the first one's sequence number, where upstream numbers its events. */
+export function noticeEvents(
+  notice: Notice,
+  number: number | undefined,
+  isNamed: boolean,
+): { text: string; count: number } {
+  const place = `"item_id":${encodeString(notice.id)},"output_index":${notice.output},"content_index":0`
+  const text = encodeString(notice.text)
+  const events: readonly (readonly [string, string])[] = [
+    ['response.output_item.added', `"output_index":${notice.output},"item":${message(notice, 'in_progress', '[]')}`],
+    ['response.content_part.added', `${place},"part":${part('')}`],
+    ['response.output_text.delta', `${place},"delta":${text},"logprobs":[]`],
+    ['response.output_text.done', `${place},"text":${text},"logprobs":[]`],
+    ['response.content_part.done', `${place},"part":${part(notice.text)}`],
+    ['response.output_item.done', `"output_index":${notice.output},"item":${noticeItem(notice)}`],
+  ]
+  const lines = events.map(([type, members], i) => {
+    const sequence = number === undefined ? '' : `"sequence_number":${number + i},`
+    const data = `data: {"type":"${type}",${sequence}${members}}\n\n`
+    return isNamed ? `event: ${type}\n${data}` : data
+  })
+  return { text: lines.join(''), count: events.length }
+}
+
+function message(notice: Notice, status: string, content: string): string {
+  return `{"id":${encodeString(notice.id)},"type":"message","status":"${status}","role":"assistant","content":${content}}`
+}
+
+function part(text: string): string {
+  return `{"type":"output_text","annotations":[],"logprobs":[],"text":${encodeString(text)}}`
+}

@@ -1,0 +1,95 @@
+/**
+ * Values that are said whole, and again and again: everything in an answer that does not stream. All strings of one field
+ * (the descriptions of all listed tools, say) are one text, so that nothing hides by spreading over list elements.
+ */
+import type { JsonNode, JsonObject } from './json.ts'
+import { ANSWER_COMMON } from './responses-keys.ts'
+
+export interface Leaf {
+  readonly text: string
+  /** Where the string stands in the JSON text; equal for what cannot be rewritten: keys, and bytes that spell text. */
+  readonly start: number
+  readonly end: number
+}
+
+export interface Field {
+  readonly pointer: string
+  readonly leaves: readonly Leaf[]
+  readonly text: string
+}
+
+/** The texts of a value, in order of first appearance. */
+export function fieldsOf(node: JsonNode, pointer: string): readonly Field[] {
+  if (node.kind === 'string') {
+    if (node.value === '') return []
+    const { start, end, value } = node
+    return [{ pointer, leaves: [{ text: value, start, end }], text: value }]
+  }
+  const gathered = new Map<string, Leaf[]>()
+  gather(node, pointer, gathered)
+  const fields: Field[] = []
+  for (const [at, leaves] of gathered) fields.push({ pointer: at, leaves, text: leaves.map(l => l.text).join('') })
+  return fields
+}
+
+function gather(node: JsonNode, pointer: string, into: Map<string, Leaf[]>): void {
+  switch (node.kind) {
+    case 'string':
+      add(into, pointer, { text: node.value, start: node.start, end: node.end })
+      break
+    case 'array': {
+      const values = byteValues(node.items)
+      if (values !== undefined)
+        add(into, `${pointer}/~bytes`, { text: spell(values), start: node.start, end: node.start })
+      else for (const item of node.items) gather(item, `${pointer}/*`, into)
+      break
+    }
+    case 'object':
+      for (let i = 0; i < node.keys.length; i++) {
+        const key = node.keys[i]
+        const value = node.values[i]
+        if (key === undefined || value === undefined) continue
+        if (!ANSWER_COMMON.has(key)) add(into, `${pointer}/~key`, keyLeaf(node, i, key))
+        gather(value, `${pointer}/${label(key)}`, into)
+      }
+      break
+    case 'number':
+    case 'true':
+    case 'false':
+    case 'null':
+      break
+  }
+}
+
+function keyLeaf(owner: JsonObject, i: number, key: string): Leaf {
+  const start = owner.keyStarts[i] ?? owner.start
+  return { text: key, start, end: start }
+}
+
+function add(into: Map<string, Leaf[]>, pointer: string, leaf: Leaf): void {
+  if (leaf.text === '') return
+  const known = into.get(pointer)
+  if (known === undefined) into.set(pointer, [leaf])
+  else known.push(leaf)
+}
+
+function spell(values: Uint8Array): string {
+  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(values)
+}
+
+/** Numbers 0 to 255, which may spell text. */
+export function byteValues(items: readonly JsonNode[]): Uint8Array | undefined {
+  if (items.length === 0) return undefined
+  const bytes = new Uint8Array(items.length)
+  for (let i = 0; i < items.length; i++) {
+    const item = items[i]
+    if (item?.kind !== 'number' || !Number.isInteger(item.value) || item.value < 0 || item.value > 255) return undefined
+    bytes[i] = item.value
+  }
+  return bytes
+}
+
+/** A field name in a pointer. Pointers are recorded, so a name that could itself be a message is not repeated in one. */
+export function label(key: string): string {
+  return ANSWER_COMMON.has(key) || (key.length <= 48 && /^[A-Za-z_][A-Za-z0-9_.-]*$/.test(key)) ? key : '?'
+}

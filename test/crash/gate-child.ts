@@ -1,0 +1,21 @@
+/** A gate in a process of its own, for tests that kill it: `node gate-child.ts <log> <upstream url>`. Prints its URL. */
+import { openAuditLog } from '../../src/audit/open.ts'
+import { DIALECTS } from '../../src/dialects/registry.ts'
+import { startGate } from '../../src/gate/start.ts'
+import { assertedIdentity } from '../../src/identity/asserted.ts'
+import { SigningKey } from '../../src/keys/signing.ts'
+import { createUpstream } from '../../src/upstream/pool.ts'
+import { demoChecks, ISSUER, RING } from '../support/gate.ts'
+
+const [path = '', upstreamUrl = ''] = process.argv.slice(2)
+const running = await startGate({
+  checks: demoChecks(),
+  dialects: DIALECTS,
+  identity: assertedIdentity(),
+  receipts: { signer: SigningKey.generate(), issuer: ISSUER },
+  audit: await openAuditLog({ path, ring: RING }),
+  upstream: createUpstream({ url: upstreamUrl }),
+  port: 0,
+  version: '0.0.0-crash',
+})
+process.stdout.write(`${running.url}\n`)

@@ -1,0 +1,33 @@
+/** A gate killed at random moments under load loses no row that a caller was told of. More runs: `bench/soak/kill.ts`. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { type DemoUpstream, startDemoUpstream } from '../../src/upstream/demo/server.ts'
+import { crashOnce, seeded } from './run.ts'
+
+let folder: string
+let demo: DemoUpstream
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'signet-kill-'))
+  demo = await startDemoUpstream()
+})
+afterAll(async () => {
+  await demo.close()
+  rmSync(folder, { recursive: true })
+})
+
+const RUNS = 25
+/** Crashes pile up on one log: each restart opens what the last kill left. */
+const LOGS = 5
+
+it(`${RUNS} kills under load`, { timeout: 120_000 }, async () => {
+  let told = 0
+  for (let run = 0; run < RUNS; run += 1) {
+    const result = await crashOnce(join(folder, `${run % LOGS}.jsonl`), demo.url, seeded(1000 + run))
+    expect({ run, problems: result.problems }).toEqual({ run, problems: [] })
+    told += result.told
+  }
+  // The load was real.
+  expect(told).toBeGreaterThan(RUNS * 10)
+})

@@ -1,0 +1,266 @@
+/** Callers who leave, callers who do not read, too many callers, and a gate that is told to stop. */
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { describe, expect, it, vi } from 'vitest'
+import { post, raw, rawOn } from '../http/raw.ts'
+import { chat, startTestGate } from '../support/gate.ts'
+import { eventOf, finish, handUpstream, RowWatch, SettleProbe } from './support.ts'
+
+vi.setConfig({ testTimeout: 15_000 })
+
+const OWNER = 'X-Commit-Owner: human:alice@example.com'
+const BODY = JSON.stringify({ model: 'm', stream: true, messages: [{ role: 'user', content: 'hi' }] })
+const left = (r: { metadata: Readonly<Record<string, unknown>> }) => r.metadata['_code'] === 'client_disconnect'
+
+async function start(options: Parameters<typeof startTestGate>[0] = {}) {
+  const upstream = await handUpstream()
+  const watch = new RowWatch()
+  const probe = new SettleProbe()
+  const gate = await startTestGate({ checks: [probe], upstreamUrl: upstream.url, wrapAudit: watch.wrap, ...options })
+  const close = async () => {
+    expect((await gate.verify()).ok).toBe(true)
+    await gate.close()
+    await upstream.close()
+  }
+  return { upstream, watch, probe, gate, close, port: gate.running.port }
+}
+
+/** Sends a streaming request and reads nothing more than the head. */
+async function stalled(port: number): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1')
+  socket.on('error', () => undefined)
+  socket.write(post([OWNER], BODY))
+  await once(socket, 'readable')
+  return socket
+}
+
+describe('a caller who leaves', () => {
+  it('in the middle of its body is recorded, and nothing was called', async () => {
+    const { watch, port, close, upstream, probe } = await start()
+    const socket = connect(port, '127.0.0.1')
+    const bytes = post([OWNER], BODY)
+    socket.write(bytes.subarray(0, bytes.length - 10))
+    await once(socket, 'connect')
+    socket.end()
+    const row = await watch.row(left)
+    expect(row).toMatchObject({ checkName: 'pipeline.preflight', decision: 'block', fingerprint: '' })
+    expect(upstream.calls).toHaveLength(0)
+    expect(probe.settled.size).toBe(0)
+    await close()
+  })
+
+  for (const stream of [false, true])
+    it(`cancels upstream, ${stream ? 'streamed' : 'unary'}`, async () => {
+      const { watch, gate, close, upstream, probe, port } = await start()
+      const socket = connect(port, '127.0.0.1')
+      socket.write(post([OWNER], BODY.replace('true', String(stream))))
+      const call = await upstream.call()
+      call.head(stream)
+      if (stream) call.event('a beginning')
+      else call.res.write('{"id":')
+      if (stream) await once(socket, 'readable')
+      socket.destroy()
+      await call.gone
+      expect(await watch.row(left)).toMatchObject({
+        checkName: 'pipeline.complete',
+        metadata: { _outcome: 'disconnected', upstream_status: 200 },
+      })
+      expect(await probe.all()).toMatchObject([{ kind: 'disconnected', forwarded: true }])
+      await new Promise(setImmediate)
+      expect(gate.running.gate.upstream.active).toBe(0)
+      expect(gate.running.gate.load).toMatchObject({ active: 0, heldBytes: 0 })
+      await close()
+    })
+
+  it('after everything has arrived but before it was read: recorded as left, not as completed', async () => {
+    const { watch, close, upstream, port, probe } = await start()
+    const socket = connect(port, '127.0.0.1')
+    socket.on('error', () => undefined)
+    socket.pause()
+    socket.write(post([OWNER], BODY))
+    const call = await upstream.call()
+    // One write, so that the end is in the gate while the caller's socket is still full.
+    call.head(true)
+    call.res.end(`${eventOf('x'.repeat(500_000)).repeat(24)}${finish}data: [DONE]\n\n`)
+    await vi.waitUntil(
+      () => call.res.socket === null || (call.res.socket?.writableLength ?? 0) > 0 || call.res.writableFinished,
+    )
+    socket.destroy()
+    const [outcome] = await probe.all()
+    expect(outcome?.kind).toBe('disconnected')
+    const ends = watch.rows.filter(r => r.metadata['_outcome'] !== undefined)
+    expect(ends).toMatchObject([{ decision: 'block', metadata: { _outcome: 'disconnected' } }])
+    await close()
+  })
+})
+
+describe('a caller who does not read', () => {
+  it('stops upstream from being read', async () => {
+    const { upstream, port, close, gate } = await start()
+    const socket = connect(port, '127.0.0.1')
+    socket.on('error', () => undefined)
+    socket.pause()
+    socket.write(post([OWNER], BODY))
+    const call = await upstream.call()
+    call.head(true)
+    const event = eventOf('y'.repeat(60_000))
+    // Upstream offers as much as is taken; when the gate stops reading, so does this.
+    let sent = 0
+    for (;;) {
+      if (call.res.write(event)) {
+        sent += event.length
+        continue
+      }
+      sent += event.length
+      const drained = await Promise.race([
+        once(call.res, 'drain').then(() => true),
+        new Promise<false>(resolve => setTimeout(() => resolve(false), 300)),
+      ])
+      if (!drained) break
+      expect(sent).toBeLessThan(64 * 1024 * 1024)
+    }
+    expect(gate.running.gate.load.heldBytes).toBeLessThan(1024 * 1024)
+    // It goes on where it stopped, and nothing was lost.
+    const whole = new Promise<number>(resolve => {
+      let bytes = 0
+      socket.on('data', chunk => {
+        bytes += chunk.length
+        if (chunk.subarray(-9).toString() === '\r\n0\r\n\r\n'.padStart(9) || chunk.includes('data: [DONE]'))
+          resolve(bytes)
+      })
+    })
+    socket.resume()
+    call.done()
+    expect(await whole).toBeGreaterThan(sent)
+    socket.destroy()
+    await close()
+  })
+})
+
+describe('too many', () => {
+  it('exchanges at once: 503 with a row, and room again afterwards', async () => {
+    const { upstream, gate, close, watch } = await start({ settings: { maxConcurrent: 3 } })
+    const running = [0, 1, 2].map(() => chat(gate, BODY))
+    await upstream.call(2)
+    const res = await chat(gate, BODY)
+    expect(res.status).toBe(503)
+    expect(res.headers.get('retry-after')).toBe('1')
+    const body = (await res.json()) as Record<string, unknown>
+    expect(body).toMatchObject({ error: 'overloaded', correlation_id: res.headers.get('x-signet-correlation-id') })
+    expect(watch.of(res.headers.get('x-signet-correlation-id'))).toMatchObject([
+      { checkName: 'pipeline.preflight', metadata: { _refusal_kind: 'overloaded', _status: 503 } },
+    ])
+    for (const call of upstream.calls) {
+      call.head(true)
+      call.event('done')
+      call.done()
+    }
+    for (const r of await Promise.all(running)) expect(await r.text()).toMatch(/\[DONE\]/)
+    expect(gate.running.gate.load.active).toBe(0)
+    const again = chat(gate, BODY)
+    const call = await upstream.call(3)
+    call.head(true)
+    call.done()
+    expect((await again).status).toBe(200)
+    await close()
+  })
+
+  it('held bytes in all exchanges together: 503 overloaded', async () => {
+    const { upstream, gate, close } = await start({ settings: { maxHeldBytesTotal: 100_000 } })
+    const asked = chat(gate, BODY.replace('true', 'false'))
+    const call = await upstream.call()
+    call.head(false)
+    call.res.write(`{"id":"${'x'.repeat(200_000)}`)
+    const res = await asked
+    expect(res.status).toBe(503)
+    expect(await res.json()).toMatchObject({ refusal_kind: 'overloaded' })
+    await call.gone
+    expect(gate.running.gate.load.heldBytes).toBe(0)
+    await close()
+  })
+})
+
+describe('shutdown', () => {
+  it('lets a running stream end, and takes no new connection', async () => {
+    const { upstream, gate, port, watch } = await start({ shutdownGraceMs: 10_000 })
+    const answer = rawOn(connect(port, '127.0.0.1'), post([OWNER], BODY))
+    const call = await upstream.call()
+    call.head(true)
+    call.event('first ')
+    await watch.row(r => r.checkName === 'pipeline.admission')
+    const closed = gate.running.close()
+    const refused = await raw(port, post([OWNER], BODY))
+    expect(refused).toMatchObject({ text: '', closed: true })
+    call.event('second')
+    call.done()
+    const { answers } = await answer
+    expect(answers[0]?.body.toString()).toMatch(/first[\s\S]*second[\s\S]*\[DONE\]\n\n$/)
+    await closed
+    expect(watch.rows.at(-1)).toMatchObject({ checkName: 'pipeline.complete', decision: 'allow' })
+    await gate.close()
+    await upstream.close()
+  })
+
+  it('closes a kept-alive connection when its answer is over, without waiting for the grace period', async () => {
+    const { upstream, gate, port } = await start({ shutdownGraceMs: 14_000 })
+    const socket = connect(port, '127.0.0.1')
+    const answer = rawOn(socket, post([OWNER], BODY), Number.POSITIVE_INFINITY)
+    const call = await upstream.call()
+    const closed = gate.running.close()
+    call.head(true)
+    call.event('x')
+    call.done()
+    expect((await answer).closed).toBe(true)
+    await closed
+    await gate.close()
+    await upstream.close()
+  })
+
+  it('ends what does not end by itself, with a row and a settlement for each', async () => {
+    const { upstream, gate, port, watch, probe } = await start({ shutdownGraceMs: 50 })
+    const silent = rawOn(connect(port, '127.0.0.1'), post([OWNER], BODY), Number.POSITIVE_INFINITY)
+    await upstream.call()
+    const half = await (async () => {
+      const socket = connect(port, '127.0.0.1')
+      const answer = rawOn(socket, post([OWNER], BODY), Number.POSITIVE_INFINITY)
+      const call = await upstream.call(1)
+      call.head(true)
+      call.event('half')
+      await once(socket, 'data')
+      return { answer }
+    })()
+    await gate.running.close()
+    await silent
+    expect((await half.answer).text).toMatch(/half/)
+    const outcomes = await probe.all()
+    expect(outcomes).toHaveLength(2)
+    for (const o of outcomes) expect(['faulted', 'disconnected']).toContain(o.kind)
+    const ends = watch.rows.filter(r => r.metadata['_outcome'] !== undefined)
+    expect(ends).toHaveLength(2)
+    const report = await gate.verify()
+    expect(report.ok).toBe(true)
+    // They are in the file, not only in memory.
+    expect(gate.rows().filter(r => (r['metadata'] as Record<string, unknown>)['_outcome'] !== undefined)).toHaveLength(
+      2,
+    )
+    await gate.close()
+    await upstream.close()
+  })
+})
+
+it('leaves no stalled caller behind that keeps another from being served', async () => {
+  const { upstream, gate, port, close } = await start()
+  const socket = stalled(port)
+  const call = await upstream.call()
+  call.head(true)
+  call.res.write(eventOf('z'.repeat(60_000)).repeat(50))
+  await socket
+  const asked = chat(gate, BODY)
+  const second = await upstream.call(1)
+  second.head(true)
+  second.done()
+  expect((await asked).status).toBe(200)
+  ;(await socket).destroy()
+  await call.gone
+  await close()
+})
