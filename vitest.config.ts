@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config'
 
 /** Suites that need more than npm itself: a Python interpreter, or the registry for an installation. */
 const MORE = ['**/*.python.test.ts', '**/*.packed.test.ts']
-const more = process.env['SIGNET_TESTS'] === 'more'
+const more = process.env['MORE_TESTS'] === '1'
 
 export default defineConfig({
   test: {

@@ -267,7 +267,10 @@ function readText(
     problems.push(
       `${from}: Kubernetes set this for a Service called "signet"; set enableServiceLinks: false in the pod, or pass --port`,
     )
-  } else problems.push(`${from}: ${reading.problem}${SPECS[name].secret === true ? '' : `, got ${shown(text)}`}`)
+  } else
+    problems.push(
+      `${from}: ${reading.problem}${SPECS[name].secret === true ? '' : `, got ${shown(withoutSecrets(text))}`}`,
+    )
 }
 
 /** The layers joined, first one wins, every value checked by its own shape. Also says where each value came from. */
@@ -294,7 +297,13 @@ export function settle(layers: readonly Layer[]): {
 function problemText(name: SettingName, problem: string | undefined, given: unknown): string {
   const { expected, secret } = SPECS[name]
   if (problem === undefined)
-    return secret === true ? `expected ${expected}` : `expected ${expected}, got ${shown(given)}`
+    return secret === true ? `expected ${expected}` : `expected ${expected}, got ${shown(withoutSecrets(given))}`
   const about = secret !== true && typeof given === 'string' && /^(?:is|has|holds) /.test(problem)
-  return about ? `${shown(given)} ${problem}` : problem
+  return about ? `${shown(withoutSecrets(given))} ${problem}` : problem
+}
+
+/** People paste URLs with a password or a key in them; the error goes to a terminal, a log, a CI page. */
+function withoutSecrets(given: unknown): unknown {
+  if (typeof given !== 'string') return given
+  return given.replace(/\/\/[^/]*@/, '//***@').replace(/([?#]).+$/s, '$1***')
 }

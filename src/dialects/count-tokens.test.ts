@@ -18,10 +18,21 @@ function read(body: string, status = 200, type = 'application/json') {
 
 describe('counting tokens', () => {
   it('reads the prompt as a message does, without a limit', () => {
-    const v = view({ system: 's', tools: [{ name: 'f', input_schema: {} }, { type: 'web_search_20250305', name: 'web_search' }] })
+    const v = view({
+      system: 's',
+      tools: [
+        { name: 'f', input_schema: {} },
+        { type: 'web_search_20250305', name: 'web_search' },
+      ],
+    })
     if ('code' in v) throw new Error(v.code)
     expect(v.segments.map(s => s.text)).toEqual(expect.arrayContaining(['s', 'a prompt', 'f']))
-    expect(v).toMatchObject({ tools: ['f'], upstreamTools: ['upstream:web_search_20250305'], stream: false, maxOutputTokens: 0 })
+    expect(v).toMatchObject({
+      tools: ['f'],
+      upstreamTools: ['upstream:web_search_20250305'],
+      stream: false,
+      maxOutputTokens: 0,
+    })
   })
 
   it.each([
@@ -33,7 +44,10 @@ describe('counting tokens', () => {
   })
 
   it('writes a redacted prompt', () => {
-    const out = countTokensDialect.writeRequest(open(), new Map([['/messages/0/content', [{ from: 0, to: 1, text: 'X' }]]]))
+    const out = countTokensDialect.writeRequest(
+      open(),
+      new Map([['/messages/0/content', [{ from: 0, to: 1, text: 'X' }]]]),
+    )
     expect(JSON.parse(text(out)).messages[0].content).toBe('X prompt')
   })
 
@@ -44,7 +58,9 @@ describe('counting tokens', () => {
 
   it('inspects whatever else the answer says', () => {
     expect(Object.values(channels(read('{"input_tokens":1,"note":["LEAK-MARKER"]}')))).toContain('LEAK-MARKER')
-    expect(Object.values(channels(read('{"type":"error","error":{"message":"LEAK-MARKER"}}', 400)))).toContain('LEAK-MARKER')
+    expect(Object.values(channels(read('{"type":"error","error":{"message":"LEAK-MARKER"}}', 400)))).toContain(
+      'LEAK-MARKER',
+    )
     expect(parts(read('{"type":"error","error":{"message":"x"}}', 400)).some(p => p.kind === 'usage')).toBe(false)
   })
 

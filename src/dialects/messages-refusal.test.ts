@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { because } from '../core/verdict.ts'
 import type { Refusal } from '../core/wire.ts'
-import { request, text, unary, sound } from './messages.test-support.ts'
+import { request, sound, text, unary } from './messages.test-support.ts'
 import { messagesDialect } from './messages.ts'
 import { openAiRefusal } from './refusal.ts'
 
@@ -37,17 +37,33 @@ describe('refusing in Anthropic’s shape', () => {
 
   it('a rate limit says when to come back', () => {
     const r: Refusal = { ...blocked, status: 429, because: because('rate_limited', 'too fast'), retryAfterS: 2.2 }
-    expect(body({ ...r, strict: true })).toMatchObject({ error: { type: 'rate_limit_error' }, retry_after_seconds: 2.2 })
+    expect(body({ ...r, strict: true })).toMatchObject({
+      error: { type: 'rate_limit_error' },
+      retry_after_seconds: 2.2,
+    })
     expect(messagesDialect.refuse(r).headers).toMatchObject({ 'retry-after': '3' })
     expect(messagesDialect.refuse(r).headers).not.toHaveProperty('x-should-retry')
     expect(messagesDialect.refuse(blocked).headers).toMatchObject({ 'x-should-retry': 'false' })
   })
 
   it('malformed requests and upstream’s faults say their code', () => {
-    const malformed: Refusal = { ...blocked, status: 400, stage: 'preflight', because: because('request_invalid', 'why', { type: 'x', error: 'y' }) }
-    expect(body(malformed)).toMatchObject({ type: 'error', error: { type: 'invalid_request_error', message: 'request_invalid: why' } })
+    const malformed: Refusal = {
+      ...blocked,
+      status: 400,
+      stage: 'preflight',
+      because: because('request_invalid', 'why', { type: 'x', error: 'y' }),
+    }
+    expect(body(malformed)).toMatchObject({
+      type: 'error',
+      error: { type: 'invalid_request_error', message: 'request_invalid: why' },
+    })
     expect(body({ ...malformed, strict: true }).error.message).toBe('request_invalid')
-    const gone: Refusal = { ...blocked, status: 502, stage: 'upstream', because: because('upstream_unreachable', 'why') }
+    const gone: Refusal = {
+      ...blocked,
+      status: 502,
+      stage: 'upstream',
+      because: because('upstream_unreachable', 'why'),
+    }
     expect(body(gone)).toMatchObject({ error: { type: 'api_error' }, refusal_kind: 'upstream_unreachable' })
     expect(body({ ...gone, strict: true })).toEqual({
       type: 'error',
@@ -55,7 +71,11 @@ describe('refusing in Anthropic’s shape', () => {
       correlation_id: '0199-id',
     })
     const moved: Refusal = { ...gone, because: because('upstream_redirect', 'why', { upstream_status: 302 }) }
-    expect(body(moved)).toMatchObject({ type: 'error', error: { message: 'upstream_redirected' }, signet: { upstream_status: 302 } })
+    expect(body(moved)).toMatchObject({
+      type: 'error',
+      error: { message: 'upstream_redirected' },
+      signet: { upstream_status: 302 },
+    })
   })
 
   it('an escalation is the same 202 as on every surface', () => {
@@ -111,7 +131,13 @@ describe('ending a stream', () => {
       correlation_id: '0199-id',
       stage: 'admission',
     })
-    const cut: Refusal = { ...blocked, strict: true, status: 502, stage: 'upstream', because: because('upstream_truncated', 'x') }
+    const cut: Refusal = {
+      ...blocked,
+      strict: true,
+      status: 502,
+      stage: 'upstream',
+      because: because('upstream_truncated', 'x'),
+    }
     expect(said(abort(cut))).toMatchObject({ error: { type: 'api_error' }, reason: 'upstream_truncated' })
   })
 

@@ -63,7 +63,9 @@ export function walkText(
 ): void {
   switch (node.kind) {
     case 'string':
-      v.text(name, pointer, node.value, node.start, node.end, extent)
+      if (extent === 'delta' || !FIXED.has(node.value)) {
+        v.text(name, pointer, node.value, node.start, node.end, extent)
+      }
       break
     case 'array': {
       const values = byteValues(node.items)

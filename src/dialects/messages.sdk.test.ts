@@ -8,10 +8,11 @@ import Anthropic, {
   RateLimitError,
 } from '@anthropic-ai/sdk'
 import { describe, expect, it } from 'vitest'
-import { type Code, because } from '../core/verdict.ts'
+import { because, type Code } from '../core/verdict.ts'
 import type { Refusal } from '../core/wire.ts'
 import { countTokensDialect } from './count-tokens.ts'
 import {
+  begin,
   bytes,
   callKeys,
   END,
@@ -21,6 +22,7 @@ import {
   NOTICE,
   read,
   request,
+  say,
   sound,
   start,
   stream,
@@ -58,7 +60,13 @@ function echo(message: Anthropic.Message): string {
   return v.toolResults.join()
 }
 
-const brief = (message: { readonly content: readonly { readonly type: string }[] }) =>
+interface SomeMessage {
+  readonly content: readonly { readonly type: string; readonly input?: unknown }[]
+  readonly stop_reason: string | null
+  readonly usage: { readonly output_tokens: number }
+}
+
+const brief = (message: Pick<SomeMessage, 'content'>) =>
   message.content.map(block => {
     if (block.type === 'text' && 'text' in block) return block.text
     return block.type === 'tool_use' && 'name' in block ? `call ${block.name}` : block.type
@@ -77,11 +85,12 @@ describe('Anthropic’s stream accumulator', () => {
     ['all', [weather, remove, time], [said, NOTICE, NOTICE, NOTICE], 'end_turn'],
   ])('refused %s', async (_what, refuse, blocks, reason) => {
     const out = write(items, { refuse })
-    for (const message of [await accumulate(out), await accumulateBeta(out)]) {
+    const both: readonly SomeMessage[] = [await accumulate(out), await accumulateBeta(out)]
+    for (const message of both) {
       expect(brief(message)).toEqual(blocks)
       expect(message.stop_reason).toBe(reason)
       expect(message.usage.output_tokens).toBe(131)
-      expect(message.content.map(block => (block.type === 'tool_use' ? block.input : undefined))).toEqual(
+      expect(message.content.map(block => block.input)).toEqual(
         blocks.map(block => {
           if (block === 'call get_weather') return { location: 'Malmö', unit: 'c' }
           if (block === 'call delete_file') return { path: '/etc/hosts' }
@@ -127,7 +136,9 @@ describe('Anthropic’s stream accumulator', () => {
 
   it('reads a unary answer with a call refused', async () => {
     const list = sound(read(load('unary.json'), [], { type: 'application/json' }))
-    const message = await client(write(list, { refuse: callKeys(list) }), { type: 'application/json' }).messages.create(ask)
+    const message = await client(write(list, { refuse: callKeys(list) }), { type: 'application/json' }).messages.create(
+      ask,
+    )
     expect(brief(message)).toEqual(['thinking', 'Let me look.', NOTICE, NOTICE])
     expect(message.stop_reason).toBe('end_turn')
     expect(echo(message)).toBe('')
@@ -136,7 +147,9 @@ describe('Anthropic’s stream accumulator', () => {
   it('reads comments between events', async () => {
     const writer = messagesDialect.openWriter(request())
     const mark = text(writer.comment('waiting for\r\napproval\ndata: x'))
-    const message = await accumulate((start() + textBlock(0, 'a') + toolUse(1, 'f') + finish() + END).replaceAll('\n\n', `\n\n${mark}`))
+    const message = await accumulate(
+      (start() + textBlock(0, 'a') + toolUse(1, 'f') + finish() + END).replaceAll('\n\n', `\n\n${mark}`),
+    )
     expect(brief(message)).toEqual(['a', 'call f'])
   })
 })
@@ -174,7 +187,11 @@ describe('refusals in Anthropic’s client', () => {
     for (const strict of [false, true]) {
       const made = messagesDialect.refuse({ ...base, status, stage, strict, because: because(code, 'why') })
       const sdk = client(text(made.body), { type: 'application/json', status, headers: made.headers })
-      for (const call of [sdk.messages.create(ask), sdk.messages.countTokens(ask), sdk.messages.stream(ask).finalMessage()]) {
+      for (const call of [
+        sdk.messages.create(ask),
+        sdk.messages.countTokens(ask),
+        sdk.messages.stream(ask).finalMessage(),
+      ]) {
         const error = await caught(call)
         expect(error).toBeInstanceOf(type)
         expect(error.status).toBe(status)
@@ -191,25 +208,43 @@ describe('refusals in Anthropic’s client', () => {
       asked++
       return Promise.resolve(new Response(new Uint8Array(made.body), { status: 403, headers: made.headers }))
     }
-    await caught(new Anthropic({ apiKey: 'none', baseURL: 'http://upstream.test', fetch, maxRetries: 3 }).messages.create(ask))
+    await caught(
+      new Anthropic({ apiKey: 'none', baseURL: 'http://upstream.test', fetch, maxRetries: 3 }).messages.create(ask),
+    )
     expect(asked).toBe(1)
   })
 
-  it.each([
-    ['policy', base, 'permission_error', 'output_pattern'],
-    ['overload', { ...base, status: 503, because: because('overloaded', 'full') }, 'overloaded_error', 'full'],
-    ['upstream', { ...base, status: 502, stage: 'upstream', because: because('upstream_truncated', 'cut') }, 'api_error', 'cut'],
-  ] as const)('the abort frame raises a typed error in the middle of a stream: %s', async (_what, r, type) => {
+  it.each<[string, Refusal, string]>([
+    ['policy', base, 'permission_error'],
+    ['overload', { ...base, status: 503, because: because('overloaded', 'full') }, 'overloaded_error'],
+    [
+      'upstream',
+      { ...base, status: 502, stage: 'upstream', because: because('upstream_truncated', 'cut') },
+      'api_error',
+    ],
+  ])('the abort frame raises a typed error in the middle of a stream: %s', async (_what, r, type) => {
     const writer = messagesDialect.openWriter(request())
-    const body = start() + textBlock(0, 'so far').replace(/event: content_block_stop[^]*/, '') + text(writer.abort(r))
-    for (const sdk of [client(body).messages.stream(ask), client(body).beta.messages.stream(ask)]) {
-      const heard: string[] = []
-      sdk.on('text', delta => heard.push(delta))
-      const error = await caught(sdk.finalMessage())
+    const body = start() + begin(0, { type: 'text', text: '' }) + say(0, 'so far') + text(writer.abort(r))
+    const raised = async (of: { done(): Promise<void> }, heard: readonly string[]) => {
+      const error = await caught(of.done())
       expect(error.type).toBe(type)
       expect(error.error).toMatchObject({ signet_abort: true, correlation_id: '0199-id', stage: r.stage })
       expect(heard).toEqual(['so far'])
     }
+    const heard: string[] = []
+    await raised(
+      client(body)
+        .messages.stream(ask)
+        .on('text', delta => heard.push(delta)),
+      heard,
+    )
+    const heardBeta: string[] = []
+    await raised(
+      client(body)
+        .beta.messages.stream(ask)
+        .on('text', delta => heardBeta.push(delta)),
+      heardBeta,
+    )
     const raw = await client(body).messages.create({ ...ask, stream: true })
     const drain = async () => {
       for await (const _event of raw);

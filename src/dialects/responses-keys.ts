@@ -127,3 +127,24 @@ export const FIXED = new Set([
   'error',
   'keepalive',
 ])
+
+/** The names of items and content parts of a request, which need no inspection there. */
+export const REQUEST_TYPES = new Set([
+  ...FIXED,
+  'input_text',
+  'input_image',
+  'input_file',
+  'input_audio',
+  'text',
+  'computer_screenshot',
+  'computer_call_output',
+  'function_call_output',
+  'custom_tool_call_output',
+  'local_shell_call_output',
+  'apply_patch_call_output',
+  'mcp_approval_response',
+  'additional_tools',
+  'configuration_update',
+  'compaction_trigger',
+  'item_reference',
+])

@@ -10,7 +10,14 @@ import type { Fault, Reference, RequestView } from '../core/wire.ts'
 import { fault, isFault, type JsonNode, type JsonObject, member, readJson } from './json.ts'
 import { editObject, pointerToken, type Replacement, splice } from './json-edit.ts'
 import { isBase64, isMediaUrl } from './media.ts'
-import { REQUEST_INNER, REQUEST_ITEM, REQUEST_PART, REQUEST_SCHEMA, REQUEST_TOP } from './responses-keys.ts'
+import {
+  REQUEST_INNER,
+  REQUEST_ITEM,
+  REQUEST_PART,
+  REQUEST_SCHEMA,
+  REQUEST_TOP,
+  REQUEST_TYPES,
+} from './responses-keys.ts'
 import { articled, Invalid, invalid, RequestText, type Role, refuseAmbiguous } from './responses-request-text.ts'
 import { type DeclaredTools, readTools } from './responses-request-tools.ts'
 
@@ -39,7 +46,6 @@ const ROLES: Readonly<Record<string, Role>> = Object.assign(Object.create(null),
 
 /** Members of items that hold what a tool gave back. */
 const RESULTS = new Set(['output', 'outputs', 'result', 'results', 'error', 'tools'])
-const FIXED_TYPES = /^(?:[a-z]+_)*[a-z]+$/
 
 class RequestReading {
   readonly #root: JsonObject
@@ -182,7 +188,7 @@ class RequestReading {
   #itemMember(key: string, value: JsonNode, type: string, role: Role, pointer: string): void {
     switch (key) {
       case 'type':
-        if (value.kind === 'string' && !FIXED_TYPES.test(value.value)) this.#text.add(role, pointer, value.value)
+        if (value.kind === 'string' && !REQUEST_TYPES.has(value.value)) this.#text.add(role, pointer, value.value)
         return
       case 'role':
         if (value.kind === 'string' && ROLES[value.value] === undefined) this.#text.add(role, pointer, value.value)
@@ -268,7 +274,7 @@ class RequestReading {
       const value = node.values[i]
       if (key === undefined || value === undefined || value.kind === 'null') continue
       const pointer = `${at}/${pointerToken(key)}`
-      if (key === 'type' && value.kind === 'string' && FIXED_TYPES.test(value.value)) continue
+      if (key === 'type' && value.kind === 'string' && REQUEST_TYPES.has(value.value)) continue
       if (key === 'image_url' || key === 'file_url') this.#url(value, role, pointer)
       else if (key === 'file_data') {
         this.#opaque.push(pointer)

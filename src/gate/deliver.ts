@@ -190,6 +190,8 @@ export class Delivery implements UpstreamHandler {
   }
 
   #apply(steps: readonly Step[]): MaybeAsync<void> {
+    // A check may answer after the caller has left: what is held is no longer counted, and no row may follow the last.
+    if (this.#done) return undefined
     this.#countHeld()
     for (let i = 0; i < steps.length; i += 1) {
       const step = steps[i]

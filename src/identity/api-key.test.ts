@@ -58,6 +58,23 @@ describe('a key', () => {
     })
   })
 
+  it('travels where SDKs put a key of their provider, unless one header is named', async () => {
+    expect(await who(['authorization', `Bearer ${mine.key}`])).toMatchObject({ usedHeaders: ['authorization'] })
+    expect(await who(['x-api-key', mine.key])).toMatchObject({ usedHeaders: ['x-api-key'] })
+    const own = identity({}, { header: 'X-Signet-Key' })
+    expect(await who(['x-signet-key', mine.key, 'x-api-key', 'sk-ant-upstream'], own)).toMatchObject({
+      owner: { id: 'crawler-7' },
+      usedHeaders: ['x-signet-key'],
+    })
+  })
+
+  it('stands beside the caller’s own key for upstream', async () => {
+    expect(await who(['authorization', 'Bearer sk-upstream', 'x-api-key', mine.key])).toMatchObject({
+      owner: { id: 'crawler-7' },
+      usedHeaders: ['x-api-key'],
+    })
+  })
+
   it('may travel as a bearer token', async () => {
     const strategy = identity({}, { header: 'Authorization' })
     expect(await who(['authorization', `Bearer ${mine.key}`], strategy)).toMatchObject({
@@ -91,6 +108,24 @@ describe('anything else', () => {
     ['two headers', ['x-api-key', mine.key, 'X-API-KEY', other.key], 'sent_twice'],
     ['the same key twice', ['x-api-key', mine.key, 'x-api-key', mine.key], 'sent_twice'],
     ['a password', ['x-api-key', 'hunter2'], 'not_an_api_key'],
+    ['two keys in two headers', ['x-api-key', mine.key, 'authorization', `Bearer ${other.key}`], 'sent_twice'],
+    ['one key in two headers', ['x-api-key', mine.key, 'authorization', `Bearer ${mine.key}`], 'sent_twice'],
+    [
+      'a good key beside something else',
+      ['x-api-key', 'sk-upstream', 'authorization', `Bearer ${mine.key}`],
+      'sent_twice',
+    ],
+    ['a key of another kind', ['authorization', 'Bearer sk-upstream'], 'not_an_api_key'],
+    ['a JWT as a bearer token', ['authorization', `Bearer ${jwt}`], 'not_an_api_key'],
+    ['a key without scheme', ['authorization', mine.key], 'not_an_api_key'],
+    ['a key as a password', ['authorization', `Basic ${mine.key}`], 'not_an_api_key'],
+    ['a key without scheme beside a good one', ['authorization', other.key, 'x-api-key', mine.key], 'sent_twice'],
+    [
+      'a key as a password beside a good one',
+      ['authorization', `basic ${other.key}`, 'x-api-key', mine.key],
+      'sent_twice',
+    ],
+    ['two bearer tokens', ['authorization', 'Bearer x', 'authorization', `Bearer ${mine.key}`], 'sent_twice'],
   ])('is refused: %s', async (_, headers, problem) => {
     const found = await who(headers)
     expect(found).toMatchObject({
@@ -117,15 +152,7 @@ describe('anything else', () => {
   it('no header that a caller adds changes whose key it is', async () => {
     const strategy = identity({ clearance: 'internal' })
     const name = fc.constantFrom(
-      ...[
-        'X-Commit-Owner',
-        'X-Agent-Id',
-        'X-Policy-Name',
-        'X-Caller-Clearance',
-        'Authorization',
-        'api-key',
-        'X-Api-Key-Owner',
-      ],
+      ...['X-Commit-Owner', 'X-Agent-Id', 'X-Policy-Name', 'X-Caller-Clearance', 'api-key', 'X-Api-Key-Owner'],
     )
     const value = fc.oneof(fc.constantFrom('human:root', 'agent:root', 'top_secret', other.key), fc.string())
     await fc.assert(
@@ -143,6 +170,7 @@ describe('anything else', () => {
 describe('settings that cannot be meant', () => {
   it.each<[string, ApiKeyOptions, RegExp]>([
     ['no keys', { keys: [] }, /expected at least one key/],
+    ['no header', { keys: [{ hash: mine.hash, owner: 'human:a' }], header: [] }, /expected at least one header/],
     ['the key itself', { keys: [{ hash: mine.key, owner: 'human:a' }] }, /keys\[0\]\.hash: expected sha256/],
     ['a bare owner', { keys: [{ hash: mine.hash, owner: 'root' }] }, /keys\[0\]\.owner: expected a principal/],
     ['no owner', { keys: [{ hash: mine.hash, owner: 'human:' }] }, /owner: the principal is empty/],

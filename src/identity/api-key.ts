@@ -9,7 +9,7 @@
  * Does not guarantee: that whoever sends a key is whom it was given to. A key taken from `keys` counts until the gate
  * has read its configuration again.
  */
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
+import { hash as digest, timingSafeEqual } from 'node:crypto'
 import {
   API_KEY_PREFIX,
   BEARER_CHALLENGE,
@@ -18,6 +18,7 @@ import {
   configuredLevel,
   configuredPrincipal,
   credentialHeader,
+  holdsApiKey,
   identified,
   noCredential,
   onlyValue,
@@ -42,8 +43,11 @@ export interface ApiKey {
 
 export interface ApiKeyOptions {
   readonly keys: readonly ApiKey[]
-  /** Default `x-api-key`. `authorization` holds `Bearer sgk_…`. */
-  readonly header?: string
+  /**
+   * Default `authorization` (as `Bearer sgk_…`) and `x-api-key`, where SDKs put what they are given as the provider's
+   * key. In `authorization` anything that is not a key of ours is the caller's own business with upstream.
+   */
+  readonly header?: string | readonly string[]
 }
 
 export interface ApiKeyPorts {
@@ -72,11 +76,11 @@ const FORM = /^sgk_[A-Za-z0-9_-]{43}$/
 const HASH = /^sha256:[0-9a-f]{64}$/
 
 export function apiKeyIdentity(options: ApiKeyOptions, ports: ApiKeyPorts): VerifiedStrategy {
-  const header = credentialHeader(options.header ?? 'x-api-key', 'identity.apiKey.header')
-  const shared = header === 'authorization'
+  const headers = readHeaders(options.header ?? ['authorization', 'x-api-key'])
   if (options.keys.length === 0) throw new TypeError('identity.apiKey.keys: expected at least one key')
   const placeKey = ports.randomBytes(32)
-  const place = (hash: Uint8Array): string => createHmac('sha256', placeKey).update(hash).digest('base64url')
+  // Both parts have one length, so a plain hash over the two is a keyed one.
+  const place = (hash: Uint8Array): string => digest('sha256', Buffer.concat([placeKey, hash]), 'base64url')
   const entries = new Map<string, Entry>()
   for (const [index, key] of options.keys.entries()) {
     const entry = readEntry(key, `identity.apiKey.keys[${String(index)}]`)
@@ -84,33 +88,57 @@ export function apiKeyIdentity(options: ApiKeyOptions, ports: ApiKeyPorts): Veri
     if (entries.has(at)) throw new TypeError(`identity.apiKey.keys[${String(index)}].hash: stands there twice`)
     entries.set(at, entry)
   }
-  const headers = [header]
+  const used = new Map(headers.map(header => [header, [header]]))
 
   return {
     name: NAME,
     verified: true,
     headers,
-    carriers: [shared ? `${header} ${API_KEY_PREFIX}` : header],
-    ...(shared ? { challenge: BEARER_CHALLENGE } : {}),
+    carriers: headers.map(header => (header === SHARED ? `${header} ${API_KEY_PREFIX}` : header)),
+    ...(headers.includes(SHARED) ? { challenge: BEARER_CHALLENGE } : {}),
     presents({ rawHeaders }) {
-      const value = onlyValue(rawHeaders, header)
-      if (value === undefined || value === REPEATED) return value === REPEATED
-      return !shared || tokenIn(value, header)?.startsWith(API_KEY_PREFIX) === true
+      return headers.some(header => isPresented(onlyValue(rawHeaders, header), header))
     },
     identify({ rawHeaders }) {
-      const value = onlyValue(rawHeaders, header)
-      if (value === undefined) return noCredential(NAME)
-      if (value === REPEATED) return badCredential(NAME, 'sent_twice')
-      const key = tokenIn(value, header)
+      let key: string | undefined
+      let from: string | undefined
+      let otherScheme = false
+      for (const header of headers) {
+        const value = onlyValue(rawHeaders, header)
+        if (value === undefined) continue
+        if (value === REPEATED) return badCredential(NAME, 'sent_twice')
+        if (!isPresented(value, header)) {
+          otherScheme = true
+          continue
+        }
+        if (from !== undefined) return badCredential(NAME, 'sent_twice')
+        key = tokenIn(value, header)
+        from = header
+      }
+      if (from === undefined) return otherScheme ? badCredential(NAME, 'not_an_api_key') : noCredential(NAME)
       if (key === undefined || !FORM.test(key)) return badCredential(NAME, 'not_an_api_key')
       const hash = sha256(key)
       const entry = entries.get(place(hash))
       if (entry === undefined || !timingSafeEqual(entry.hash, hash)) return badCredential(NAME, 'unknown')
       if (entry.revoked) return badCredential(NAME, 'revoked')
       if (ports.now() >= entry.untilMs) return badCredential(NAME, 'expired')
-      return identified(entry.proven, NAME, rawHeaders, headers)
+      return identified(entry.proven, NAME, rawHeaders, used.get(from) ?? headers)
     },
   }
+}
+
+/** Also where tokens of other kinds travel. */
+const SHARED = 'authorization'
+
+function isPresented(value: string | undefined | typeof REPEATED, header: string): boolean {
+  if (value === undefined || value === REPEATED) return value === REPEATED
+  return header !== SHARED || holdsApiKey(value)
+}
+
+function readHeaders(given: string | readonly string[]): readonly string[] {
+  const names = typeof given === 'string' ? [given] : given
+  if (names.length === 0) throw new TypeError('identity.apiKey.header: expected at least one header')
+  return [...new Set(names.map(name => credentialHeader(name, 'identity.apiKey.header')))]
 }
 
 const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+-]\d{2}:\d{2})$/
@@ -141,5 +169,5 @@ function readInstant(text: string): number {
 }
 
 function sha256(text: string): Buffer {
-  return createHash('sha256').update(text).digest()
+  return digest('sha256', text, 'buffer')
 }

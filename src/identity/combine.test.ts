@@ -46,6 +46,7 @@ describe('several kinds of credential', () => {
   })
 
   it('a bad one is final: it is not tried as another kind, nor passed over', async () => {
+    expect(await who(['x-api-key', token])).toBe('absent')
     expect(await who(['authorization', `Bearer ${token}x.y`])).toBe('malformed')
     expect(await who(['authorization', 'Bearer sk-upstream'])).toBe('malformed')
     expect(await who(['authorization', `Bearer ${apiKey.slice(0, -1)}`])).toBe('not_an_api_key')

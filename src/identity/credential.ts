@@ -19,6 +19,11 @@ import type { Identified, IdentityStrategy } from './strategy.ts'
 /** Keys of `api-key.ts` begin so. No JWT can: it would not decode to something that begins with a brace. */
 export const API_KEY_PREFIX = 'sgk_'
 
+/** In whatever scheme or spelling: sent to us by mistake or not, it must not travel on as somebody else's key. */
+export function holdsApiKey(authorization: string): boolean {
+  return /^(?:\S+[ \t]+)?sgk_/i.test(authorization)
+}
+
 /** RFC 9110 5.6.2. */
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 /** What callers say about themselves or about their data; none of it may prove anything. */

@@ -13,10 +13,10 @@ import { errors, type JWTVerifyGetKey, jwtVerify } from 'jose'
 import type { Fault } from '../core/wire.ts'
 import { readJson, toValue } from '../dialects/json.ts'
 import {
-  API_KEY_PREFIX,
   BEARER_CHALLENGE,
   badCredential,
   credentialHeader,
+  holdsApiKey,
   identified,
   noCredential,
   onlyValue,
@@ -109,7 +109,7 @@ export function jwtIdentity(options: JwtOptions, ports: JwtPorts): VerifiedStrat
     presents({ rawHeaders }) {
       const value = onlyValue(rawHeaders, header)
       if (value === undefined || value === REPEATED) return value === REPEATED
-      return tokenIn(value, header)?.startsWith(API_KEY_PREFIX) !== true
+      return !holdsApiKey(value)
     },
     identify({ rawHeaders }) {
       const value = onlyValue(rawHeaders, header)
@@ -170,7 +170,7 @@ function strictObject(part: string): Claims | undefined {
 async function verifySignature(token: string, issuer: Issuer, now: () => number): Promise<number> {
   const attempt = async (keys: HeldKeys): Promise<number> => {
     const find: JWTVerifyGetKey = keys.find
-    await jwtVerify(token, (h:any,t:any)=>find(h,t), { ...issuer.expects, currentDate: new Date(now()) })
+    await jwtVerify(token, find, { ...issuer.expects, currentDate: new Date(now()) })
     return keys.generation
   }
   const keys = issuer.keys.fresh() ?? (await issuer.keys.usable())

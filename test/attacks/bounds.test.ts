@@ -2,6 +2,8 @@
 import { connect, type Socket } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Check } from '../../src/core/check.ts'
+import { ALLOW } from '../../src/core/verdict.ts'
 import { chat, startTestGate, type TestGate } from '../support/gate.ts'
 import {
   asking,
@@ -163,5 +165,46 @@ describe('a caller that does not read', () => {
     answer()
     while (!(await reader?.read())?.done) {}
     await patient.close()
+  })
+})
+
+describe('a caller that leaves while a check is deciding', () => {
+  it('leaves nothing counted as held, and no row behind the last', async () => {
+    let asked = () => undefined as void
+    let answer = (_verdict: typeof ALLOW) => undefined as void
+    const deciding = new Promise<void>(resolve => {
+      asked = resolve
+    })
+    const slow: Check = {
+      name: 'slow',
+      priority: 1,
+      timeLimitMs: 60_000,
+      describe: () => ({}),
+      commit: () =>
+        new Promise(resolve => {
+          answer = resolve
+          asked()
+        }),
+    }
+    upstream.says(res => {
+      res.writeHead(200, { 'content-type': 'text/event-stream' })
+      res.write(chunk(opening('get_weather', '{}')) + chunk({}, 'tool_calls') + chunk(opening('later', '{', 1)))
+    })
+    const g = await startTestGate({ upstreamUrl: upstream.url, checks: [slow] })
+    const server = new Promise<Socket>(resolve => g.running.server.once('connection', resolve))
+    const leaving = new AbortController()
+    const body = JSON.stringify(asking({ stream: true }))
+    const gone = fetch(`${g.url}/v1/chat/completions`, { method: 'POST', body, signal: leaving.signal })
+    await deciding
+    leaving.abort()
+    await expect(gone).rejects.toThrow()
+    const socket = await server
+    while (!socket.destroyed || g.running.gate.load.active > 0) await turn()
+    const rows = g.rows().length
+    answer(ALLOW)
+    for (let i = 0; i < 10; i += 1) await turn()
+    expect(g.running.gate.load).toEqual({ active: 0, heldBytes: 0 })
+    expect(g.rows()).toHaveLength(rows)
+    await g.close()
   })
 })

@@ -36,6 +36,9 @@ const checks = (): Check[] => [
   new ToolCallInspectorCheck({ registry: DEMO_REGISTRY }),
 ]
 
+/** It holds no state of any exchange, so all runs may share it. */
+const PIPELINE = buildPipeline({ checks: checks(), clock: systemClock })
+
 function view(stream: boolean): RequestView {
   const v = dialect.readRequest(
     Buffer.from(
@@ -54,9 +57,8 @@ interface Run {
 }
 
 /** Drives one answer through the machine and renders what it releases. */
-async function run(chunks: readonly Uint8Array[], contentType: string, list = checks()): Promise<Run> {
+async function run(chunks: readonly Uint8Array[], contentType: string, pipeline = PIPELINE): Promise<Run> {
   const request = view(contentType === 'text/event-stream')
-  const pipeline = buildPipeline({ checks: list, clock: systemClock })
   const draft = {
     id: 'x1',
     surface: dialect.name,
@@ -204,7 +206,7 @@ describe('any cutting of the same text into deltas', () => {
           }
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 200 },
     )
   })
 })
@@ -252,13 +254,16 @@ describe('the timing of asynchronous checks', () => {
         fc.array(fc.nat(5000), { maxLength: 6 }),
         async (cell, delays, cuts) => {
           let i = 0
-          const slow = checks().map(check => late(check, () => delays[i++ % delays.length] ?? 0))
+          const slow = buildPipeline({
+            checks: checks().map(check => late(check, () => delays[i++ % delays.length] ?? 0)),
+            clock: systemClock,
+          })
           const bytes = bodyOf(cell.answer)
           const { contentType } = cell.answer
           expect(await run(cutAt(bytes, cuts), contentType, slow)).toEqual(await run([bytes], contentType))
         },
       ),
-      { numRuns: 200 },
+      { numRuns: 100 },
     )
   })
 })

@@ -49,7 +49,7 @@ export class RowWatch {
 export class SettleProbe implements Check {
   readonly name = 'settle_probe'
   /** First to register, and so the last to be settled: when it is, everything is. */
-  readonly priority = -1
+  readonly priority = Number.MIN_SAFE_INTEGER
   readonly timeLimitMs = 1000
   readonly settled = new Map<string, Outcome[]>()
   #waiting: (() => void)[] = []

@@ -57,7 +57,7 @@ describe('tokens', () => {
         headers: {
           authorization: `Bearer ${await token(level === undefined ? {} : { level })}`,
           'x-classification': 'secret',
-          'x-caller-clearance': 'top_secret',
+          'x-caller-clearance': 'TS',
         },
       })
       await answer.arrayBuffer()
