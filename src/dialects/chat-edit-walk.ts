@@ -8,6 +8,9 @@ import { RedactionUnwritable } from './redaction-unwritable.ts'
 
 export type TextPart = Extract<Part, { kind: 'text' }>
 
+/** Members of a choice that say its text once more, token by token; the last three are vLLM's. */
+export const TOKEN_TWINS = ['logprobs', 'token_ids', 'prompt_logprobs', 'prompt_token_ids'] as const
+
 export interface FrameEdits {
   readonly text: ReadonlyMap<number, Extract<Edit, { kind: 'text' }>['edits']>
   readonly refuse: ReadonlyMap<string, string>
@@ -95,8 +98,8 @@ export class EditWalk implements ChatVisitor {
     if (target === undefined || target.part.channel.pointer !== pointer) return
     this.#next++
     if (!this.#edits.text.has(target.index)) return
-    // Log-probabilities are dropped whole; numbers anywhere else cannot be rewritten.
-    if (!/^\/choices\/[0-9]+\/logprobs\//.test(pointer)) return
+    // Log-probabilities and token ids are dropped whole; numbers anywhere else cannot be rewritten.
+    if (!/^\/choices\/[0-9]+\/(?:logprobs|token_ids|prompt_logprobs|prompt_token_ids)\//.test(pointer)) return
     this.#placed.add(target.index)
   }
 

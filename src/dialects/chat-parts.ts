@@ -4,15 +4,20 @@
  */
 import type { Channel, Part } from '../core/wire.ts'
 import { CallAssembler, type DoneCall } from './chat-calls.ts'
-import { type ChatVisitor, type Container, type Fragment, type TextMode, Violation } from './chat-visitor.ts'
-import { walkChat } from './chat-walk.ts'
+import {
+  type AnswerForm,
+  type ChatVisitor,
+  type Container,
+  type Fragment,
+  type TextMode,
+  Violation,
+} from './chat-visitor.ts'
+import { CHAT_FORM } from './chat-walk.ts'
 import type { JsonNode, JsonObject } from './json.ts'
 import type { SseEvent } from './sse.ts'
 
 /** Distinct fields one answer may have; far above any real one. */
 const MAX_CHANNELS = 2048
-/** Whole values (constants, keys, comments) in one event or body; each is inspected on its own. */
-const MAX_SNAPSHOTS = 4096
 /** Longer constants and keys are inspected each time instead of being remembered. */
 const MAX_REMEMBERED = 1024
 
@@ -30,6 +35,7 @@ export interface ForgedField {
 export class ChatParts implements ChatVisitor {
   readonly #calls: CallAssembler
   readonly #primary: Container
+  readonly #form: AnswerForm
   readonly #channels = new Map<string, Channel>()
   /** The last inspected value of each constant field. */
   readonly #constants = new Map<string, string>()
@@ -43,8 +49,9 @@ export class ChatParts implements ChatVisitor {
   #forged: ForgedField[] = []
   #saysError = false
 
-  constructor(primary: Container, declaredTools: readonly string[]) {
+  constructor(primary: Container, declaredTools: readonly string[], form: AnswerForm = CHAT_FORM) {
     this.#primary = primary
+    this.#form = form
     this.#calls = new CallAssembler(declaredTools)
   }
 
@@ -60,7 +67,7 @@ export class ChatParts implements ChatVisitor {
     this.#serialBefore = this.#serial
     this.#forged = []
     if (root.kind === 'object' && root.keys.includes('error')) this.#saysError = true
-    walkChat(root, source, this.#primary, this)
+    this.#form.walk(root, source, this.#primary, this)
     return this.#forged
   }
 
@@ -102,8 +109,9 @@ export class ChatParts implements ChatVisitor {
       if (this.#keys.has(seen)) return
       if (this.#keys.size < MAX_CHANNELS && seen.length <= MAX_REMEMBERED) this.#keys.add(seen)
     }
-    if (this.#serial - this.#serialBefore >= MAX_SNAPSHOTS) {
-      throw new Violation('upstream_too_large', `more than ${MAX_SNAPSHOTS} separate values in one event or body`)
+    const most = this.#form.maxSnapshots
+    if (this.#serial - this.#serialBefore >= most) {
+      throw new Violation('upstream_too_large', `more than ${most} separate values in one event or body`)
     }
     // Each value is a text of its own: two ids never join into one.
     const channel: Channel = { key: `${pointer}#${++this.#serial}`, choice, name, pointer }

@@ -7,8 +7,9 @@
  */
 import type { Fault, Frame, Part, ResponseReader } from '../core/wire.ts'
 import { ChatParts, type ForgedField } from './chat-parts.ts'
-import { Violation } from './chat-visitor.ts'
-import { fault, isFault, parseJson, readJson } from './json.ts'
+import { type AnswerForm, Violation } from './chat-visitor.ts'
+import { CHAT_FORM } from './chat-walk.ts'
+import { fault, isFault, readJson } from './json.ts'
 import { editObject, type Replacement, splice } from './json-edit.ts'
 import { dataReplacements, type SseEvent, SseFramer } from './sse.ts'
 
@@ -22,12 +23,14 @@ export class ChatStreamReader implements ResponseReader {
   readonly stream = true
   readonly #framer: SseFramer
   readonly #chat: ChatParts
+  readonly #form: AnswerForm
   #done = false
   #spent = false
 
-  constructor(declaredTools: readonly string[], maxEventBytes?: number) {
+  constructor(declaredTools: readonly string[], maxEventBytes?: number, form: AnswerForm = CHAT_FORM) {
     this.#framer = new SseFramer(maxEventBytes)
-    this.#chat = new ChatParts('delta', declaredTools)
+    this.#chat = new ChatParts('delta', declaredTools, form)
+    this.#form = form
   }
 
   push(bytes: Uint8Array): readonly (Frame | Fault)[] {
@@ -74,7 +77,7 @@ export class ChatStreamReader implements ResponseReader {
         parts.push({ kind: 'end' })
         return { kind: 'frame', raw: event.raw, parts }
       }
-      const doc = parseJson(data)
+      const doc = this.#form.parse(data)
       if (isFault(doc)) return streamFault(doc)
       if (doc.root.kind !== 'object') return fault('upstream_sse_malformed', 'an upstream event is not a JSON object')
       const forged = this.#chat.read(doc.root, data, parts)
@@ -91,6 +94,7 @@ export interface UnaryOptions {
   readonly maxBytes?: number
   /** An error body that upstream sent with a 4xx or 5xx status: any JSON will do. */
   readonly isError: boolean
+  readonly form?: AnswerForm
 }
 
 export class ChatUnaryReader implements ResponseReader {
@@ -98,12 +102,14 @@ export class ChatUnaryReader implements ResponseReader {
   readonly #chat: ChatParts
   readonly #maxBytes: number
   readonly #isError: boolean
+  readonly #form: AnswerForm
   readonly #chunks: Uint8Array[] = []
   #length = 0
   #spent = false
 
   constructor(declaredTools: readonly string[], options: UnaryOptions) {
-    this.#chat = new ChatParts('message', declaredTools)
+    this.#form = options.form ?? CHAT_FORM
+    this.#chat = new ChatParts('message', declaredTools, this.#form)
     this.#maxBytes = options.maxBytes ?? MAX_UNARY_BYTES
     this.#isError = options.isError
   }
@@ -129,7 +135,7 @@ export class ChatUnaryReader implements ResponseReader {
   }
 
   #read(raw: Uint8Array): Frame | Fault {
-    const doc = readJson(raw)
+    const doc = readJson(raw, this.#form.parse)
     if (isFault(doc)) return unaryFault(doc)
     if (doc.root.kind !== 'object' && !this.#isError) {
       return fault('upstream_protocol_violation', 'the upstream answer is not a JSON object')

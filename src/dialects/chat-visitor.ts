@@ -1,7 +1,7 @@
 /** What a walk over a chat-completions answer reports, and how it fails. See `chat-walk.ts`. */
 import type { Code } from '../core/verdict.ts'
-import type { Channel } from '../core/wire.ts'
-import type { JsonNode, JsonObject } from './json.ts'
+import type { Channel, Fault } from '../core/wire.ts'
+import type { JsonDocument, JsonNode, JsonObject } from './json.ts'
 
 export type Container = 'delta' | 'message'
 
@@ -46,6 +46,15 @@ export interface ChatVisitor {
   finish(choice: number, reason: string): void
   /** Signet's own fields, which upstream has no business sending. */
   forged(node: JsonObject, key: string): void
+}
+
+/** What sets one surface's answers apart from another's; reader and writer must be given the same one. */
+export interface AnswerForm {
+  /** Reads the JSON text of one answer or event. Offsets are in that text. */
+  readonly parse: (text: string) => JsonDocument | Fault
+  readonly walk: (root: JsonNode, source: string, primary: Container, v: ChatVisitor) => void
+  /** Whole values (constants, keys, comments) in one event or body; each is inspected on its own. */
+  readonly maxSnapshots: number
 }
 
 /** Upstream broke the protocol. The message never quotes upstream. */

@@ -102,7 +102,12 @@ export function walkMessage(
 
 /** Content as a list of parts: their texts form one channel with plain string content. */
 function walkContent(node: JsonNode, choice: number, at: MessagePointers, isPrimary: boolean, v: ChatVisitor): void {
-  if (node.kind !== 'array') {
+  if (node.kind === 'number' && isPrimary) {
+    walkText(node, 'content', choice, at.content, v)
+    return
+  }
+  // No list of parts: something else, or numbers that may spell text.
+  if (node.kind !== 'array' || node.items.every(item => item.kind === 'number')) {
     walkText(node, 'other', choice, `${at.content}/*`, v)
     return
   }

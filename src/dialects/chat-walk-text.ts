@@ -10,6 +10,7 @@ import { isMediaUrl } from './media.ts'
 const FIXED = new Set([
   'chat.completion.chunk',
   'chat.completion',
+  'text_completion',
   'assistant',
   'function',
   'custom',
@@ -77,6 +78,9 @@ export function walkText(node: JsonNode, name: Channel['name'], choice: number, 
       }
       break
     case 'number':
+      // A client joins what stands where text belongs, number or not.
+      if (name !== 'other') v.text(name, choice, pointer, node.raw, node.start, node.end, 'delta')
+      break
     case 'true':
     case 'false':
     case 'null':

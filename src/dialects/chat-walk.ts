@@ -8,14 +8,30 @@
  * text split over events in the same field joins, and never joins another field's.
  */
 import { ANSWER_CHOICE, ANSWER_COMMON, ANSWER_TOP } from './chat-keys.ts'
-import { type ChatVisitor, type Container, MAX_CHOICES, Violation } from './chat-visitor.ts'
+import { type AnswerForm, type ChatVisitor, type Container, MAX_CHOICES, Violation } from './chat-visitor.ts'
 import { indexOf } from './chat-walk-calls.ts'
 import { pointers, walkMessage } from './chat-walk-message.ts'
 import { constant, walkMember, walkText } from './chat-walk-text.ts'
-import type { JsonNode, JsonObject } from './json.ts'
+import { type JsonNode, type JsonObject, parseJson } from './json.ts'
 
 /** `primary`: the member that holds the message in this mode, `delta` in a stream and `message` in a unary body. */
 export function walkChat(root: JsonNode, source: string, primary: Container, v: ChatVisitor): void {
+  walkEnvelope(root, source, primary, v, walkChoice, MAX_CHOICES)
+}
+
+export const CHAT_FORM: AnswerForm = { parse: parseJson, walk: walkChat, maxSnapshots: 4096 }
+
+export type ChoiceWalk = (node: JsonObject, choice: number, source: string, primary: Container, v: ChatVisitor) => void
+
+/** Everything around the choices, which the older text completions have in common with chat. */
+export function walkEnvelope(
+  root: JsonNode,
+  source: string,
+  primary: Container,
+  v: ChatVisitor,
+  walkOne: ChoiceWalk,
+  maxChoices: number,
+): void {
   if (root.kind !== 'object') {
     walkText(root, 'other', 0, '', v)
     return
@@ -26,7 +42,7 @@ export function walkChat(root: JsonNode, source: string, primary: Container, v: 
     if (key === undefined || node === undefined) continue
     switch (key) {
       case 'choices':
-        walkChoices(node, source, primary, v)
+        walkChoices(node, source, primary, v, walkOne, maxChoices)
         break
       case 'usage':
         walkUsage(node, v)
@@ -53,7 +69,14 @@ export function walkChat(root: JsonNode, source: string, primary: Container, v: 
   }
 }
 
-function walkChoices(node: JsonNode, source: string, primary: Container, v: ChatVisitor): void {
+function walkChoices(
+  node: JsonNode,
+  source: string,
+  primary: Container,
+  v: ChatVisitor,
+  walkOne: ChoiceWalk,
+  maxChoices: number,
+): void {
   if (node.kind === 'null') return
   if (node.kind !== 'array') throw new Violation('upstream_protocol_violation', '`choices` is not a list')
   let seen: Set<number> | undefined
@@ -62,15 +85,15 @@ function walkChoices(node: JsonNode, source: string, primary: Container, v: Chat
     if (choice === undefined) continue
     if (choice.kind !== 'object') throw new Violation('upstream_protocol_violation', 'a choice is not an object')
     const number = indexOf(choice) ?? i
-    if (number >= MAX_CHOICES) {
-      throw new Violation('upstream_protocol_violation', `a choice index is not below ${MAX_CHOICES}`)
+    if (number >= maxChoices) {
+      throw new Violation('upstream_protocol_violation', `a choice index is not below ${maxChoices}`)
     }
     if (node.items.length > 1) {
       seen ??= new Set()
       if (seen.has(number)) throw new Violation('upstream_protocol_violation', 'two choices have the same index')
       seen.add(number)
     }
-    walkChoice(choice, number, source, primary, v)
+    walkOne(choice, number, source, primary, v)
   }
 }
 
@@ -128,7 +151,7 @@ function walkLogprobs(node: JsonNode, choice: number, at: string, v: ChatVisitor
   }
 }
 
-function walkToken(node: JsonNode, choice: number, at: string, v: ChatVisitor): void {
+export function walkToken(node: JsonNode, choice: number, at: string, v: ChatVisitor): void {
   if (node.kind !== 'object') {
     walkText(node, 'other', choice, at, v)
     return

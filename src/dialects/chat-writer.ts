@@ -9,11 +9,11 @@
  */
 import type { Edit, Frame, Part, Refusal, RequestView, ResponseWriter } from '../core/wire.ts'
 import { readCallKey } from './chat-calls.ts'
-import { EditWalk, type FrameEdits, sortEdits, type TextPart } from './chat-edit-walk.ts'
+import { EditWalk, type FrameEdits, sortEdits, type TextPart, TOKEN_TWINS } from './chat-edit-walk.ts'
 import { linePointer, TWIN_AUDIO, TWIN_SIGNED } from './chat-parts.ts'
-import type { Container, Fragment } from './chat-visitor.ts'
-import { walkChat } from './chat-walk.ts'
-import { decodeUtf8, isFault, type JsonObject, member, parseJson } from './json.ts'
+import type { AnswerForm, Container, Fragment } from './chat-visitor.ts'
+import { CHAT_FORM } from './chat-walk.ts'
+import { decodeUtf8, isFault, type JsonObject, member } from './json.ts'
 import { editArray, editObject, encodeString, type Replacement, splice } from './json-edit.ts'
 import { RedactionUnwritable } from './redaction-unwritable.ts'
 import { abortFrame, noticePart, openAiRefusal, sseComment } from './refusal.ts'
@@ -39,6 +39,7 @@ interface ChoiceState {
 
 export class ChatWriter implements ResponseWriter {
   readonly #isStream: boolean
+  readonly #form: AnswerForm
   readonly #choices = new Map<number, ChoiceState>()
   readonly #refused = new Set<string>()
   readonly #noticed = new Set<string>()
@@ -48,8 +49,9 @@ export class ChatWriter implements ResponseWriter {
   #reachesForward = false
   #isFirst = true
 
-  constructor(v: RequestView) {
+  constructor(v: RequestView, form: AnswerForm = CHAT_FORM) {
     this.#isStream = v.stream
+    this.#form = form
   }
 
   write(f: Frame, edits: readonly Edit[]): Uint8Array {
@@ -146,9 +148,9 @@ export class ChatWriter implements ResponseWriter {
   }
 
   #rewriteJson(source: string, primary: Container, walk: EditWalk, edits: FrameEdits): string {
-    const doc = parseJson(source)
+    const doc = this.#form.parse(source)
     if (isFault(doc)) throw new RedactionUnwritable('the frame to edit is not JSON')
-    walkChat(doc.root, source, primary, walk)
+    this.#form.walk(doc.root, source, primary, walk)
     const replacements: Replacement[] = []
     for (const { number, node } of walk.choices) {
       const state = this.#state(number)
@@ -262,12 +264,12 @@ function nextIndex(delivered: ReadonlyMap<string, number | undefined>): number {
   return next
 }
 
-/** Log-probabilities spell the text they belong to; a finish reason must not promise calls that are gone. */
+/** Tokens spell the text they belong to; a finish reason must not promise calls that are gone. */
 function rewriteChoice(node: JsonObject, state: ChoiceState, walk: EditWalk): Replacement[] {
   const out: Replacement[] = []
-  const logprobs = member(node, 'logprobs')
-  if (state.redacted && logprobs !== undefined && logprobs.kind !== 'null') {
-    out.push({ start: logprobs.start, end: logprobs.end, text: 'null' })
+  for (const key of state.redacted ? TOKEN_TWINS : []) {
+    const twin = member(node, key)
+    if (twin !== undefined && twin.kind !== 'null') out.push({ start: twin.start, end: twin.end, text: 'null' })
   }
   const finish = member(node, 'finish_reason')
   if (state.refused && state.delivered.size === 0 && finish?.kind === 'string' && !walk.texts.has(finish.start)) {

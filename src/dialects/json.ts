@@ -60,15 +60,15 @@ export const MAX_VALUES = 3_000_000
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** Reads a request or response body. */
-export function readJson(bytes: Uint8Array): JsonDocument | Fault {
+/** Reads a request or response body. `parse` may be a stricter or leaner reader of the same text. */
+export function readJson(bytes: Uint8Array, parse = parseJson): JsonDocument | Fault {
   if (bytes.length === 0) return fault('empty_body', 'the body is empty; a JSON object was expected')
   // RFC 8259 section 8.1: UTF-8, no byte order mark. A NUL among the first two bytes is UTF-16 or UTF-32.
   if (bytes[0] === 0 || bytes[1] === 0) return fault('invalid_encoding', 'the body is not UTF-8')
   const text = decodeUtf8(bytes)
   if (text === undefined) return fault('invalid_encoding', 'the body is not UTF-8')
   if (text.charCodeAt(0) === 0xfeff) return fault('invalid_encoding', 'the body begins with a byte order mark')
-  return parseJson(text)
+  return parse(text)
 }
 
 /** Strict UTF-8; a leading byte order mark is kept as U+FEFF. `undefined` when the bytes are not UTF-8. */

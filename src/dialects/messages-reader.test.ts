@@ -354,6 +354,7 @@ describe('holding upstream to the protocol', () => {
       'input given twice',
       start() + begin(0, { type: 'tool_use', id: 'i', name: 'f', input: { a: 1 } }) + json(0, '{}'),
     ],
+    ['partial_json in another delta', start() + call + delta(0, { type: 'x_delta', partial_json: '{}' })],
     ['partial_json that is no string', start() + call + delta(0, { type: 'input_json_delta', partial_json: {} })],
     ['two calls with one id', start() + call + stop(0) + begin(1, { type: 'tool_use', id: 'i', name: 'g', input: {} })],
     ['a call without a name', start() + begin(0, { type: 'tool_use', id: 'i', input: {} })],
@@ -460,5 +461,58 @@ describe('which answers are read', () => {
       expect(open(type)).toBe('upstream_content_type_invalid')
     }
     expect(open('text/event-stream', 500)).toBe('upstream_content_type_invalid')
+  })
+})
+
+describe('attacks on other readers of such streams', () => {
+  const leak = textBlock(0, `so ${M}`)
+
+  it('C02: finds text whatever ends the lines', () => {
+    for (const ending of ['\r', '\r\n', '\n']) {
+      const items = stream(answer(leak).replaceAll('\n', ending))
+      expect(said(items)).toContain(M)
+      expect(faultCode(items)).toBeUndefined()
+    }
+  })
+
+  it('C03: several data lines with junk in a later one release nothing', () => {
+    const items = stream(`${start()}event: ping\ndata: {"type":"ping","x":"${M}"}\ndata: junk\n\n`)
+    expect(faultCode(items)).toBe('upstream_sse_malformed')
+    expect(text(joined(frames(items).map(f => f.raw)))).not.toContain(M)
+  })
+
+  it('C04: several data lines are one document', () => {
+    const items = sound(stream(answer(`event: ping\ndata: {"type":"ping",\ndata: "x":"${M}"}\n\n`)))
+    expect(said(items)).toContain(M)
+    expect(faultCode(stream('data: [DONE]\n\n'))).toBe('upstream_sse_malformed')
+  })
+
+  it('C07: bytes that are not UTF-8 end the stream', () => {
+    const items = read(new Uint8Array([...bytes(start()), 0x3a, 0xff, 0x0a, 0x0a]))
+    expect(faultCode(items)).toBe('upstream_protocol_violation')
+  })
+
+  it('C08: finds text at any depth, and beyond the bound nothing passes', () => {
+    const nested = (depth: number) => `{"type":"ping","x":${'['.repeat(depth)}"${M}"${']'.repeat(depth)}}`
+    expect(said(sound(stream(answer(`event: ping\ndata: ${nested(60)}\n\n`))))).toContain(M)
+    expect(faultCode(stream(answer(`event: ping\ndata: ${nested(64)}\n\n`)))).toBe('upstream_delta_too_deep')
+  })
+
+  it('C13, C14: values nobody knows, and of the wrong type, are text and end nothing', () => {
+    const items = sound(stream(start({ role: { a: [M] } }) + finish('brand_new_reason') + END))
+    expect(said(items)).toContain(M)
+    expect(said(items)).toContain('brand_new_reason')
+  })
+
+  it('C15: true is not an index', () => {
+    const events =
+      start() + event({ type: 'content_block_start', index: true, content_block: { type: 'text', text: '' } })
+    expect(faultCode(stream(events))).toBe('upstream_protocol_violation')
+  })
+
+  it('C16: text behind a megabyte of other text is still read', () => {
+    const long = Array.from({ length: 300 }, () => say(0, 'x'.repeat(4000))).join('')
+    const items = sound(stream(answer(begin(0, { type: 'text', text: '' }) + long + say(0, M) + stop(0))))
+    expect(said(items)).toContain(M)
   })
 })

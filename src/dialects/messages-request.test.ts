@@ -155,6 +155,7 @@ describe('reading a Messages request', () => {
     expect(v).toMatchObject({ model: 'm', n: 1, stream: false, maxOutputTokens: 64 })
     expect(v).not.toHaveProperty('references')
     expect(v).not.toHaveProperty('opaqueInputs')
+    expect(v).not.toHaveProperty('stored')
   })
 
   it('takes a system prompt that is a string, null or not there', () => {
@@ -334,6 +335,7 @@ describe('reading a Messages request', () => {
         },
       ],
     })
+    expect(v.stored).toBe(true)
     expect(v.references).toEqual([
       { kind: 'file', id: 'file_1', pointer: '/messages/0/content/1/source/file_id' },
       { kind: 'file', id: 'file_2', pointer: '/messages/0/content/2/file_id' },

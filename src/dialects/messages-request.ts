@@ -100,6 +100,8 @@ class RequestReading {
       maxOutputTokens: limit,
       ...(this.#references.length === 0 ? {} : { references: this.#references }),
       ...(this.#opaque.length === 0 ? {} : { opaqueInputs: this.#opaque }),
+      // A thread is a conversation that upstream keeps.
+      ...(member(root, 'thread')?.kind === 'object' ? { stored: true } : {}),
       raw: this.#stripped.length === 0 ? this.#raw : encoder.encode(splice(this.#text, this.#stripped)),
     }
   }

@@ -64,8 +64,11 @@ export function walkDelta(node: JsonNode, index: number, v: MessagesVisitor): vo
     else if (value.kind === 'null' && ANSWER_DELTA.has(key)) continue
     else if (key === 'text' && type === 'text_delta') walkText(value, 'content', TEXT, v, 'delta')
     else if (key === 'thinking' && type === 'thinking_delta') walkText(value, 'reasoning', THINKING, v, 'delta')
-    else if (key === 'partial_json' && type === 'input_json_delta') {
-      if (value.kind !== 'string') throw new Violation('upstream_protocol_violation', '`partial_json` is not a string')
+    else if (key === 'partial_json') {
+      // Some clients add it to the arguments whatever the delta says it is.
+      if (value.kind !== 'string' || type !== 'input_json_delta') {
+        throw new Violation('upstream_protocol_violation', '`partial_json` is not a string of an `input_json_delta`')
+      }
       v.partialJson(value)
     } else if (key === 'signature') walkSignature(value, 'thinking', `${BLOCK}/signature`, v)
     else if (key === 'citation') walkText(value, 'other', `${BLOCK}/citations/*`, v, 'constant')

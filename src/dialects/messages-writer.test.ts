@@ -295,3 +295,53 @@ describe('redacting', () => {
     expect(types(out)).toHaveLength(types(write(list)).length + 1)
   })
 })
+
+describe('any answer, any edits', () => {
+  const json6 = fc.jsonValue({ maxDepth: 2 }).filter(v => JSON.stringify(v).isWellFormed())
+  const blockOf = fc.oneof(
+    fc.record({ kind: fc.constant('text' as const), said: fc.string({ unit: 'grapheme' }) }),
+    fc.record({
+      kind: fc.constant('call' as const),
+      args: fc.dictionary(fc.string({ maxLength: 4 }), json6),
+      fate: fc.nat(2),
+    }),
+    fc.record({ kind: fc.constant('server' as const), args: fc.dictionary(fc.string({ maxLength: 4 }), json6) }),
+  )
+  const cut = (all: string, at: number) =>
+    at > 0 && at < all.length && all.slice(0, at).isWellFormed() ? [all.slice(0, at), all.slice(at)] : [all]
+
+  it('what is not refused is read again as it was, and nothing else', () => {
+    fc.assert(
+      fc.property(fc.array(blockOf, { maxLength: 5 }), fc.nat(40), fc.boolean(), (blocks, at, isStream) => {
+        const streamed = blocks.map((b, i) => {
+          if (b.kind === 'text') return textBlock(i, ...cut(b.said, at))
+          const type = b.kind === 'call' ? 'tool_use' : 'server_tool_use'
+          const pieces = cut(JSON.stringify(b.args), at).map(piece => json(i, piece))
+          return begin(i, { type, id: `id${i}`, name: `f${i}`, input: {} }) + pieces.join('') + stop(i)
+        })
+        const content = blocks.map((b, i) => {
+          if (b.kind === 'text') return { type: 'text', text: b.said }
+          return {
+            type: b.kind === 'call' ? 'tool_use' : 'server_tool_use',
+            id: `id${i}`,
+            name: `f${i}`,
+            input: b.args,
+          }
+        })
+        const list = isStream
+          ? sound(stream(start() + streamed.join('') + finish('tool_use') + END))
+          : sound(unary({ type: 'message', content, stop_reason: 'tool_use' }))
+        const fates = (fate: number) =>
+          blocks.flatMap((b, i) => (b.kind === 'call' && b.fate === fate ? [`b${i}`] : []))
+        const out = write(list, { refuse: fates(1), capability: fates(2) })
+        const again = isStream ? sound(stream(out)) : sound(unary(out))
+        expect(calls(again)).toEqual(calls(list).filter(call => !fates(1).includes(call.key)))
+        expect(out.split(NOTICE)).toHaveLength(fates(1).length + 1)
+        const isMoot = fates(1).length > 0 && fates(1).length === calls(list).length
+        expect(out.includes('"stop_reason":"end_turn"')).toBe(isMoot)
+        if (fates(1).length + fates(2).length === 0) expect(out).toBe(list.map(f => text(f.raw)).join(''))
+      }),
+      { numRuns: 150 },
+    )
+  })
+})

@@ -14,7 +14,7 @@ export const REQUEST_ITEM = knownKeys(`
   encrypted_content action actions operation environment queries results result outputs code container_id
   pending_safety_checks acknowledged_safety_checks server_label tools error approval_request_id approve reason
   execution revised_prompt fingerprint signet created_by max_output_length background size quality output_format
-  text reasoning svg_usage arguments_json
+  text reasoning svg_usage
 `)
 
 export const REQUEST_PART = knownKeys(`

@@ -35,6 +35,8 @@ interface Slot {
   readonly channel: Channel
   /** Where in the channel it begins. */
   readonly from: number
+  /** Its number among the blocks of the channel. */
+  readonly index: number
   text: string
 }
 
@@ -54,6 +56,8 @@ export class ResponsesParts implements ResponsesVisitor {
   readonly #seen = new Set<string>()
   /** The last value of each constant, which is nearly always the next one too. */
   readonly #constants = new Map<string, string>()
+  /** In the document being read: the last block of each channel. */
+  readonly #lastTold = new Map<string, number>()
   #seenChars = 0
   #textChars = 0
   #serial = 0
@@ -81,6 +85,7 @@ export class ResponsesParts implements ResponsesVisitor {
   read(root: JsonNode, source: string, into: Part[]): readonly ForgedField[] {
     this.#parts = into
     this.#source = source
+    if (this.#lastTold.size > 0) this.#lastTold.clear()
     if (this.#forged.length > 0) this.#forged = []
     walkResponses(root, source, this.#mode, this)
     if (this.#mode === 'response') this.#finishCalls()
@@ -116,19 +121,21 @@ export class ResponsesParts implements ResponsesVisitor {
       this.#say(slot, text)
       return
     }
-    const repeated = known !== undefined && known.text === text ? known : this.#sameText(facts, text)
-    if (repeated !== undefined) {
-      const channel = repeated.channel
-      const again = this.#once(`${channel.key}=${repeated.from}#${++this.#serial}`, facts.pointer, facts.name)
-      this.#parts.push({ kind: 'text', channel: again, text, from: 'snapshot' })
-      return
-    }
-    const fresh = known === undefined ? this.#openSlot(place, key) : undefined
-    if (fresh !== undefined) this.#say(fresh, text)
-    else {
-      // Says something else than the pieces did: a text of its own, and it counts.
+    const slot = this.#told(place, facts, known, key, text)
+    if (slot === undefined) {
+      if (facts.joins) {
+        throw new Violation('upstream_protocol_violation', 'a repeated text is not what its pieces said')
+      }
+      // A text of its own, and it counts.
       const channel = this.#channel(`${facts.pointer}!${++this.#serial}`, facts.pointer, facts.name)
       this.#parts.push({ kind: 'text', channel, text, from: 'delta' })
+      return
+    }
+    if (facts.joins) this.#follow(slot)
+    if (slot.text === '') this.#say(slot, text)
+    else {
+      const again = this.#once(`${slot.channel.key}=${slot.from}#${++this.#serial}`, facts.pointer, facts.name)
+      this.#parts.push({ kind: 'text', channel: again, text, from: 'snapshot' })
     }
   }
 
@@ -208,6 +215,28 @@ export class ResponsesParts implements ResponsesVisitor {
     for (const call of this.#calls.finish()) this.#parts.push({ kind: 'callDone', call })
   }
 
+  /** The block this text repeats, or a new one (still empty) where it is the first telling. */
+  #told(place: SlotPlace, facts: SlotFacts, known: Slot | undefined, key: string, text: string): Slot | undefined {
+    if (known?.text === text) return known
+    const fresh = known === undefined ? this.#openSlot(place, key) : undefined
+    return fresh ?? this.#sameText(facts, text)
+  }
+
+  /**
+   * Blocks that stand side by side in one snapshot are read as one text. They were inspected as one only if they streamed
+   * side by side.
+   */
+  #follow(slot: Slot): void {
+    const before = this.#lastTold.get(slot.channel.key)
+    if (before !== undefined && slot.index !== before + 1) {
+      throw new Violation(
+        'upstream_protocol_violation',
+        'a snapshot has its blocks in another order than they streamed',
+      )
+    }
+    this.#lastTold.set(slot.channel.key, slot.index)
+  }
+
   /** `undefined` when the block would stand before one that has already spoken. */
   #openSlot(place: SlotPlace, key: string): Slot | undefined {
     const facts = SLOTS[place.kind]
@@ -227,6 +256,7 @@ export class ResponsesParts implements ResponsesVisitor {
       part: place.part,
       channel: stream.channel,
       from: stream.length,
+      index: stream.slots.length,
       text: '',
     }
     stream.slots.push(slot)

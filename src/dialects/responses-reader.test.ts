@@ -208,9 +208,31 @@ describe('text in a stream', () => {
     expect(repeats).toHaveLength(4)
   })
 
-  it('counts a text that was never streamed, and one that differs from what was', () => {
+  it('counts a text that was never streamed', () => {
     expect(said(stream(completed([message('never streamed')])), 'content')).toBe('never streamed')
-    expect(said(stream(delta('said') + completed([message('other')])), 'content')).toBe('saidother')
+    expect(said(stream(delta('one') + completed([message('one'), message('two', { id: 'msg_2' })])), 'content')).toBe(
+      'onetwo',
+    )
+  })
+
+  it('refuses a repetition that says something else', () => {
+    expect(faultCode(stream(delta('said') + completed([message('other')])))).toBe('upstream_protocol_violation')
+    const done = event('response.output_text.done', { output_index: 0, content_index: 0, text: 'other' })
+    expect(faultCode(stream(delta('said') + done + end))).toBe('upstream_protocol_violation')
+  })
+
+  it('refuses a snapshot whose blocks read otherwise than they streamed', () => {
+    const events = delta('RET') + delta('x', 1) + delta('SEC', 2)
+    const blocks = (...list: string[]) => completed(list.map((said, i) => message(said, { id: `msg_${i}` })))
+    expect(faultCode(stream(events + blocks('RET', 'x', 'SEC')))).toBeUndefined()
+    expect(faultCode(stream(events + blocks('SEC', 'RET')))).toBe('upstream_protocol_violation')
+    expect(faultCode(stream(events + blocks('RET', 'SEC')))).toBe('upstream_protocol_violation')
+    expect(said(stream(events + blocks('RET', 'x', 'SEC', 'RET')), 'content')).toBe('RETxSECRET')
+  })
+
+  it('joins equal blocks of a unary answer like any other', () => {
+    const texts = ['RET', 'SEC', 'RET'].map((said, i) => message(said, { id: `msg_${i}` }))
+    expect(said(unary({ output: texts }), 'content')).toBe('RETSECRET')
   })
 
   it('finds the repeated text where the final snapshot left items out', () => {
@@ -429,6 +451,16 @@ describe('protocol', () => {
     ['nesting beyond the bound', `data: ${'{"a":'.repeat(70)}1${'}'.repeat(70)}\n\n`, 'upstream_delta_too_deep'],
     ['an event beyond the bound', `data: ${'x'.repeat(9 * 1024 * 1024)}`, 'upstream_sse_unterminated'],
     ['a look-alike key', event('response.output_text.delta', { Delta: 'x' }), 'upstream_protocol_violation'],
+    [
+      'an event named otherwise than typed',
+      'event: response.output_item.done\ndata: {"type":"response.dream","item":{"type":"function_call"}}\n\n',
+      'upstream_protocol_violation',
+    ],
+    [
+      'an event named but not typed',
+      'event: response.output_item.done\ndata: {"item":{"type":"function_call"}}\n\n',
+      'upstream_protocol_violation',
+    ],
   ])('refuses %s', (_what, answer, code) => {
     const raw = typeof answer === 'string' ? bytes(answer) : answer
     const items = read(raw)

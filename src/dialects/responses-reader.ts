@@ -9,8 +9,9 @@ import type { Fault, Frame, Part, ResponseReader } from '../core/wire.ts'
 import type { ForgedField } from './chat-parts.ts'
 import { MAX_UNARY_BYTES, type UnaryOptions } from './chat-reader.ts'
 import { Violation } from './chat-visitor.ts'
-import { fault, isFault, parseJson, readJson } from './json.ts'
+import { fault, isFault, type JsonNode, member, parseJson, readJson } from './json.ts'
 import { editObject, type Replacement, splice } from './json-edit.ts'
+import { EVENT_NAMES } from './responses-events.ts'
 import { ResponsesParts } from './responses-parts.ts'
 import { dataReplacements, type SseEvent, SseFramer } from './sse.ts'
 
@@ -80,6 +81,9 @@ export class ResponsesStreamReader implements ResponseReader {
       const doc = parseJson(data)
       if (isFault(doc)) return streamFault(doc)
       if (doc.root.kind !== 'object') return fault('upstream_sse_malformed', 'an upstream event is not a JSON object')
+      if (event.otherLines.length > 0 && misnamed(event, doc.root)) {
+        return fault('upstream_protocol_violation', 'the name of an upstream event is not the type in its data')
+      }
       const forged = this.#answer.read(doc.root, data, parts)
       if (forged.length === 0) return { kind: 'frame', raw: event.raw, parts }
       return { kind: 'frame', ...this.#withoutForged(event, data, forged, parts) }
@@ -152,6 +156,15 @@ export class ResponsesUnaryReader implements ResponseReader {
 function isHarmlessTail(event: SseEvent): boolean {
   if (event.data !== undefined) return event.data.trim() === '[DONE]'
   return event.otherLines.every(line => line.field === '' || line.value.trim() === '')
+}
+
+/** Some clients go by the event's name, some by `type`: an event that says both must mean the same. */
+function misnamed(event: SseEvent, root: JsonNode): boolean {
+  const name = event.otherLines.findLast(line => line.field === 'event')?.value
+  if (name === undefined || !EVENT_NAMES.has(name)) return false
+  const type = member(root, 'type')
+  if (type === undefined) return name !== 'error' && name !== 'keepalive'
+  return type.kind !== 'string' || type.value !== name
 }
 
 function cutsOf(forged: readonly ForgedField[]): Replacement[] {

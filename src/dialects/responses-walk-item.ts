@@ -102,7 +102,7 @@ export function walkPart(
     } else if (key === 'refusal' && value.kind === 'string') {
       v.slot({ kind: 'refusal', output, part }, 'whole', value.value, value.start, value.end)
     } else if (key === 'transcript' && value.kind === 'string') {
-      v.slot({ kind: 'transcript', output: -1, part: 0 }, 'whole', value.value, value.start, value.end)
+      v.slot({ kind: 'transcript', output, part }, 'whole', value.value, value.start, value.end)
     } else if (key === 'data' && type === 'output_audio') {
       v.twin('audio', '/part/data')
       payload(value, '/part/data', v)

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { apiKeyIdentity, newApiKey } from './api-key.ts'
 import { assertedIdentity } from './asserted.ts'
@@ -72,6 +73,25 @@ describe('several kinds of credential', () => {
     expect(both.challenge).toBe('Bearer realm="signet"')
     expect(both.clientCertificates).toBe(false)
     expect(firstPresented([jwt, mtls()]).clientCertificates).toBe(true)
+  })
+})
+
+describe('whatever else the caller sends', () => {
+  it('it stays who its credential says, or it is nobody', async () => {
+    const name = fc.constantFrom(
+      ...['X-Commit-Owner', 'X-Agent-Id', 'X-Policy-Name', 'X-Caller-Clearance', 'X-Forwarded-For', 'Cookie'],
+      ...['X-Auth-Request-Email', 'X-Forwarded-Client-Cert', 'x-auth-request-user', 'Authorization'],
+    )
+    const value = fc.oneof(fc.constantFrom('human:root', 'root', '10.0.0.1', `Bearer ${apiKey}`, ''), fc.string())
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.tuple(name, value), { maxLength: 5 }), fc.nat(5), async (pairs, at) => {
+        const headers = [...pairs.slice(0, at).flat(), 'authorization', `Bearer ${token}`, ...pairs.slice(at).flat()]
+        expect(await who(headers)).toMatch(/^(?:human:alice@example\.com by jwt|two_kinds|sent_twice)$/)
+        const certified = pairs.filter(([n]) => n !== 'Authorization' && n !== 'X-Auth-Request-Email').flat()
+        expect(await who(certified, peer('agent'))).toBe('agent:crawler-7 by mtls')
+      }),
+      { numRuns: 150 },
+    )
   })
 })
 

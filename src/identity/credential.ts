@@ -30,12 +30,19 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const SAID_BY_CALLERS =
   /^(?:x-commit-owner|x-agent-id|x-policy-.*|x-classification|x-caller-clearance|x-signet-session)$/
 
+/** HTTP's own, and those that browsers send by themselves: nobody presents anything with them. */
+const NOT_PRESENTED =
+  /^(?:host|origin|referer|cookie|connection|keep-alive|te|trailer|transfer-encoding|upgrade|expect|accept.*|content-.*|user-agent|via|forwarded|x-forwarded-(?:for|host|proto))$/
+
 /** A configured header name in lower case; throws when it cannot carry a credential. */
 export function credentialHeader(name: string, setting: string): string {
   const lower = name.toLowerCase()
   if (!TOKEN.test(lower)) throw new TypeError(`${setting}: expected a header name, such as authorization`)
   if (SAID_BY_CALLERS.test(lower)) {
     throw new TypeError(`${setting}: ${lower} holds what callers say about themselves; choose another header`)
+  }
+  if (NOT_PRESENTED.test(lower)) {
+    throw new TypeError(`${setting}: ${lower} has a meaning of its own; choose another header`)
   }
   return lower
 }

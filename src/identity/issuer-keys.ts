@@ -97,8 +97,8 @@ export function fetchedKeys(fetchKeys: FetchKeys, limits: KeyLimits, now: () => 
   return {
     fresh,
     async usable() {
-      const now = fresh()
-      if (now !== undefined) return now
+      const current = fresh()
+      if (current !== undefined) return current
       if (mayTry()) {
         try {
           return await refresh()

@@ -537,6 +537,7 @@ describe('settings that cannot be meant', () => {
     ['a tolerance of a day', { issuers: [{ ...issuer, clockToleranceS: 86_400 }] }, /clockToleranceS: expected/],
     ['staleness below age', { issuers: [{ ...issuer, maxAgeS: 60, maxStaleS: 30 }] }, /maxStaleS: expected/],
     ['what callers say', { issuers: [issuer], header: 'X-Commit-Owner' }, /choose another header/],
+    ['a cookie', { issuers: [issuer], header: 'Cookie' }, /cookie has a meaning of its own/],
     ['no header name', { issuers: [issuer], header: 'a b' }, /expected a header name/],
     [
       'no claim',

@@ -111,6 +111,7 @@ describe('settings that cannot be meant', () => {
     ['no proxies', { proxies: [] }, /proxies: expected at least one/],
     ['no network', { proxies: ['proxy.example'] }, /identity.trustedProxy.proxies: 'proxy.example' is not an address/],
     ['what callers say', { header: 'X-Commit-Owner' }, /choose another header/],
+    ['a header of HTTP itself', { header: 'Host' }, /host has a meaning of its own/],
     ['what callers say, as clearance', { clearanceHeader: 'X-Caller-Clearance' }, /choose another header/],
     ['one header for both', { clearanceHeader: 'x-auth-request-email' }, /expected another header/],
   ])('%s', (_, options, message) => {

@@ -53,9 +53,18 @@ describe('admit', () => {
   it('a block ends the stage; an escalation does not, and a later block outweighs it', async () => {
     const seen: string[] = []
     const a = await run([
-      check('ask', () => (seen.push('ask'), escalate('prompt_injection', 'e'))),
-      check('deny', () => (seen.push('deny'), block('rate_limited', 'b'))),
-      check('never', () => (seen.push('never'), ALLOW)),
+      check('ask', () => {
+        seen.push('ask')
+        return escalate('prompt_injection', 'e')
+      }),
+      check('deny', () => {
+        seen.push('deny')
+        return block('rate_limited', 'b')
+      }),
+      check('never', () => {
+        seen.push('never')
+        return ALLOW
+      }),
     ])
     expect(seen).toEqual(['ask', 'deny'])
     expect(a.admitted).toBeUndefined()
@@ -66,7 +75,15 @@ describe('admit', () => {
 
   it('runs by priority, then by registration', async () => {
     const seen: string[] = []
-    const note = (name: string, priority: number) => check(name, () => (seen.push(name), ALLOW), { priority })
+    const note = (name: string, priority: number) =>
+      check(
+        name,
+        () => {
+          seen.push(name)
+          return ALLOW
+        },
+        { priority },
+      )
     await run([note('c', 5), note('a', -1), note('d', 5), note('b', 0)])
     expect(seen).toEqual(['a', 'b', 'c', 'd'])
   })
@@ -76,7 +93,10 @@ describe('admit', () => {
     const a = await run([
       redactAll('abc', '[A]'),
       redactAll('[A]', 'B'),
-      check('see', x => ((later = x.request.segments.map(s => s.text)), ALLOW)),
+      check('see', x => {
+        later = x.request.segments.map(s => s.text)
+        return ALLOW
+      }),
     ])
     expect(later).toEqual(['my key is B', 'B B', 'derived abc'])
     expect(a.edits.get('/messages/0/content')).toEqual([{ from: 10, to: 13, text: 'B' }])
@@ -164,18 +184,31 @@ describe('admit', () => {
   it('an owner can be claimed once, during admission only', async () => {
     const alice = humanOwner('alice', { authenticatedBy: 'test' })
     const a = await run([
-      check('claim', (_x, ctx) => (ctx.claimOwner(alice), ALLOW)),
+      check('claim', (_x, ctx) => {
+        ctx.claimOwner(alice)
+        return ALLOW
+      }),
       check('see', x => (x.owner === alice ? ALLOW : block('owner_unresolved', 'x'))),
     ])
     expect(a.admitted?.owner).toBe(alice)
     expect(() => a.ctx.claimOwner(alice)).toThrow()
-    const twice = await run([check('a', (_x, ctx) => (ctx.claimOwner(alice), ctx.claimOwner(alice), ALLOW))])
+    const twice = await run([
+      check('a', (_x, ctx) => {
+        ctx.claimOwner(alice)
+        ctx.claimOwner(alice)
+        return ALLOW
+      }),
+    ])
     expect(twice.admitted).toBeUndefined()
   })
 
   it('shares one scan per text among all checks', async () => {
     const scans = new Set<unknown>()
-    const note = (name: string) => check(name, (x, ctx) => (scans.add(ctx.scan(x.request.segments[0]!.text)), ALLOW))
+    const note = (name: string) =>
+      check(name, (x, ctx) => {
+        scans.add(ctx.scan(x.request.segments[0]!.text))
+        return ALLOW
+      })
     await run([note('a'), note('b')])
     expect(scans.size).toBe(1)
   })

@@ -285,7 +285,10 @@ describe('release', () => {
       const clock = {
         now: () => 0,
         nowNs: () => 0n,
-        timer: (_ms: number, f: () => void) => (timers.push(f), () => undefined),
+        timer: (_ms: number, f: () => void) => {
+          timers.push(f)
+          return () => undefined
+        },
       }
       const check = failing('slow', () => () => ({
         push: () => new Promise(() => undefined),

@@ -1,6 +1,7 @@
 /** A lying upstream tries to reach the caller past the checks. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { OwnerResolutionCheck } from '../../src/checks/owner-resolution.ts'
+import { RegexOutputCheck } from '../../src/checks/regex-output.ts'
 import { ScopeDriftCheck } from '../../src/checks/scope-drift.ts'
 import { chat, startTestGate, type TestGate } from '../support/gate.ts'
 import {
@@ -176,6 +177,7 @@ describe('event-stream tricks', () => {
     ['comment behind the end', `${chunk({}, 'stop')}${DONE}: ${MARKER}\n\n`],
     ['data behind the end', `${chunk({}, 'stop')}${DONE}data: {"choices":[],"x":"${MARKER}"}\n\n`],
     ['line behind the end without an end of its own', `${chunk({}, 'stop')}${DONE}: ${MARKER}`],
+    ['content as a list of bytes', chunk({ content: [...Buffer.from(MARKER)] })],
     ['usage', `data: {"choices":[],"usage":{"note":"${MARKER}"}}\n\n`],
     ['an error', `data: {"error":{"message":"${MARKER}"}}\n\n`],
     ['a legacy call beside a new one', chunk({ function_call: { name: 'f', arguments: MARKER }, tool_calls: [] })],
@@ -188,7 +190,7 @@ describe('event-stream tricks', () => {
     const released = text
       .replace(/data: \{"signet_abort".*\n/, '')
       .replaceAll(/\\u([0-9a-f]{4})/g, (_, h: string) => String.fromCharCode(Number.parseInt(h, 16)))
-    expect(released).not.toMatch(/SECRET|NOFORN/)
+    expect(released).not.toMatch(/SECRET|NOFORN|83,69,67,82,69,84/)
   })
 
   it('a receipt of upstream’s own is covered by the gate’s and does not count', async () => {
@@ -213,5 +215,25 @@ describe('event-stream tricks', () => {
       stream(event({ signet_abort: true, escalation_id: 'evil', choices: [], error: { message: 'x' } }), DONE),
     )
     expect(await (await chat(gate, asking({ stream: true }))).text()).not.toContain('signet_abort')
+  })
+})
+
+describe('a number where text belongs', () => {
+  it.each([
+    ['content', { content: 4111111111111111 }],
+    ['a part of the content', { content: [{ type: 'text', text: 4111111111111111 }] }],
+    ['reasoning', { reasoning: 4111111111111111 }],
+  ])('is text: %s', async (_what, message) => {
+    const cards = new RegexOutputCheck({ patterns: [{ pattern: '[0-9]{16}', action: 'redact', label: 'card' }] })
+    const careful = await startTestGate({ upstreamUrl: upstream.url, checks: [cards] })
+    upstream.says(whole(message))
+    const unary = await (await chat(careful, asking())).text()
+    upstream.says(stream(chunk(message), chunk({}, 'stop'), DONE))
+    const streamed = await (await chat(careful, asking({ stream: true }))).text()
+    await careful.close()
+    for (const text of [unary, streamed]) {
+      expect(text).not.toContain('4111')
+      expect(text).toContain('"[REDACTED]"')
+    }
   })
 })

@@ -150,7 +150,7 @@ describe('a caller that does not read', () => {
   })
 
   it('gets no limit while the model thinks', async () => {
-    let answer = () => undefined as void
+    let answer: () => void = () => undefined
     upstream.says(res => {
       res.writeHead(200, { 'content-type': 'text/event-stream' })
       res.write(chunk({ content: 'a' }))
@@ -170,8 +170,8 @@ describe('a caller that does not read', () => {
 
 describe('a caller that leaves while a check is deciding', () => {
   it('leaves nothing counted as held, and no row behind the last', async () => {
-    let asked = () => undefined as void
-    let answer = (_verdict: typeof ALLOW) => undefined as void
+    let asked: () => void = () => undefined
+    let answer: (verdict: typeof ALLOW) => void = () => undefined
     const deciding = new Promise<void>(resolve => {
       asked = resolve
     })
