@@ -22,9 +22,9 @@ const ask = (stream: boolean) => ({
 /** The store the gate uses, with a window for the test. */
 class SeenStore extends MemorySealedStore implements SealedStore {
   readonly ids: string[] = []
-  override put(id: string, sealed: Uint8Array, expiresAtMs: number) {
+  override put(id: string, owner: string, sealed: Uint8Array, expiresAtMs: number) {
     this.ids.push(id)
-    return super.put(id, sealed, expiresAtMs)
+    return super.put(id, owner, sealed, expiresAtMs)
   }
 }
 

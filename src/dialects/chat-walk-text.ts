@@ -88,7 +88,7 @@ export function walkText(node: JsonNode, name: Channel['name'], choice: number, 
   }
 }
 
-function byteValues(items: readonly JsonNode[]): Uint8Array | undefined {
+export function byteValues(items: readonly JsonNode[]): Uint8Array | undefined {
   if (items.length === 0) return undefined
   const bytes = new Uint8Array(items.length)
   for (let i = 0; i < items.length; i++) {

@@ -27,8 +27,8 @@ export function walkBlock(node: JsonNode, index: number | undefined, source: str
     if (key === undefined || value === undefined) continue
     if (key === 'signet') v.forged(node, key)
     else if (value.kind === 'null' && ANSWER_BLOCK.has(key)) continue
-    else if (key === 'text' && kind === 'text') walkText(value, 'content', TEXT, v, 'delta')
-    else if (key === 'thinking' && kind === 'thinking') walkText(value, 'reasoning', THINKING, v, 'delta')
+    else if (key === 'text' && kind === 'text') said(value, 'content', TEXT, v)
+    else if (key === 'thinking' && kind === 'thinking') said(value, 'reasoning', THINKING, v)
     else if (key === 'signature') walkSignature(value, kind, `${BLOCK}/signature`, v)
     else if (key === 'data' && type === 'redacted_thinking') sealed(value, `${BLOCK}/data`, v)
     else if (kind === 'call' && key === 'id') id = stringOf(value, 'id')
@@ -62,8 +62,8 @@ export function walkDelta(node: JsonNode, index: number, v: MessagesVisitor): vo
     if (key === undefined || value === undefined) continue
     if (key === 'signet') v.forged(node, key)
     else if (value.kind === 'null' && ANSWER_DELTA.has(key)) continue
-    else if (key === 'text' && type === 'text_delta') walkText(value, 'content', TEXT, v, 'delta')
-    else if (key === 'thinking' && type === 'thinking_delta') walkText(value, 'reasoning', THINKING, v, 'delta')
+    else if (key === 'text' && type === 'text_delta') said(value, 'content', TEXT, v)
+    else if (key === 'thinking' && type === 'thinking_delta') said(value, 'reasoning', THINKING, v)
     else if (key === 'partial_json') {
       // Some clients add it to the arguments whatever the delta says it is.
       if (value.kind !== 'string' || type !== 'input_json_delta') {
@@ -76,6 +76,12 @@ export function walkDelta(node: JsonNode, index: number, v: MessagesVisitor): vo
     else if (key === 'type') constant(value, `${DELTA}/type`, v)
     else walkMember(node, i, key, value, ANSWER_DELTA, DELTA, v, 'delta')
   }
+}
+
+/** Clients join whatever stands here to what was said before, a number too: only a string has one reading. */
+function said(node: JsonNode, name: 'content' | 'reasoning', pointer: string, v: MessagesVisitor): void {
+  if (node.kind !== 'string') throw new Violation('upstream_protocol_violation', `a piece of ${name} is not a string`)
+  v.text(name, pointer, node.value, node.start, node.end, 'delta')
 }
 
 /** An empty one announces that a signature follows. */

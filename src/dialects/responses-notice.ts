@@ -11,11 +11,17 @@ export interface Notice {
 
 /**
  * The API takes message ids that begin with `msg` and are at most 64 characters; they must differ within an answer and
- * over the turns of a conversation.
+ * over the turns of a conversation. Made from a fingerprint: an id of upstream's could itself be text to be redacted.
  */
 export function noticeId(output: number, callId: string): string {
-  const rest = callId.replace(/[^A-Za-z0-9]/g, '').slice(-32)
-  return `msg_signet_${output}${rest === '' ? '' : `_${rest}`}`
+  return `msg_signet_${output}_${fingerprint(callId, 0x811c9dc5)}${fingerprint(callId, 0x2b992ddf)}`
+}
+
+/** FNV-1a: to tell ids apart, not to keep anything secret. */
+function fingerprint(text: string, seed: number): string {
+  let hash = seed
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+  return (hash >>> 0).toString(16).padStart(8, '0')
 }
 
 export function noticeItem(notice: Notice): string {

@@ -3,7 +3,7 @@
  * (the descriptions of all listed tools, say) are one text, so that nothing hides by spreading over list elements.
  */
 import type { JsonNode, JsonObject } from './json.ts'
-import { ANSWER_COMMON } from './responses-keys.ts'
+import { ANSWER_COMMON, REQUEST_SCHEMA, REQUEST_TOOL } from './responses-keys.ts'
 
 export interface Leaf {
   readonly text: string
@@ -49,7 +49,7 @@ function gather(node: JsonNode, pointer: string, into: Map<string, Leaf[]>): voi
         const key = node.keys[i]
         const value = node.values[i]
         if (key === undefined || value === undefined) continue
-        if (!ANSWER_COMMON.has(key)) add(into, `${pointer}/~key`, keyLeaf(node, i, key))
+        if (!isVocabulary(key)) add(into, `${pointer}/~key`, keyLeaf(node, i, key))
         gather(value, `${pointer}/${label(key)}`, into)
       }
       break
@@ -59,6 +59,11 @@ function gather(node: JsonNode, pointer: string, into: Map<string, Leaf[]>): voi
     case 'null':
       break
   }
+}
+
+/** Answers repeat the request's tools and schemas, whose words of art say nothing by themselves. */
+function isVocabulary(key: string): boolean {
+  return ANSWER_COMMON.has(key) || REQUEST_SCHEMA.has(key) || REQUEST_TOOL.has(key)
 }
 
 function keyLeaf(owner: JsonObject, i: number, key: string): Leaf {

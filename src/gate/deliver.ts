@@ -9,6 +9,7 @@ import { hash } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import type { MaybeAsync } from '../core/check.ts'
 import type { Admitted, Decision, Outcome } from '../core/exchange.ts'
+import { ownerString } from '../core/owner.ts'
 import type { Ticket } from '../core/row.ts'
 import { type Because, because, block } from '../core/verdict.ts'
 import type { Dialect, Edit, Fault, Frame, Refusal } from '../core/wire.ts'
@@ -466,7 +467,7 @@ export class Delivery implements UpstreamHandler {
       _expires_at_ms: expiresAtMs,
     })
     try {
-      const kept = gate.held.store.put(escalationId, sealed, expiresAtMs)
+      const kept = gate.held.store.put(escalationId, ownerString(exchange.owner), sealed, expiresAtMs)
       if (isThenable(kept)) await within(gate.clock, STATE_LIMIT_MS, kept)
     } catch {
       if (!this.#done) await this.#faulted(because('state_unavailable', 'the held answer could not be kept'))

@@ -192,7 +192,7 @@ describe('sealed store', () => {
     let now = 0
     const store = new MemorySealedStore({ now: () => now })
     const bytes = Uint8Array.of(1, 2, 3)
-    store.put('a', bytes, 10)
+    store.put('a', 'human:alice', bytes, 10)
     bytes[0] = 9
     const got = store.get('a')
     expect(got).toEqual(Uint8Array.of(1, 2, 3))
@@ -201,21 +201,34 @@ describe('sealed store', () => {
     now = 10
     expect(store.get('a')).toBeUndefined()
     expect(store.bytes).toBe(0)
-    store.put('b', bytes, 20)
+    store.put('b', 'human:alice', bytes, 20)
     store.delete('b')
     expect(store.get('b')).toBeUndefined()
+  })
+
+  it('lets no owner take the places of the others', () => {
+    const store = new MemorySealedStore({ now: () => 0, maxPerOwner: 2 })
+    const bytes = new Uint8Array(1)
+    store.put('a', 'human:alice', bytes, 10)
+    store.put('b', 'human:alice', bytes, 10)
+    expect(() => store.put('c', 'human:alice', bytes, 10)).toThrow(StateFull)
+    store.put('b', 'human:alice', bytes, 10)
+    store.put('c', 'human:bob', bytes, 10)
+    store.delete('a')
+    store.put('d', 'human:alice', bytes, 10)
+    expect(store.size).toBe(3)
   })
 
   it('refuses more than it may hold, and takes over the room of expired entries', () => {
     let now = 0
     const store = new MemorySealedStore({ now: () => now, maxEntries: 2, maxBytes: 10 })
-    store.put('a', new Uint8Array(4), 5)
-    store.put('b', new Uint8Array(4), 50)
-    expect(() => store.put('c', new Uint8Array(1), 50)).toThrow(StateFull)
-    expect(() => store.put('b', new Uint8Array(7), 50)).toThrow(StateFull)
+    store.put('a', 'human:alice', new Uint8Array(4), 5)
+    store.put('b', 'human:alice', new Uint8Array(4), 50)
+    expect(() => store.put('c', 'human:alice', new Uint8Array(1), 50)).toThrow(StateFull)
+    expect(() => store.put('b', 'human:alice', new Uint8Array(7), 50)).toThrow(StateFull)
     expect(store.get('b')).toHaveLength(4)
     now = 5
-    store.put('c', new Uint8Array(6), 50)
+    store.put('c', 'human:alice', new Uint8Array(6), 50)
     expect(store.get('b')).toHaveLength(4)
     expect(store.size).toBe(2)
     expect(store.bytes).toBe(10)

@@ -18,20 +18,31 @@ export interface MemorySealedOptions {
   readonly maxEntries?: number
   /** Most bytes held in all. Default 256 MiB. */
   readonly maxBytes?: number
+  /** Most held exchanges of one owner. Default 32. */
+  readonly maxPerOwner?: number
+}
+
+interface Held {
+  readonly owner: string
+  readonly sealed: Uint8Array
+  readonly expiresAtMs: number
 }
 
 /** Refuses to hold more than its bounds (throws `StateFull`); it never drops a held exchange to make room. */
 export class MemorySealedStore implements SealedStore {
-  readonly #entries = new Map<string, { readonly sealed: Uint8Array; readonly expiresAtMs: number }>()
+  readonly #entries = new Map<string, Held>()
+  readonly #perOwner = new Map<string, number>()
   readonly #now: () => number
   readonly #maxEntries: number
   readonly #maxBytes: number
+  readonly #maxPerOwner: number
   #bytes = 0
 
   constructor(options: MemorySealedOptions) {
     this.#now = options.now
     this.#maxEntries = wholeNumber('maxEntries', options.maxEntries ?? 1_000)
     this.#maxBytes = wholeNumber('maxBytes', options.maxBytes ?? 256 * 1024 * 1024)
+    this.#maxPerOwner = wholeNumber('maxPerOwner', options.maxPerOwner ?? 32)
   }
 
   get size(): number {
@@ -42,16 +53,17 @@ export class MemorySealedStore implements SealedStore {
     return this.#bytes
   }
 
-  put(id: string, sealed: Uint8Array, expiresAtMs: number): void {
-    if (!this.#fits(id, sealed.length)) {
+  put(id: string, owner: string, sealed: Uint8Array, expiresAtMs: number): void {
+    if (!this.#fits(id, owner, sealed.length)) {
       this.#dropExpired()
-      if (!this.#fits(id, sealed.length)) {
+      if (!this.#fits(id, owner, sealed.length)) {
         throw new StateFull(`no room for another held exchange (${this.#entries.size} held, ${this.#bytes} bytes)`)
       }
     }
     this.delete(id)
     // A copy: the caller may reuse its buffer.
-    this.#entries.set(id, { sealed: sealed.slice(), expiresAtMs })
+    this.#entries.set(id, { owner, sealed: sealed.slice(), expiresAtMs })
+    this.#perOwner.set(owner, (this.#perOwner.get(owner) ?? 0) + 1)
     this.#bytes += sealed.length
   }
 
@@ -70,10 +82,15 @@ export class MemorySealedStore implements SealedStore {
     if (entry === undefined) return
     this.#entries.delete(id)
     this.#bytes -= entry.sealed.length
+    const left = (this.#perOwner.get(entry.owner) ?? 1) - 1
+    if (left === 0) this.#perOwner.delete(entry.owner)
+    else this.#perOwner.set(entry.owner, left)
   }
 
-  #fits(id: string, addedBytes: number): boolean {
+  #fits(id: string, owner: string, addedBytes: number): boolean {
     const replaced = this.#entries.get(id)
+    const owned = (this.#perOwner.get(owner) ?? 0) - (replaced?.owner === owner ? 1 : 0)
+    if (owned >= this.#maxPerOwner) return false
     const entries = this.#entries.size + (replaced === undefined ? 1 : 0)
     return entries <= this.#maxEntries && this.#bytes - (replaced?.sealed.length ?? 0) + addedBytes <= this.#maxBytes
   }
