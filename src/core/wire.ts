@@ -69,8 +69,12 @@ export interface Reference {
   readonly pointer: string
 }
 
+/** Whose API a surface belongs to: which upstream it goes to, and with which credential. */
+export type Provider = 'openai' | 'anthropic'
+
 export interface Dialect {
   readonly name: string
+  readonly provider: Provider
   readonly routes: readonly Route[]
   /** Every text channel and call carrier of the surface; the bypass matrix is generated from this list. */
   readonly carriers: readonly Carrier[]
@@ -84,7 +88,7 @@ export interface Dialect {
 }
 
 export interface Route {
-  readonly method: string
+  readonly method: 'GET' | 'POST'
   /** Exact raw path at the gate. */
   readonly path: string
   /** Path below the upstream's base URL. */

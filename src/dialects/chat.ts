@@ -64,6 +64,7 @@ export function createChatDialect(options: ChatOptions = {}): Dialect {
   const maxEventBytes = options.maxEventBytes ?? MAX_EVENT_BYTES
   return {
     name: 'chat',
+    provider: 'openai',
     routes: [
       { method: 'POST', path: '/v1/chat/completions', upstreamPath: UPSTREAM_PATH },
       { method: 'POST', path: '/v1/chat/completions/', upstreamPath: UPSTREAM_PATH },

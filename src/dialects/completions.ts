@@ -61,6 +61,7 @@ export function createCompletionsDialect(options: CompletionsOptions = {}): Dial
   const allowTokenInput = options.allowTokenInput ?? false
   return {
     name: 'completions',
+    provider: 'openai',
     routes: [
       { method: 'POST', path: '/v1/completions', upstreamPath: UPSTREAM_PATH },
       { method: 'POST', path: '/v1/completions/', upstreamPath: UPSTREAM_PATH },

@@ -27,6 +27,7 @@ const UPSTREAM_PATH = '/messages/count_tokens'
 
 export const countTokensDialect: Dialect = {
   name: 'count-tokens',
+  provider: 'anthropic',
   routes: [
     { method: 'POST', path: '/v1/messages/count_tokens', upstreamPath: UPSTREAM_PATH },
     { method: 'POST', path: '/v1/messages/count_tokens/', upstreamPath: UPSTREAM_PATH },

@@ -3,10 +3,10 @@
  *
  * An answer holds millions of numbers, and a JSON node for each would cost fifty times its bytes. So lists of numbers that
  * are no bytes are checked here and left out of the tree: in its place stands an empty list with the same span. Linear in
- * the text; the grammar is the strict reader's own, and a list with anything unusual in it is left to that reader.
+ * the text; a list with anything but finite numbers in it is left to the strict reader.
  */
 import type { Fault } from '../core/wire.ts'
-import { isFault, type JsonDocument, parseJson } from './json.ts'
+import { decodeUtf8, isFault, type JsonDocument, parseJson } from './json.ts'
 
 /** Offsets, and so spans, are those of `text`. */
 export function parseWithoutVectors(text: string): JsonDocument | Fault {
@@ -17,11 +17,10 @@ export function parseWithoutVectors(text: string): JsonDocument | Fault {
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
 const OPEN = 0x5b
-const CLOSE = 0x5d
-const COMMA = 0x2c
 
 /** The text with every vector's numbers turned into spaces. In step with the strict reader up to the first error. */
 function blankVectors(text: string): string {
+  const ahead = new Ahead(text)
   const pieces: string[] = []
   let copied = 0
   let at = 0
@@ -29,13 +28,14 @@ function blankVectors(text: string): string {
     const c = text.charCodeAt(at)
     if (c === QUOTE) at = behindString(text, at)
     else if (c === OPEN) {
-      const close = vectorEnd(text, at)
-      if (close < 0) at++
-      else {
+      const close = ahead.flatListEnd(at)
+      const found = close < 0 ? 'other' : judgeList(text.slice(at, close + 1))
+      if (found === 'malformed') break
+      if (found === 'vector') {
         pieces.push(text.slice(copied, at + 1), ' '.repeat(close - at - 1))
         copied = close
-        at = close + 1
       }
+      at = found === 'vector' ? close + 1 : at + 1
     } else at++
   }
   if (copied === 0) return text
@@ -54,22 +54,29 @@ function behindString(text: string, from: number): number {
   }
 }
 
-/** Where the list that opens at `open` closes, if it is a vector: numbers only, and not all of them bytes. */
-function vectorEnd(text: string, open: number): number {
-  let isBytes = true
-  let at = behindSpace(text, open + 1)
-  for (;;) {
-    const end = numberEnd(text, at)
-    if (end < 0) return -1
-    if (isBytes) {
-      const value = Number(text.slice(at, end))
-      isBytes = Number.isInteger(value) && value >= 0 && value <= 255
-    }
-    at = behindSpace(text, end)
-    const c = text.charCodeAt(at)
-    if (c === CLOSE) return isBytes ? -1 : at
-    if (c !== COMMA) return -1
-    at = behindSpace(text, at + 1)
+/** Where the next of each character is. Each is looked for once per place, or a text of brackets would be quadratic. */
+class Ahead {
+  readonly #text: string
+  #close = -1
+  #open = -1
+  #quote = -1
+
+  constructor(text: string) {
+    this.#text = text
+  }
+
+  /** The end of the list at `from`, if that list begins with a number and has neither lists nor strings in it. */
+  flatListEnd(from: number): number {
+    if (!/[-0-9]/.test(this.#text.charAt(behindSpace(this.#text, from + 1)))) return -1
+    if (this.#close <= from) this.#close = this.#find(']', from)
+    if (this.#open <= from) this.#open = this.#find('[', from)
+    if (this.#quote <= from) this.#quote = this.#find('"', from)
+    return this.#close < this.#open && this.#close < this.#quote ? this.#close : -1
+  }
+
+  #find(what: string, from: number): number {
+    const at = this.#text.indexOf(what, from + 1)
+    return at < 0 ? this.#text.length : at
   }
 }
 
@@ -82,57 +89,41 @@ function behindSpace(text: string, from: number): number {
   }
 }
 
-/** Past this length a number might be beyond a double. */
-const LONGEST = 300
-
-/** RFC 8259 section 6; -1 for what is no number, or might not be finite. */
-function numberEnd(text: string, from: number): number {
-  let at = text.charCodeAt(from) === 0x2d ? from + 1 : from
-  const whole = behindDigits(text, at)
-  if (whole === at || (whole > at + 1 && text.charCodeAt(at) === 0x30)) return -1
-  at = whole
-  if (text.charCodeAt(at) === 0x2e) {
-    const fraction = behindDigits(text, at + 1)
-    if (fraction === at + 1) return -1
-    at = fraction
+/** Of finite numbers, and not all of them bytes. For a list of numbers the runtime's reader is as strict as ours. */
+function judgeList(json: string): 'vector' | 'other' | 'malformed' {
+  let list: unknown
+  try {
+    list = JSON.parse(json)
+  } catch {
+    // Then so is the whole document, and the strict reader says where.
+    return 'malformed'
   }
-  const c = text.charCodeAt(at)
-  const hasExponent = c === 0x65 || c === 0x45
-  if (hasExponent) {
-    const sign = text.charCodeAt(at + 1)
-    const digits = sign === 0x2b || sign === 0x2d ? at + 2 : at + 1
-    const end = behindDigits(text, digits)
-    if (end === digits) return -1
-    at = end
-  }
-  if ((hasExponent || at - from > LONGEST) && !Number.isFinite(Number(text.slice(from, at)))) return -1
-  return at
+  if (!Array.isArray(list) || !list.every(Number.isFinite)) return 'other'
+  return list.every(isByte) ? 'other' : 'vector'
 }
 
-function behindDigits(text: string, from: number): number {
-  let at = from
-  for (;;) {
-    const c = text.charCodeAt(at)
-    if (!(c >= 0x30 && c <= 0x39)) return at
-    at++
-  }
+function isByte(value: unknown): boolean {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 255
 }
 
 /** Shorter than this, a payload is read as text too: it costs nothing, and a word is also base64. */
 const LEAST_FLOATS = 32
-/** Real vectors are of length one or not far from it. Text taken for floats has values of 10^18 and more. */
+/** Real vectors are of length one or not far from it. Text taken for floats mostly has values of 10^10 and more. */
 const LARGEST = 1e6
 
-/** Base64 (RFC 4648 section 4, as an encoder writes it) of little-endian 32-bit floats that could be a vector. */
-export function isFloatVector(text: string): boolean {
-  if (text.length < (LEAST_FLOATS * 16) / 3 || text.length % 4 !== 0) return false
+/**
+ * Base64 (RFC 4648 section 4, as an encoder writes it) of little-endian 32-bit floats: `numbers` if they could be a
+ * vector, the bytes if they are the UTF-8 of a text (no vector of that size is), `undefined` for anything else.
+ */
+export function readVector(text: string): 'numbers' | Uint8Array | undefined {
   const bytes = Buffer.from(text, 'base64')
-  if (bytes.length % 4 !== 0 || bytes.length < LEAST_FLOATS * 4) return false
   // The decoder is forgiving; what it would write itself is not.
-  if (bytes.toString('base64') !== text) return false
+  if (bytes.length === 0 || bytes.toString('base64') !== text) return undefined
+  if (decodeUtf8(bytes) !== undefined) return bytes
+  if (bytes.length % 4 !== 0 || bytes.length < LEAST_FLOATS * 4) return undefined
   for (let at = 0; at < bytes.length; at += 4) {
     // Not a number and infinity fail the comparison as well.
-    if (!(Math.abs(bytes.readFloatLE(at)) <= LARGEST)) return false
+    if (!(Math.abs(bytes.readFloatLE(at)) <= LARGEST)) return undefined
   }
-  return true
+  return 'numbers'
 }

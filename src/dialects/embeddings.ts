@@ -5,7 +5,7 @@
  * to a plausible vector of floats. Anything else in the answer is text, and so are lists of bytes that spell one.
  */
 import type { Dialect, Fault, RequestView } from '../core/wire.ts'
-import { isFloatVector, parseWithoutVectors } from './embeddings-numbers.ts'
+import { parseWithoutVectors, readVector } from './embeddings-numbers.ts'
 import { fault, type JsonObject, member } from './json.ts'
 import { pointerToken } from './json-edit.ts'
 import { knownKeys } from './known-keys.ts'
@@ -41,7 +41,7 @@ const FORM = plainForm({
     audio_tokens text_tokens image_tokens message type param code cost
   `),
   fixed: new Set(['list', 'embedding']),
-  isPayload: (pointer, value) => pointer === '/data/*/embedding' && isFloatVector(value),
+  payload: (pointer, value) => (pointer === '/data/*/embedding' ? readVector(value) : undefined),
   parse: parseWithoutVectors,
 })
 

@@ -77,6 +77,7 @@ export function createMessagesDialect(options: MessagesOptions = {}): Dialect {
   const maxEventBytes = options.maxEventBytes ?? MAX_EVENT_BYTES
   return {
     name: 'messages',
+    provider: 'anthropic',
     routes: [
       { method: 'POST', path: '/v1/messages', upstreamPath: UPSTREAM_PATH },
       { method: 'POST', path: '/v1/messages/', upstreamPath: UPSTREAM_PATH },

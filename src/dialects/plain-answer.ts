@@ -15,8 +15,8 @@ export interface PlainRules {
   readonly inner: KnownKeys
   /** Values the API itself fixes. */
   readonly fixed: ReadonlySet<string>
-  /** A string at this pointer that is numbers in disguise. */
-  readonly isPayload?: (pointer: string, value: string) => boolean
+  /** What a string at this pointer holds in disguise: nothing but numbers, or the bytes of a text. */
+  readonly payload?: (pointer: string, value: string) => 'numbers' | Uint8Array | undefined
   readonly parse?: AnswerForm['parse']
   readonly maxSnapshots?: number
 }
@@ -54,10 +54,13 @@ function walkAnswer(root: JsonNode, rules: PlainRules, v: ChatVisitor): void {
 
 function walkValue(node: JsonNode, at: string, rules: PlainRules, v: ChatVisitor): void {
   switch (node.kind) {
-    case 'string':
-      if (rules.fixed.has(node.value) || rules.isPayload?.(at, node.value) === true) return
+    case 'string': {
+      const payload = rules.fixed.has(node.value) ? 'numbers' : rules.payload?.(at, node.value)
+      if (payload === 'numbers') return
       v.text('other', 0, at, node.value, node.start, node.end, 'constant')
+      if (payload !== undefined) v.bytes(0, `${at}/~decoded`, node, payload)
       return
+    }
     case 'array': {
       const values = byteValues(node.items)
       if (values !== undefined) v.bytes(0, `${at}/*`, node, values)

@@ -25,6 +25,7 @@ export function plainDialect(surface: PlainSurface): Dialect {
   const routes: Route[] = [`/v1${path}`, `/v1${path}/`].map(at => ({ method, path: at, upstreamPath: path }))
   return {
     name,
+    provider: 'openai',
     routes,
     carriers: surface.carriers.map((carrier): Carrier => ({ kind: 'text', name: carrier, modes: ['unary'] })),
     readRequest,

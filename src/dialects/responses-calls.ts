@@ -28,12 +28,16 @@ interface Pending {
   /** Shell commands as events have told them. */
   readonly commands: string[]
   done: boolean
+  /** Its item was finished by an event of its own. */
+  delivered: boolean
 }
 
 export class CallBook {
   readonly #calls: Pending[] = []
   readonly #byOutput = new Map<number, Pending>()
   readonly #maxBytes: number
+  /** In the document being read. */
+  readonly #listed = new Set<Pending>()
   #open = 0
 
   constructor(maxBytes = MAX_ARGUMENT_BYTES) {
@@ -42,6 +46,11 @@ export class CallBook {
 
   get isEmpty(): boolean {
     return this.#open === 0
+  }
+
+  /** A new document begins. */
+  begin(): void {
+    if (this.#listed.size > 0) this.#listed.clear()
   }
 
   /** The key of the call, and the call itself if it is now complete. `undefined`: the event is about no call. */
@@ -53,6 +62,12 @@ export class CallBook {
       return { key: known.key, done: undefined }
     }
     const call = known ?? this.#create(c)
+    if (c.where === 'nested') this.#once(call)
+    else if (c.item !== undefined && c.state === 'whole') {
+      if (call.delivered)
+        throw new Violation('upstream_protocol_violation', 'upstream finishes the same tool call twice')
+      call.delivered = true
+    }
     this.#learn(call, c)
     const tells = c.argumentsText
     if (call.done) {
@@ -88,6 +103,14 @@ export class CallBook {
       arguments: form === 'json' ? readArguments(call.argumentsText) : undefined,
       form,
     }
+  }
+
+  /** Two items of one call would be run twice on one decision. */
+  #once(call: Pending): void {
+    if (this.#listed.has(call)) {
+      throw new Violation('upstream_protocol_violation', 'an answer lists the same tool call twice')
+    }
+    this.#listed.add(call)
   }
 
   #command(call: Pending, command: string): void {
@@ -162,6 +185,7 @@ export class CallBook {
       begun: '',
       commands: [],
       done: false,
+      delivered: false,
     }
     this.#calls.push(call)
     if (!this.#byOutput.has(output)) this.#byOutput.set(output, call)

@@ -97,12 +97,13 @@ export class EditWalk implements ResponsesVisitor {
       return
     }
     const inside: Replacement[] = []
+    const fields = new Map(fieldsOf(node, pointer).map(field => [field.pointer, field]))
     for (const { part, index } of edited) {
       this.#placed.add(index)
       // Log-probabilities are dropped whole.
       if (pointer.startsWith('/logprobs')) continue
-      const field = fieldsOf(node, pointer).find(f => f.pointer === part.channel.pointer && f.text === part.text)
-      if (field === undefined) throw new RedactionUnwritable('the text to redact was not found again')
+      const field = fields.get(part.channel.pointer ?? '')
+      if (field?.text !== part.text) throw new RedactionUnwritable('the text to redact was not found again')
       inside.push(...distribute(field, this.#edits.text.get(index) ?? []))
     }
     if (inside.length === 0) return

@@ -86,6 +86,7 @@ export class ResponsesParts implements ResponsesVisitor {
     this.#parts = into
     this.#source = source
     if (this.#lastTold.size > 0) this.#lastTold.clear()
+    this.#calls.begin()
     if (this.#forged.length > 0) this.#forged = []
     walkResponses(root, source, this.#mode, this)
     if (this.#mode === 'response') this.#finishCalls()

@@ -288,6 +288,7 @@ describe('calls', () => {
     ['a name that changes before the end', added() + done({ name: 'g' })],
     ['a call id that changes', added() + argsDone('{"a":1}') + done({ call_id: 'call_2' })],
     ['a name in the arguments that differs', added() + argsDone('{"a":1}', { name: 'g' })],
+    ['an item finished twice', added() + done() + done()],
     ['pieces after the end', added() + argsDone('{"a":1}') + args(' ')],
     [
       'a final snapshot that differs',
@@ -369,6 +370,23 @@ describe('calls', () => {
       event('response.output_item.done', { output_index: 0, item: item(['ls']) })
     expect(faultCode(stream(events('ls') + end))).toBeUndefined()
     expect(faultCode(stream(events('rm -rf /') + end))).toBe('upstream_protocol_violation')
+  })
+
+  it('refuses an answer that lists a call twice, to be run twice on one decision', () => {
+    expect(faultCode(unary({ output: [functionCall(), functionCall()] }))).toBe('upstream_protocol_violation')
+    expect(faultCode(unary({ output: [functionCall(), functionCall({ id: 'fc_2' })] }))).toBe(
+      'upstream_protocol_violation',
+    )
+    expect(
+      faultCode(
+        stream(
+          done() +
+            completed([functionCall({ arguments: '{"a":1}' }), functionCall({ id: 'fc_2', arguments: '{"a":1}' })]),
+        ),
+      ),
+    ).toBe('upstream_protocol_violation')
+    const two = [functionCall(), functionCall({ id: 'fc_2', call_id: 'call_2' })]
+    expect(calls(unary({ output: two })).map(c => c.id)).toEqual(['call_1', 'call_2'])
   })
 
   it('holds events nobody knows about an open call', () => {

@@ -92,6 +92,7 @@ export function createResponsesDialect(options: ResponsesOptions = {}): Dialect 
   const maxEventBytes = options.maxEventBytes ?? MAX_RESPONSES_EVENT_BYTES
   return {
     name: 'responses',
+    provider: 'openai',
     routes: [
       { method: 'POST', path: '/v1/responses', upstreamPath: UPSTREAM_PATH },
       { method: 'POST', path: '/v1/responses/', upstreamPath: UPSTREAM_PATH },

@@ -16,6 +16,7 @@ import { mayRetry, statusOf } from './status.ts'
 /** The facts an answer needs about its exchange, known from the first byte on. */
 export interface Asked {
   readonly id: string
+  readonly upstreamLabel: string
   /** `sha256:<hex>` of the request bytes; `undefined` while the body has not been read. */
   requestDigest: string | undefined
   /** `type:id`, once resolved. */
@@ -125,7 +126,7 @@ function send(
   }
   res.writeHead(status, {
     ...headers,
-    ...gateHeaders(gate, asked),
+    ...gateHeaders(asked),
     'content-length': body.length,
     ...(receipt === undefined || gate.receipts === undefined ? {} : { [gate.receipts.headerName]: receipt }),
     ...(retryAfterS === undefined ? {} : { 'retry-after': String(Math.max(1, Math.ceil(retryAfterS))) }),
@@ -135,10 +136,10 @@ function send(
 }
 
 /** On every gated answer. */
-export function gateHeaders(gate: Gate, asked: Asked): Record<string, string> {
+export function gateHeaders(asked: Asked): Record<string, string> {
   return {
     'x-signet-correlation-id': asked.id,
-    'x-signet-upstream': gate.upstream.label,
+    'x-signet-upstream': asked.upstreamLabel,
     ...asked.shadowHeaders,
   }
 }

@@ -651,7 +651,7 @@ export class Delivery implements UpstreamHandler {
   #answerHeaders(): Record<string, string> {
     const out: Record<string, string> = {}
     for (const [name, value] of pairs(this.#relayed)) out[name] = value
-    return { ...out, ...gateHeaders(this.#o.gate, this.#o.asked) }
+    return { ...out, ...gateHeaders(this.#o.asked) }
   }
 
   async #streamHead(): Promise<Head> {

@@ -2,7 +2,7 @@
 import type { Clock, Random } from '../core/clock.ts'
 import type { AuditWriter } from '../core/row.ts'
 import type { SealedStore, SessionState } from '../core/state.ts'
-import type { Dialect, Fault } from '../core/wire.ts'
+import type { Dialect, Fault, Provider } from '../core/wire.ts'
 import type { Sealer } from '../escalation/sealed.ts'
 import type { ListenerRule } from '../identity/host.ts'
 import type { PeerResolver } from '../identity/peer.ts'
@@ -15,9 +15,8 @@ import type { Upstream } from '../upstream/upstream.ts'
 export interface Gate {
   readonly pipeline: Pipeline
   readonly dialects: readonly Dialect[]
-  readonly upstream: Upstream
-  /** What of the caller's headers crosses, and whose credential goes along. */
-  readonly requestHeaders: RequestHeaders
+  /** Where each provider's surfaces go; several may share one upstream. */
+  readonly targets: Readonly<Record<Provider, Target>>
   readonly identity: IdentityStrategy
   readonly peer: PeerResolver
   /** Host and Origin of this listener. */
@@ -35,6 +34,13 @@ export interface Gate {
   readonly clock: Clock
   readonly random: Random
   readonly version: string
+}
+
+/** One model API behind the gate. */
+export interface Target {
+  readonly upstream: Upstream
+  /** What of the caller's headers crosses, and whose credential goes along. */
+  readonly requestHeaders: RequestHeaders
 }
 
 export interface Receipts {

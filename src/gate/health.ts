@@ -26,14 +26,18 @@ export function health(gate: Gate) {
 
 export async function ready(gate: Gate): Promise<{ readonly status: number; readonly body: unknown }> {
   if (!gate.audit.ok) return { status: 503, body: { status: 'not_ready', reason: 'the audit log cannot be written' } }
-  const probe = await gate.upstream.probe()
-  if (probe.ready) return { status: 200, body: { status: 'ready', upstream_status: probe.status } }
+  const upstreams = [...new Set(Object.values(gate.targets).map(t => t.upstream))]
+  const probes = await Promise.all(upstreams.map(async upstream => ({ upstream, probe: await upstream.probe() })))
+  const down = probes.find(p => !p.probe.ready)
+  if (down === undefined) return { status: 200, body: { status: 'ready', upstream_status: probes[0]?.probe.status } }
+  const { probe, upstream } = down
+  if (probe.ready) throw new Error('a probe that is not ready was looked for')
   return {
     status: 503,
     body: {
       status: 'not_ready',
       reason: probe.reason,
-      upstream: gate.upstream.label,
+      upstream: upstream.label,
       ...(probe.status === undefined ? {} : { upstream_status: probe.status }),
     },
   }

@@ -8,7 +8,7 @@ import type { Dialect, Route } from '../core/wire.ts'
 import { corsHeaders, preflight } from './cors.ts'
 import type { Gate } from './gate.ts'
 import { health, jwks, ready, versionInfo } from './health.ts'
-import { preflightRefusal, serve } from './serve.ts'
+import { newAsked, preflightRefusal, serve } from './serve.ts'
 import { createTlsServer, type ListenerTls } from './tls.ts'
 
 interface Surface {
@@ -95,7 +95,7 @@ async function route(
         gate,
         res,
         surface.dialect,
-        { id: gate.random.uuid(), requestDigest: undefined, owner: undefined, shadowHeaders: {} },
+        newAsked(gate, surface.dialect),
         notMine,
       )
     }

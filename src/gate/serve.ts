@@ -37,7 +37,8 @@ export async function serve(
   route: Route,
 ): Promise<void> {
   const receivedAtNs = gate.clock.nowNs()
-  const asked: Asked = { id: gate.random.uuid(), requestDigest: undefined, owner: undefined, shadowHeaders: {} }
+  const target = gate.targets[dialect.provider]
+  const asked = newAsked(gate, dialect)
   const newId = () => gate.random.uuid()
   const preflight = (fault: Fault, owner: Owner = UNRESOLVED): Promise<void> =>
     preflightRefusal(gate, res, dialect, asked, fault, owner)
@@ -66,8 +67,8 @@ export async function serve(
     if (who.kind === 'fault') return await preflight(who)
     const session = readSession(req.rawHeaders)
     if (typeof session === 'object') return await preflight(session, who.owner)
-    const headers = gate.requestHeaders.outgoing(req.rawHeaders, {
-      contentType: 'application/json',
+    const headers = target.requestHeaders.outgoing(req.rawHeaders, {
+      contentType: route.method === 'GET' ? undefined : 'application/json',
       accept: 'application/json, text/event-stream',
       usedForIdentity: who.usedHeaders,
     })
@@ -132,6 +133,17 @@ export async function serve(
   }
 }
 
+/** What is known of an exchange before anything of it has been read. */
+export function newAsked(gate: Gate, dialect: Dialect): Asked {
+  return {
+    id: gate.random.uuid(),
+    upstreamLabel: gate.targets[dialect.provider].upstream.label,
+    requestDigest: undefined,
+    owner: undefined,
+    shadowHeaders: {},
+  }
+}
+
 /** The forwarding half: rows first, then upstream, then delivery. Takes nothing but an admitted exchange. */
 async function forward(
   gate: Gate,
@@ -143,6 +155,7 @@ async function forward(
   x: Admitted,
   headers: readonly string[],
 ): Promise<Outcome> {
+  const target = gate.targets[dialect.provider]
   const newId = () => gate.random.uuid()
   for (const d of x.decisions) gate.audit.append(decisionRow(x, d, newId))
   const ticket: Ticket = gate.audit.append(admittedRow(x, newId))
@@ -178,7 +191,10 @@ async function forward(
     forwarded,
   })
   delivery.begin(
-    gate.upstream.forward({ method: 'POST', path: route.upstreamPath, headers, body: forwarded }, delivery),
+    target.upstream.forward(
+      { method: route.method, path: route.upstreamPath, headers, ...(route.method === 'GET' ? {} : { body: forwarded }) },
+      delivery,
+    ),
   )
   return delivery.over
 }

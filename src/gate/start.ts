@@ -21,7 +21,7 @@ import { MemorySealedStore, MemorySessionState } from '../state/memory.ts'
 import { systemClock, systemRandom } from '../state/system.ts'
 import { type Credential, createRequestHeaders } from '../upstream/headers.ts'
 import type { Upstream } from '../upstream/upstream.ts'
-import type { Cors, Gate, GateSettings } from './gate.ts'
+import type { Cors, Gate, GateSettings, Target } from './gate.ts'
 import { markStarted } from './health.ts'
 import { createListener } from './listener.ts'
 import { checkTls, type ListenerTls } from './tls.ts'
@@ -30,8 +30,10 @@ export interface StartOptions {
   readonly checks: readonly Check[]
   readonly shadow?: boolean
   readonly dialects: readonly Dialect[]
+  /** Serves every surface whose provider has no upstream of its own below. */
   readonly upstream: Upstream
   readonly credential?: Credential
+  readonly upstreams?: { readonly anthropic?: { readonly upstream: Upstream; readonly credential?: Credential } }
   readonly forwardHeaders?: readonly string[]
   readonly identity: IdentityStrategy
   readonly audit: AuditWriter
@@ -109,15 +111,12 @@ function assemble(o: StartOptions): Gate {
   const random = o.random ?? systemRandom()
   const bind = o.host === undefined || o.host === '0.0.0.0' || o.host === '::' ? [] : [o.host]
   const corsOrigins = o.cors?.origins ?? []
+  const openai = target(o, o.upstream, o.credential)
+  const anthropic = o.upstreams?.anthropic
   return {
     pipeline: buildPipeline({ checks: o.checks, clock, ...(o.shadow === undefined ? {} : { shadow: o.shadow }) }),
     dialects: o.dialects,
-    upstream: o.upstream,
-    requestHeaders: createRequestHeaders({
-      credential: o.credential ?? { kind: 'passthrough' },
-      ...(o.forwardHeaders === undefined ? {} : { forward: o.forwardHeaders }),
-      userAgent: `signet/${o.version}`,
-    }),
+    targets: { openai, anthropic: anthropic === undefined ? openai : target(o, anthropic.upstream, anthropic.credential) },
     identity: o.identity,
     peer: createPeerResolver({ trustedProxies: o.trustedProxies ?? [] }),
     listenerRule: createListenerRule({
@@ -151,6 +150,17 @@ function assemble(o: StartOptions): Gate {
   }
 }
 
+function target(o: StartOptions, upstream: Upstream, credential: Credential | undefined): Target {
+  return {
+    upstream,
+    requestHeaders: createRequestHeaders({
+      credential: credential ?? { kind: 'passthrough' },
+      ...(o.forwardHeaders === undefined ? {} : { forward: o.forwardHeaders }),
+      userAgent: `signet/${o.version}`,
+    }),
+  }
+}
+
 async function shutDown(gate: Gate, server: Server, graceMs: number): Promise<void> {
   const closed = new Promise<void>(resolve => server.close(() => resolve()))
   // A kept-alive connection falls idle when its answer is over; nobody else would close it then.
@@ -167,7 +177,7 @@ async function shutDown(gate: Gate, server: Server, graceMs: number): Promise<vo
   await Promise.race([closed, grace])
   cancel()
   cancelSweep()
-  await gate.upstream.destroy()
+  await Promise.all([...new Set(Object.values(gate.targets).map(t => t.upstream))].map(u => u.destroy()))
   server.closeAllConnections()
   await closed
   await gate.audit.close()

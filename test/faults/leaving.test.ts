@@ -67,7 +67,7 @@ describe('a caller who leaves', () => {
       })
       expect(await probe.all()).toMatchObject([{ kind: 'disconnected', forwarded: true }])
       await new Promise(setImmediate)
-      expect(gate.running.gate.upstream.active).toBe(0)
+      expect(gate.running.gate.targets.openai.upstream.active).toBe(0)
       expect(gate.running.gate.load).toMatchObject({ active: 0, heldBytes: 0 })
       await close()
     })

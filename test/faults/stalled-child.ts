@@ -79,7 +79,7 @@ async function measure(callers: number): Promise<void> {
   await tell(0)
   await left
   await new Promise(setImmediate)
-  const after = { ...running.gate.load, upstream: running.gate.upstream.active }
+  const after = { ...running.gate.load, upstream: running.gate.targets.openai.upstream.active }
   const end = await settledMemory()
   await running.close()
   const report = await verifyLog(path, RING)

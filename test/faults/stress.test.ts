@@ -123,7 +123,7 @@ it(`${CLIENTS} callers × ${EACH} requests`, { timeout: 60_000 }, async () => {
     expect((await verifyReceipt(receipt, { keys, issuer: ISSUER })).claims.iss).toBe(ISSUER)
   await new Promise(setImmediate)
   expect(gate.running.gate.load).toMatchObject({ active: 0, heldBytes: 0 })
-  expect(gate.running.gate.upstream.active).toBe(0)
+  expect(gate.running.gate.targets.openai.upstream.active).toBe(0)
   agent.destroy()
   expect((await gate.verify()).ok).toBe(true)
   const inLog = new Set(gate.rows().map(r => (r['metadata'] as Record<string, unknown>)['_exchange_id']))
