@@ -26,6 +26,7 @@ export {
   type Verdict,
 } from './core/verdict.ts'
 export type { Channel, RequestView, Segment, ToolCall } from './core/wire.ts'
+export type { IdentitySetting } from './identity/open.ts'
 export { SandboxPreviewCheck } from './plugins/sandbox-preview.ts'
 export { TribunalCheck } from './plugins/tribunal.ts'
 export type { Hit, PatternSet, Rule, Scan } from './text/scan.ts'

@@ -24,27 +24,27 @@ function judged(
 }
 
 describe('classification_gate', () => {
-  it.each<[Ask, { data: string; ceiling: string; elevated: boolean }]>([
-    [{}, { data: 'UNCLASS', ceiling: 'UNCLASS', elevated: false }],
+  it.each<[Ask, { data: string; ceiling: string; rank: number }]>([
+    [{}, { data: 'UNCLASS', ceiling: 'UNCLASS', rank: 0 }],
     [
       { classification: '', clearance: '  ' },
-      { data: 'UNCLASS', ceiling: 'UNCLASS', elevated: false },
+      { data: 'UNCLASS', ceiling: 'UNCLASS', rank: 0 },
     ],
     [
       { classification: 'S', clearance: 'ts' },
-      { data: 'SECRET', ceiling: 'SECRET', elevated: true },
+      { data: 'SECRET', ceiling: 'SECRET', rank: 2 },
     ],
     [
       { classification: 'ＳＥＣＲＥＴ', clearance: 'SECRET' },
-      { data: 'SECRET', ceiling: 'SECRET', elevated: true },
+      { data: 'SECRET', ceiling: 'SECRET', rank: 2 },
     ],
     [
       { clearance: 'TS', verified: true },
-      { data: 'UNCLASS', ceiling: 'UNCLASS', elevated: false },
+      { data: 'UNCLASS', ceiling: 'UNCLASS', rank: 0 },
     ],
     [
       { clearance: 'TS', texts: ['summarise: SECRET//NOFORN ...'] },
-      { data: 'SECRET', ceiling: 'UNCLASS', elevated: true },
+      { data: 'SECRET', ceiling: 'UNCLASS', rank: 2 },
     ],
   ])('%j passes', (ask, levels) => {
     expect(judged(ask)).toEqual({ verdict: { kind: 'allow' }, levels })
@@ -72,7 +72,7 @@ describe('classification_gate', () => {
         details: { declared: 'UNCLASS', marker: 'TOP SECRET//SCI', pointer: '/messages/1/content', offset: 10 },
       },
     })
-    expect(levels).toEqual({ data: 'TS_SCI', ceiling: 'UNCLASS', elevated: true })
+    expect(levels).toEqual({ data: 'TS_SCI', ceiling: 'UNCLASS', rank: 4 })
     expect(judged({ texts }, { scanRequest: false }).verdict.kind).toBe('allow')
   })
 
@@ -101,7 +101,7 @@ describe('classification_gate', () => {
 
   it('takes defaults and a minimum', () => {
     const options = { defaultClassification: 'cui', defaultClearance: 'SECRET' }
-    expect(judged({}, options).levels).toEqual({ data: 'CUI', ceiling: 'CUI', elevated: true })
+    expect(judged({}, options).levels).toEqual({ data: 'CUI', ceiling: 'CUI', rank: 1 })
     expect(judged({ clearance: 'UNCLASS' }, options).verdict.kind).toBe('block')
     expect(judged({}, { minimumLevel: 'SECRET' }).verdict).toMatchObject({
       because: { reason: 'caller clearance UNCLASS insufficient for data classification SECRET' },
@@ -109,7 +109,7 @@ describe('classification_gate', () => {
     expect(judged({ clearance: 'SECRET' }, { minimumLevel: 'SECRET' }).levels).toEqual({
       data: 'SECRET',
       ceiling: 'UNCLASS',
-      elevated: true,
+      rank: 2,
     })
   })
 

@@ -85,7 +85,7 @@ export class ClassificationGateCheck implements Check {
     const stated = ladder.max(declared, this.#minimumLevel)
     const data = raised === undefined ? stated : ladder.max(stated, raised.level)
     const ceiling = x.declared.clearanceVerified ? ladder.min(declared, clearance) : declared
-    ctx.setLevels({ data, ceiling, elevated: ladder.compare(data, ladder.lowest) > 0 })
+    ctx.setLevels({ data, ceiling, rank: ladder.rank(data) ?? 0 })
     if (ladder.compare(clearance, data) >= 0) return ALLOW
     return block(
       'clearance_insufficient',

@@ -6,7 +6,7 @@ import { ScopeDriftCheck, type ScopeDriftOptions } from './scope-drift.ts'
 import { channelOf, type ExchangeFacts, exchangeOf, inspectPieces, inspectText } from './testing.ts'
 
 const ceiling = (level: string): ExchangeFacts => ({
-  levels: { data: level, ceiling: level, elevated: level !== 'UNCLASS' } satisfies Levels,
+  levels: { data: level, ceiling: level, rank: level === 'UNCLASS' ? 0 : 1 } satisfies Levels,
 })
 
 async function drift(text: string, facts: ExchangeFacts = {}, options: ScopeDriftOptions = {}, cuts: number[] = []) {

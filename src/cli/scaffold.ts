@@ -87,7 +87,8 @@ SIGNET_RECEIPT_KEY_FILE=receipt-key.pem
 SIGNET_HOST=127.0.0.1
 SIGNET_PORT=8443
 
-# Outside --dev, say how callers are known. "asserted" believes the owner headers: put real authentication in front.
+# Outside --dev, say how callers are known: "identity" in pipeline.ts (tokens, API keys, client certificates, a proxy), or
+# "asserted", which believes the owner headers: put real authentication in front.
 # SIGNET_IDENTITY=asserted
 `
 }

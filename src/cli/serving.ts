@@ -8,10 +8,11 @@ import type { Resolved } from '../config/resolve.ts'
 import { VERSION } from '../config/version.ts'
 import { DIALECTS } from '../dialects/registry.ts'
 import { startGate } from '../gate/start.ts'
-import { assertedIdentity } from '../identity/asserted.ts'
+import { openIdentity } from '../identity/open.ts'
 import { Key, KeyRing } from '../keys/ring.ts'
 import { SigningKey } from '../keys/signing.ts'
 import { KeyFolder, readSecretFile } from '../keys/store.ts'
+import { type Egress, openEgress } from '../plugins/egress.ts'
 import { type DemoUpstream, startDemoUpstream } from '../upstream/demo/server.ts'
 import type { Credential } from '../upstream/headers.ts'
 import { createUpstream } from '../upstream/pool.ts'
@@ -36,24 +37,37 @@ export interface ServingEvents {
 
 /** `folder`: the project folder, where `--dev` keeps keys. */
 export async function startServing(
-  { settings, hmacKey, receiptKey }: Resolved,
+  { settings, tls, hmacKey, receiptKey }: Resolved,
   pipeline: PipelineConfig,
   folder: string,
   events: ServingEvents = {},
 ): Promise<Serving> {
   let demo: DemoUpstream | undefined
   let audit: AuditLog | undefined
+  let egress: Egress | undefined
   try {
     const { ring, ephemeralKey } = chainKeys()
     const signer = receiptSigner()
+    egress = openEgress()
+    const identity = openIdentity(settings.identity, { egress, now: Date.now, randomBytes })
     if (settings.upstreamUrl === 'demo') demo = await startDemoUpstream()
     const upstreamUrl = demo?.url ?? settings.upstreamUrl
-    const upstream = createUpstream({
-      url: upstreamUrl,
+    const limits = {
       requestTimeoutMs: settings.requestTimeoutS * 1000,
       connections: settings.upstreamPoolMaxConnections,
-      ...labelFor(settings.upstreamLabel, demo),
-    })
+    }
+    const upstream = createUpstream({ url: upstreamUrl, ...limits, ...labelFor(settings.upstreamLabel, demo) })
+    const anthropic =
+      settings.anthropicUpstreamUrl === undefined
+        ? undefined
+        : {
+            upstream: createUpstream({
+              url: settings.anthropicUpstreamUrl,
+              ...limits,
+              ...labelFor(settings.anthropicUpstreamLabel, undefined),
+            }),
+            credential: anthropicCredential(settings.anthropicUpstreamApiKey),
+          }
     audit = await openAuditLog({
       path: settings.auditLogPath,
       ring,
@@ -65,9 +79,11 @@ export async function startServing(
       dialects: DIALECTS,
       upstream,
       credential: credentialFor(upstreamUrl, settings.upstreamApiKey),
+      ...(anthropic === undefined ? {} : { upstreams: { anthropic } }),
       forwardHeaders: settings.extraForwardHeaders,
-      identity: assertedIdentity(),
+      identity,
       audit,
+      ...(tls === undefined ? {} : { tls }),
       ...(signer === undefined
         ? {}
         : {
@@ -97,9 +113,12 @@ export async function startServing(
         strict: settings.strictErrorRedaction,
         maxBodyBytes: settings.maxRequestBodyBytes,
         maxConcurrent: settings.maxConcurrent,
+        maxHeldBytes: settings.maxHeldBytes,
+        maxHeldBytesTotal: settings.maxHeldBytesTotal,
         onEscalate: settings.onEscalate,
         beforeForward: settings.auditBeforeForward,
       },
+      escalationTtlMs: settings.escalationTtlS * 1000,
       shutdownGraceMs: settings.shutdownGraceSeconds * 1000,
       version: VERSION,
     })
@@ -111,11 +130,13 @@ export async function startServing(
       ephemeralKey,
       close: async () => {
         await gate.close()
+        await egress?.close()
         await demo?.close()
       },
     }
   } catch (error) {
     await audit?.close().catch(() => undefined)
+    await egress?.close()
     await demo?.close()
     throw startProblem(error)
   }
@@ -176,6 +197,11 @@ function credentialFor(upstreamUrl: string, key: string | undefined): Credential
     return { kind: 'stored', header: 'x-api-key', value: key }
   if (hostname.endsWith('.azure.com')) return { kind: 'stored', header: 'api-key', value: key }
   return { kind: 'stored', header: 'authorization', value: `Bearer ${key}` }
+}
+
+/** Anthropic's own header, wherever the surface is served: https://docs.anthropic.com/en/api/overview#authentication. */
+function anthropicCredential(key: string | undefined): Credential {
+  return key === undefined ? { kind: 'passthrough' } : { kind: 'stored', header: 'x-api-key', value: key }
 }
 
 /** The demo model listens on a port of no interest to anybody. */

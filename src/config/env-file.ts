@@ -10,7 +10,12 @@ export interface EnvFile {
 
 const NONE: EnvFile = Object.freeze({ variables: Object.freeze({}), warnings: Object.freeze([]) })
 
-const SECRETS = ['SIGNET_HMAC_SECRET', 'SIGNET_UPSTREAM_API_KEY', 'SIGNET_HMAC_LEGACY_KEYS']
+const SECRETS = [
+  'SIGNET_HMAC_SECRET',
+  'SIGNET_HMAC_LEGACY_KEYS',
+  'SIGNET_UPSTREAM_API_KEY',
+  'SIGNET_ANTHROPIC_UPSTREAM_API_KEY',
+]
 
 /** A file named by the operator must exist; the one looked for by itself need not. */
 export function readEnvFile(path: string, required: boolean, platform: NodeJS.Platform = process.platform): EnvFile {

@@ -1,10 +1,13 @@
 /** From layers of values to settings that can be started with: secrets read from their files, the rules between settings checked. */
 import { statSync } from 'node:fs'
 import { dirname } from 'node:path'
+import type { IdentitySetting } from '../identity/open.ts'
 import { readSecretFile } from '../keys/store.ts'
+import { identityFrom, readIdentityFile } from './identity.ts'
 import { isLoopbackHost } from './network-names.ts'
 import { ConfigError, errorCode, oneLine } from './problem.ts'
 import { environmentName, type Layer, type SettingName, type Settings, settle } from './settings.ts'
+import { readAuthorities, readCertificate, readKey, readRevocations, type TlsFiles } from './tls.ts'
 import { credential, hexSecret, type Shape } from './values.ts'
 
 /** Where the key of the audit chain comes from. */
@@ -12,18 +15,22 @@ export type KeySource = 'given' | 'kept in .signet' | 'ephemeral'
 
 export interface Resolved {
   readonly dev: boolean
-  readonly settings: Settings & { readonly identity: 'asserted' }
+  readonly settings: Settings & { readonly identity: IdentitySetting }
+  /** What the listener speaks TLS with; `undefined`: plain http. */
+  readonly tls: TlsFiles | undefined
   readonly hmacKey: KeySource
   readonly receiptKey: KeySource | 'off'
   /** One line each: allowed, but worth knowing. */
   readonly warnings: readonly string[]
 }
 
+const FROM_DEV = '--dev'
+
 /** Below `pipeline.ts`, above the defaults: what `--dev` changes unless somebody says otherwise. */
 const DEV: Layer = {
   values: new Map<SettingName, { value: unknown; from: string }>([
-    ['identity', { value: 'asserted', from: '--dev' }],
-    ['strictErrorRedaction', { value: false, from: '--dev' }],
+    ['identity', { value: 'asserted', from: FROM_DEV }],
+    ['strictErrorRedaction', { value: false, from: FROM_DEV }],
   ]),
   problems: [],
 }
@@ -36,6 +43,13 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
 
   const hmacSecret = secret('hmacSecret', 'hmacSecretFile', hexSecret)
   const upstreamApiKey = secret('upstreamApiKey', 'upstreamApiKeyFile', credential)
+  const anthropicUpstreamApiKey = secret('anthropicUpstreamApiKey', 'anthropicUpstreamApiKeyFile', credential)
+  if (chosen.anthropicUpstreamUrl === undefined) {
+    for (const of of ['anthropicUpstreamApiKey', 'anthropicUpstreamApiKeyFile', 'anthropicUpstreamLabel'] as const) {
+      if (chosen[of] !== undefined)
+        problems.push(`${name(of)}: set without anthropicUpstreamUrl; set that too, or remove this`)
+    }
+  }
 
   const hmacKey: KeySource = hmacSecret !== undefined ? 'given' : dev ? 'kept in .signet' : 'ephemeral'
   if (hmacKey === 'ephemeral' && !chosen.allowEphemeralKey && !from.has('hmacSecret') && !from.has('hmacSecretFile')) {
@@ -51,19 +65,9 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
 
   const receiptKey = receiptKeySource()
 
-  const loopback = isLoopbackHost(chosen.host)
-  if (chosen.identity === undefined) {
-    problems.push(
-      'SIGNET_IDENTITY: not set, and outside --dev nobody is believed by default; set it to "asserted" if something in front of the gate authenticates callers and sets the owner headers',
-    )
-  } else if (upstreamApiKey !== undefined && !loopback) {
-    problems.push(
-      `${name('identity')}: "asserted" believes any caller's owner header, and with a stored upstream key on ${chosen.host} anybody who reaches the port spends it; bind to 127.0.0.1 or let callers bring their own key`,
-    )
-  } else if (!loopback)
-    warnings.push(
-      `owners are asserted, not authenticated, and ${chosen.host} is reachable from outside; put real authentication in front`,
-    )
+  const identity = resolveIdentity()
+  const tls = resolveTls()
+  exposure()
 
   if ((chosen.host === '0.0.0.0' || chosen.host === '::') && chosen.allowedHosts.length === 0) {
     warnings.push(
@@ -75,26 +79,122 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
   if (!isFolder(folder))
     problems.push(`${name('auditLogPath')}: the folder "${folder}" does not exist or is no folder; create it`)
   if (chosen.shadow) warnings.push('shadow is on: policy verdicts are recorded and not enforced')
-  if (
-    upstreamApiKey !== undefined &&
-    chosen.upstreamUrl.startsWith('http:') &&
-    !isLoopbackHost(new URL(chosen.upstreamUrl).hostname)
-  ) {
-    warnings.push('the upstream key travels over plain http to another machine; use https')
+  for (const [key, url] of [
+    [upstreamApiKey, chosen.upstreamUrl],
+    [anthropicUpstreamApiKey, chosen.anthropicUpstreamUrl],
+  ] as const) {
+    if (key !== undefined && url?.startsWith('http:') === true && !isLoopbackHost(new URL(url).hostname))
+      warnings.push(`an upstream key travels over plain http to ${new URL(url).host}; use https`)
+  }
+  if (chosen.maxHeldBytesTotal < chosen.maxHeldBytes) {
+    problems.push(
+      `${name('maxHeldBytesTotal')}: ${chosen.maxHeldBytesTotal} is less than one answer may hold (maxHeldBytes, ${chosen.maxHeldBytes}); raise the one or lower the other`,
+    )
   }
   if (hmacKey === 'ephemeral')
     warnings.push(
       'the audit key lives only as long as this process; keep the key printed above to verify the log later',
     )
 
-  if (problems.length > 0 || chosen.identity === undefined) throw new ConfigError(problems)
+  if (problems.length > 0 || identity === undefined) throw new ConfigError(problems)
   const settings = {
     ...chosen,
-    identity: chosen.identity,
+    identity,
     ...(hmacSecret === undefined ? {} : { hmacSecret }),
     ...(upstreamApiKey === undefined ? {} : { upstreamApiKey }),
+    ...(anthropicUpstreamApiKey === undefined ? {} : { anthropicUpstreamApiKey }),
   }
-  return { dev, settings: Object.freeze(settings), hmacKey, receiptKey, warnings }
+  return { dev, settings: Object.freeze(settings), tls, hmacKey, receiptKey, warnings }
+
+  function resolveIdentity(): IdentitySetting | undefined {
+    const { identity: given, identityFile: path } = chosen
+    const isOwn = given !== undefined && from.get('identity') !== FROM_DEV
+    if (path !== undefined) {
+      if (isOwn) problems.push(`${name('identity')}: set together with ${name('identityFile')}; keep one of them`)
+      return attempt('identityFile', () => readIdentityFile(path))
+    }
+    if (given === undefined) {
+      problems.push(
+        'SIGNET_IDENTITY: not set, and outside --dev nobody is believed by default; set identity in pipeline.ts, or SIGNET_IDENTITY_FILE; set it to "asserted" if something in front of the gate authenticates callers and sets the owner headers',
+      )
+      return undefined
+    }
+    if (given === 'asserted' && layers.some(layer => typeof layer.values.get('identity')?.value === 'object')) {
+      warnings.push(
+        `${name('identity')}: "asserted" stands in for the identity that another place sets, and callers are believed without a credential`,
+      )
+    }
+    return attempt('identity', () => identityFrom(given))
+  }
+
+  function resolveTls(): TlsFiles | undefined {
+    const { tlsCertFile, tlsKeyFile, tlsClientCaFile, tlsClientCrlFile } = chosen
+    const mtls = identity !== undefined && identity !== 'asserted' && identity.mtls !== undefined
+    if (mtls && tlsClientCaFile === undefined) {
+      problems.push(
+        'SIGNET_TLS_CLIENT_CA_FILE: not set, and identity.mtls needs the authorities whose client certificates count; set it, with tlsCertFile and tlsKeyFile',
+      )
+    }
+    // A protection that somebody believes is there.
+    if (!mtls && identity !== undefined && tlsClientCaFile !== undefined) {
+      problems.push(
+        `${name('tlsClientCaFile')}: set, but identity has no mtls, so nobody is asked for a certificate; add it or remove this`,
+      )
+    }
+    if (tlsClientCrlFile !== undefined && tlsClientCaFile === undefined)
+      problems.push(`${name('tlsClientCrlFile')}: set without tlsClientCaFile; set that too, or remove this`)
+    if (tlsCertFile === undefined || tlsKeyFile === undefined) {
+      for (const of of ['tlsCertFile', 'tlsKeyFile', 'tlsClientCaFile'] as const) {
+        if (chosen[of] !== undefined)
+          problems.push(
+            `${name(of)}: set without ${tlsCertFile === undefined ? 'tlsCertFile' : 'tlsKeyFile'}; set both`,
+          )
+      }
+      return undefined
+    }
+    const certificate = attempt('tlsCertFile', () => readCertificate(tlsCertFile))
+    const key = attempt('tlsKeyFile', () => readKey(tlsKeyFile, certificate?.first))
+    const clientCa =
+      tlsClientCaFile === undefined ? undefined : attempt('tlsClientCaFile', () => readAuthorities(tlsClientCaFile))
+    const clientCrl =
+      tlsClientCrlFile === undefined ? undefined : attempt('tlsClientCrlFile', () => readRevocations(tlsClientCrlFile))
+    if (certificate === undefined || key === undefined) return undefined
+    return {
+      cert: certificate.pem,
+      key,
+      ...(clientCa === undefined ? {} : { clientCa }),
+      ...(clientCrl === undefined ? {} : { clientCrl }),
+    }
+  }
+
+  /** Who can reach the port, and what they could do there. */
+  function exposure(): void {
+    if (identity === undefined || isLoopbackHost(chosen.host)) return
+    if (identity !== 'asserted') {
+      if (chosen.tlsCertFile === undefined && (identity.jwt !== undefined || identity.apiKey !== undefined))
+        warnings.push(
+          `callers' credentials travel over plain http to ${chosen.host}; set tlsCertFile and tlsKeyFile, or let something in front end TLS on the way`,
+        )
+      return
+    }
+    if (upstreamApiKey !== undefined || anthropicUpstreamApiKey !== undefined) {
+      problems.push(
+        `${name('identity')}: "asserted" believes any caller's owner header, and with a stored upstream key on ${chosen.host} anybody who reaches the port spends it; verify callers, bind to 127.0.0.1, or let callers bring their own key`,
+      )
+    } else
+      warnings.push(
+        `owners are asserted, not authenticated, and ${chosen.host} is reachable from outside; verify callers, or put real authentication in front`,
+      )
+  }
+
+  function attempt<T>(setting: SettingName, read: () => T): T | undefined {
+    try {
+      return read()
+    } catch (error) {
+      problems.push(`${name(setting)}: ${oneLine(error).replace(/^identity: /, '')}`)
+      return undefined
+    }
+  }
 
   function receiptKeySource(): KeySource | 'off' {
     if (!chosen.emitReceipts) return 'off'
@@ -109,8 +209,8 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
   }
 
   function secret(
-    value: 'hmacSecret' | 'upstreamApiKey',
-    file: 'hmacSecretFile' | 'upstreamApiKeyFile',
+    value: 'hmacSecret' | 'upstreamApiKey' | 'anthropicUpstreamApiKey',
+    file: 'hmacSecretFile' | 'upstreamApiKeyFile' | 'anthropicUpstreamApiKeyFile',
     check: Shape<string>,
   ): string | undefined {
     const path = chosen[file]
@@ -119,13 +219,8 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
       problems.push(`${name(value)}: set together with ${name(file)}; keep one of them`)
       return undefined
     }
-    let text: string
-    try {
-      text = readSecretFile(path)
-    } catch (error) {
-      problems.push(`${name(file)}: ${oneLine(error)}`)
-      return undefined
-    }
+    const text = attempt(file, () => readSecretFile(path))
+    if (text === undefined) return undefined
     const checked = check(text)
     if (checked.ok) return checked.value
     problems.push(`${name(file)}: the secret in "${path}" ${checked.problem ?? 'is not valid'}`)

@@ -2,6 +2,7 @@
  * The shapes of single settings. Checked by hand and not by a schema library: this runs before the gate can listen, and loading one
  * takes a quarter of the whole start.
  */
+import type { IdentitySetting } from '../identity/open.ts'
 import { isCidr, isHost, isOrigin } from './network-names.ts'
 import { pathProblem } from './paths.ts'
 import { trimBlanks } from './reading.ts'
@@ -97,10 +98,12 @@ export const asciiName = text(
 )
 
 /** `demo` is the model that is built in. */
-export const upstreamUrl = text(
-  url => (url === 'demo' ? undefined : urlProblem(url)),
-  given => trimBlanks(given).replace(/\/+$/, ''),
-)
+export const upstreamUrl = text(url => (url === 'demo' ? undefined : urlProblem(url)), asBaseUrl)
+export const baseUrl = text(urlProblem, asBaseUrl)
+
+function asBaseUrl(given: string): string {
+  return trimBlanks(given).replace(/\/+$/, '')
+}
 
 function urlProblem(text: string): string | undefined {
   const invisible = INVISIBLE.exec(text)?.[0]
@@ -117,7 +120,7 @@ function urlProblem(text: string): string | undefined {
   if (text.includes('\\') || !/^https?:\/\//i.test(text))
     return 'is not a complete URL; give one such as https://api.openai.com/v1'
   if (url.username !== '' || url.password !== '')
-    return 'holds a user name or password; put the credential into SIGNET_UPSTREAM_API_KEY'
+    return 'holds a user name or password; put the key into the upstream key setting'
   if (url.search !== '' || url.hash !== '' || /[?#]/.test(text))
     return 'holds a query or fragment; give the base URL alone'
   return undefined
@@ -128,6 +131,12 @@ export const host = text(must(isHost, 'is not a host name or an address; give on
 )
 
 export const path = text(pathProblem)
+
+/** What the object says is checked where the settings are resolved: the strategies are not loaded for a command that needs none. */
+export const identity: Shape<IdentitySetting> = given => {
+  const isObject = typeof given === 'object' && given !== null && !Array.isArray(given)
+  return given === 'asserted' || isObject ? { ok: true, value: given as IdentitySetting } : UNEXPECTED
+}
 
 /** At least 32 bytes of hex: HMAC-SHA256 is as strong as its key. `0x` is tolerated. */
 export const hexSecret = text(hexProblem, given => given.replace(/^0x/i, '').toLowerCase())

@@ -40,8 +40,8 @@ export interface Levels {
   readonly data: string
   /** The highest level its output may reach. */
   readonly ceiling: string
-  /** Is `data` above the ladder's lowest level? */
-  readonly elevated: boolean
+  /** Position of `data` on the ladder; 0 is the lowest level. */
+  readonly rank: number
 }
 
 export interface Declared {

@@ -48,6 +48,13 @@ export interface Session {
   readonly requestCount: number
 }
 
+/** What upstream keeps under an id, and which owner got it through this gate, at which level. Forgetting refuses. */
+export interface ReferenceState {
+  remember(owner: string, kind: string, id: string, rank: number): MaybeAsync<void>
+  /** The highest level position at which this owner got it; `undefined` when the gate knows of none. */
+  find(owner: string, kind: string, id: string): MaybeAsync<number | undefined>
+}
+
 export interface SessionState {
   /** Load or create the session of this owner and count the request. Another owner's session of the same id is another session. */
   touch(owner: string, id: string, nowMs: number): MaybeAsync<Session>

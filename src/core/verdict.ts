@@ -48,6 +48,7 @@ export type Code =
   | 'upstream_tool'
   | 'foreign_reference'
   | 'opaque_input'
+  | 'background_run'
   // inspection policy
   | 'output_pattern'
   | 'marker'

@@ -132,6 +132,8 @@ export type Part =
   | { readonly kind: 'callDone'; readonly call: ToolCall }
   | { readonly kind: 'usage'; readonly input?: number; readonly output?: number }
   | { readonly kind: 'finish'; readonly choice: number; readonly reason: string }
+  /** Upstream keeps something under this id, which a later request may name. */
+  | { readonly kind: 'state'; readonly reference: Pick<Reference, 'kind' | 'id'> }
   /** `[DONE]`, `message_stop`: the final receipt goes before it. */
   | { readonly kind: 'end' }
 

@@ -105,6 +105,8 @@ export class EditWalk implements ChatVisitor {
 
   twin(): void {}
 
+  state(): void {}
+
   fragment(f: Fragment): void {
     const key = this.#keys[this.fragments.length]
     if (key !== undefined) this.fragments.push({ fragment: f, key })

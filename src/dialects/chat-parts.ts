@@ -135,6 +135,10 @@ export class ChatParts implements ChatVisitor {
     this.#parts.push({ kind: 'text', channel: this.#channel('other', choice, pointer, key), text: '', from: 'delta' })
   }
 
+  state(kind: 'audio', id: string): void {
+    if (id !== '') this.#parts.push({ kind: 'state', reference: { kind, id } })
+  }
+
   fragment(f: Fragment): void {
     const key = this.#calls.add(f)
     this.#parts.push({ kind: 'callPiece', key, bytes: f.node.end - f.node.start })

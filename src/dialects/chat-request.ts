@@ -5,7 +5,7 @@
  * Guarantees: every string of the body is in a segment, and so is every key the dialect does not know; the exceptions are
  * media payloads (see `media.ts`) and fixed values such as a message's role. Segments are in document order within a field.
  */
-import type { Fault, RequestView, Segment } from '../core/wire.ts'
+import type { Fault, Reference, RequestView, Segment } from '../core/wire.ts'
 import { argumentStrings } from './arguments.ts'
 import {
   REQUEST_CALL,
@@ -76,6 +76,8 @@ class RequestReading {
   readonly #upstreamTools: string[] = []
   readonly #toolResults: string[] = []
   readonly #stripped: Replacement[] = []
+  readonly #references: Reference[] = []
+  readonly #opaque: string[] = []
 
   constructor(root: JsonObject, text: string, raw: Uint8Array) {
     this.#root = root
@@ -102,6 +104,8 @@ class RequestReading {
       stream,
       n,
       ...(limits.length === 0 ? {} : { maxOutputTokens: Math.max(...limits) }),
+      ...(this.#references.length === 0 ? {} : { references: this.#references }),
+      ...(this.#opaque.length === 0 ? {} : { opaqueInputs: this.#opaque }),
       raw: this.#stripped.length === 0 ? this.#raw : encoder.encode(splice(this.#text, this.#stripped)),
     }
   }
@@ -144,6 +148,13 @@ class RequestReading {
             this.#add(role, pointer, value.value)
           } else if (value.kind !== 'null') invalid(`\`${pointer}\` must be a string`)
           break
+        case 'audio': {
+          // Sound that upstream keeps from an earlier answer.
+          const id = value.kind === 'object' ? member(value, 'id') : undefined
+          if (id?.kind === 'string') this.#references.push({ kind: 'audio', id: id.value, pointer: `${pointer}/id` })
+          this.#strings(value, role, pointer, REQUEST_INNER)
+          break
+        }
         default:
           this.#strings(value, role, pointer, REQUEST_INNER)
       }
@@ -180,7 +191,10 @@ class RequestReading {
   /** A media slot: the payload is skipped if it is one; everything beside it, and anything else in it, is text. */
   #payload(node: JsonNode, role: Role, at: string): void {
     if (node.kind === 'string') {
-      if (!isMediaUrl(node.value)) this.#add(role, at, node.value)
+      if (!isMediaUrl(node.value)) {
+        this.#fetched(node.value, at)
+        this.#add(role, at, node.value)
+      }
       return
     }
     if (node.kind !== 'object') return
@@ -191,9 +205,20 @@ class RequestReading {
       const isBlob =
         value.kind === 'string' &&
         (isMediaUrl(value.value) || ((key === 'data' || key === 'file_data') && isBase64(value.value)))
-      if (!isBlob) this.#strings(value, role, `${at}/${pointerToken(key)}`, REQUEST_INNER)
+      const pointer = `${at}/${pointerToken(key)}`
+      if (value.kind === 'string') {
+        if (key === 'file_id') this.#references.push({ kind: 'file', id: value.value, pointer })
+        else if (key === 'file_data') this.#opaque.push(pointer)
+        else if (key === 'url' && !isBlob) this.#fetched(value.value, pointer)
+      }
+      if (!isBlob) this.#strings(value, role, pointer, REQUEST_INNER)
     }
     this.#unknownKeys(node, REQUEST_INNER, role, at)
+  }
+
+  /** Upstream would fetch it; what it finds there nobody here has seen. */
+  #fetched(url: string, at: string): void {
+    if (!/^data:/i.test(url)) this.#opaque.push(at)
   }
 
   #toolCalls(node: JsonNode, role: Role, at: string): void {

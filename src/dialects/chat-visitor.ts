@@ -39,6 +39,8 @@ export interface ChatVisitor {
   bytes(choice: number, pointer: string, node: JsonNode, values: Uint8Array): void
   /** Sound or a signature that repeats text in a form nobody can redact. */
   twin(kind: 'audio' | 'signed', choice: number, pointer: string): void
+  /** An id that later requests may name. */
+  state(kind: 'audio', id: string): void
   fragment(f: Fragment): void
   choice(choice: number, node: JsonObject): void
   message(choice: number, container: Container, node: JsonObject): void

@@ -166,8 +166,10 @@ function walkAudio(node: JsonNode, choice: number, at: MessagePointers, isPrimar
     const value = node.values[i]
     if (key === undefined || value === undefined) continue
     if (key === 'transcript') walkText(value, isPrimary ? 'transcript' : 'other', choice, at.transcript, v)
-    else if (key === 'id') constant(value, choice, `${at.base}/audio/id`, v)
-    else if (key === 'data' && value.kind === 'string') {
+    else if (key === 'id') {
+      if (value.kind === 'string') v.state('audio', value.value)
+      constant(value, choice, `${at.base}/audio/id`, v)
+    } else if (key === 'data' && value.kind === 'string') {
       v.twin('audio', choice, `${at.base}/audio/data`)
       if (!isBase64(value.value)) walkText(value, 'other', choice, `${at.base}/audio/data`, v)
     } else walkMember(node, i, key, value, ANSWER_COMMON, choice, `${at.base}/audio`, v)

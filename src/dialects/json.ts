@@ -345,12 +345,15 @@ class Reader {
   }
 
   #space(): void {
+    const text = this.#text
+    let at = this.#at
     for (;;) {
-      const c = this.#text.charCodeAt(this.#at)
-      if (c > 0x20) return
-      if (c !== 0x20 && c !== 0x0a && c !== 0x0d && c !== 0x09) return
-      this.#at++
+      const c = text.charCodeAt(at)
+      // Past the end `c` is NaN, which is no space.
+      if (c !== 0x20 && c !== 0x0a && c !== 0x0d && c !== 0x09) break
+      at++
     }
+    this.#at = at
   }
 
   #tooDeep(): never {

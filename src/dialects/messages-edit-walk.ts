@@ -113,6 +113,8 @@ export class MessagesEditWalk implements MessagesVisitor {
 
   usage(): void {}
 
+  container(): void {}
+
   finish(node: JsonString): void {
     this.reasons.push(node)
   }

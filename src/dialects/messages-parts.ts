@@ -76,6 +76,7 @@ export class MessagesParts implements MessagesVisitor {
   #open: OpenBlock | undefined
   #state: 'before' | 'message' | 'after' = 'before'
   #saysError = false
+  #container: string | undefined
   #parts: Part[] = []
   #forged: ForgedField[] = []
 
@@ -234,6 +235,12 @@ export class MessagesParts implements MessagesVisitor {
       ...(input === undefined ? {} : { input }),
       ...(output === undefined ? {} : { output }),
     })
+  }
+
+  container(id: string): void {
+    if (this.#container === id) return
+    this.#container = id
+    this.#parts.push({ kind: 'state', reference: { kind: 'container', id } })
   }
 
   finish(node: JsonString): void {

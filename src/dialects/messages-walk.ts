@@ -112,10 +112,16 @@ function walkWhole(node: JsonObject, at: string, source: string, v: MessagesVisi
         v.forged(node, key)
         break
       default:
+        if (key === 'container') walkContainer(value, v)
         walkMember(node, i, key, value, ANSWER_MESSAGE, at, v, 'constant')
     }
   }
   walkStop(node, v)
+}
+
+function walkContainer(node: JsonNode, v: MessagesVisitor): void {
+  const id = node.kind === 'object' ? member(node, 'id') : undefined
+  if (id?.kind === 'string' && id.value !== '') v.container(id.value)
 }
 
 function walkContent(node: JsonNode, source: string, v: MessagesVisitor): void {

@@ -149,6 +149,8 @@ export class EditWalk implements ResponsesVisitor {
   }
 
   twin(): void {}
+
+  state(): void {}
   usage(): void {}
   finish(): void {}
   failed(): void {}

@@ -20,6 +20,8 @@ import { type Mode, walkResponses } from './responses-walk.ts'
 import type { SseEvent } from './sse.ts'
 
 /** Distinct fields one answer may have; far above any real one. */
+/** Ids of one answer that are reported as upstream state. */
+const MAX_STATES = 512
 const MAX_CHANNELS = 2048
 /** Characters of text, and of repeated values, that are remembered. */
 const MAX_TEXT = 16 * 1024 * 1024
@@ -54,6 +56,7 @@ export class ResponsesParts implements ResponsesVisitor {
   readonly #slots = new Map<string, Slot>()
   readonly #decoders = new Map<string, InstanceType<typeof TextDecoder>>()
   readonly #seen = new Set<string>()
+  readonly #states = new Set<string>()
   /** The last value of each constant, which is nearly always the next one too. */
   readonly #constants = new Map<string, string>()
   /** In the document being read: the last block of each channel. */
@@ -165,6 +168,13 @@ export class ResponsesParts implements ResponsesVisitor {
     }
     // A character may be spread over the byte lists of several tokens.
     this.stray(pointer, decoder.decode(values, { stream: true }))
+  }
+
+  state(kind: 'response' | 'item', id: string): void {
+    const seen = `${kind} ${id}`
+    if (id === '' || this.#states.has(seen) || this.#states.size >= MAX_STATES) return
+    this.#states.add(seen)
+    this.#parts.push({ kind: 'state', reference: { kind, id } })
   }
 
   twin(kind: 'audio' | 'encrypted', pointer: string): void {

@@ -181,7 +181,6 @@ describe('segments', () => {
       '/input/0/content/1/image_url',
       '/input/0/content/2/file_data',
       '/input/0/content/3/file_url',
-      '/input/1/encrypted_content',
     ])
   })
 })

@@ -210,7 +210,7 @@ class RequestReading {
         return
       case 'encrypted_content':
         if (value.kind === 'null') return
-        this.#opaque.push(pointer)
+        // Upstream wrote it and upstream reads it; agents that keep no state there have to send it back.
         if (value.kind !== 'string' || !isBase64(value.value)) this.#text.strings(value, role, pointer, REQUEST_INNER)
         return
       case 'tools':

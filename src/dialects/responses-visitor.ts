@@ -47,6 +47,8 @@ export interface ResponsesVisitor {
   usage(input: number | undefined, output: number | undefined): void
   finish(reason: string): void
   failed(): void
+  /** An id that later requests may name. */
+  state(kind: 'response' | 'item', id: string): void
   end(): void
   /** Signet's own fields, which upstream has no business sending. */
   forged(node: JsonObject, key: string): void

@@ -43,6 +43,7 @@ export function walkItem(node: JsonNode, source: string, c: ItemContext): void {
     const key = node.keys[i]
     const value = node.values[i]
     if (key === undefined || value === undefined || value.kind === 'null') continue
+    if (key === 'id' && value.kind === 'string') v.state('item', value.value)
     if (key === 'type' || key === 'id' || key === 'status' || key === 'role' || key === 'phase') {
       constant(value, `/item/${key}`, v)
     } else if (key === 'signet') v.forged(node, key)

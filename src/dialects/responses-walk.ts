@@ -163,6 +163,9 @@ function walkResponse(
         walkUsage(node, v)
         break
       case 'id':
+        if (node.kind === 'string') v.state('response', node.value)
+        constant(node, '/id', v)
+        break
       case 'object':
       case 'model':
       case 'status':

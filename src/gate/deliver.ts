@@ -26,6 +26,7 @@ import { type Asked, gateHeaders, refuse, unavailable } from './answer.ts'
 import type { Gate } from './gate.ts'
 import { headFrame, withoutText } from './head.ts'
 import { signReceipt } from './receipts.ts'
+import { rememberReferences } from './references.ts'
 import { shadowHeaders } from './shadow.ts'
 import { endAnswer, type Head, StreamSink, UnarySink } from './sink.ts'
 import { statusOf } from './status.ts'
@@ -226,6 +227,7 @@ export class Delivery implements UpstreamHandler {
       if (step.edits.length > 0) this.#relayed = withoutText(this.#relayed)
       return undefined
     }
+    rememberReferences(this.#o.gate, this.#o.exchange, frame)
     this.#keep(frame, step.edits)
     let last: Ticket | undefined
     // A call that waits for a human is not approved: its row is written where the answer is held.

@@ -11,6 +11,7 @@ import type { Pipeline } from '../pipeline/pipeline.ts'
 import type { ReceiptSigner } from '../receipt/issue.ts'
 import type { RequestHeaders } from '../upstream/headers.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import type { References } from './references.ts'
 
 export interface Gate {
   readonly pipeline: Pipeline
@@ -28,6 +29,7 @@ export interface Gate {
   readonly receipts: Receipts | undefined
   readonly sessions: SessionState
   readonly held: HeldExchanges
+  readonly references: References
   readonly settings: GateSettings
   /** Counted across exchanges. */
   readonly load: { active: number; heldBytes: number }

@@ -91,13 +91,7 @@ async function route(
   const notMine = gate.listenerRule(req.rawHeaders)
   if (notMine !== undefined) {
     if (surface !== undefined) {
-      return preflightRefusal(
-        gate,
-        res,
-        surface.dialect,
-        newAsked(gate, surface.dialect),
-        notMine,
-      )
+      return preflightRefusal(gate, res, surface.dialect, newAsked(gate, surface.dialect), notMine)
     }
     return json(res, notMine.code === 'host_not_allowed' ? 421 : 403, {
       error: notMine.code,

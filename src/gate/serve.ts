@@ -22,6 +22,7 @@ import { type Asked, refuse, unavailable } from './answer.ts'
 import { Delivery } from './deliver.ts'
 import type { Gate } from './gate.ts'
 import { readBody } from './intake.ts'
+import { judgeReferences } from './references.ts'
 import { shadowHeaders } from './shadow.ts'
 import { statusOf } from './status.ts'
 
@@ -106,9 +107,12 @@ export async function serve(
       const admission = await admit(gate.pipeline, draft, { signal: () => leaving.signal, settlement })
       const x = admission.exchange
       asked.owner = x.owner.type === 'unresolved' ? undefined : ownerString(x.owner)
-      asked.shadowHeaders = shadowHeaders(x.decisions, asked.id, gate.settings.strict)
 
-      const { refusal, admitted } = admission
+      const { admitted } = admission
+      const objection = admitted === undefined ? undefined : await judgeReferences(gate, admitted)
+      if (objection !== undefined) admission.decisions.push(objection)
+      const refusal = objection?.effect.kind === 'block' ? objection : admission.refusal
+      asked.shadowHeaders = shadowHeaders(x.decisions, asked.id, gate.settings.strict)
       if (admitted === undefined || refusal !== undefined) {
         outcome = await refused(gate, res, dialect, asked, admission, refusal)
       } else {
@@ -192,7 +196,12 @@ async function forward(
   })
   delivery.begin(
     target.upstream.forward(
-      { method: route.method, path: route.upstreamPath, headers, ...(route.method === 'GET' ? {} : { body: forwarded }) },
+      {
+        method: route.method,
+        path: route.upstreamPath,
+        headers,
+        ...(route.method === 'GET' ? {} : { body: forwarded }),
+      },
       delivery,
     ),
   )
@@ -305,7 +314,7 @@ function beforeForward(gate: Gate, x: Exchange): boolean {
     case 'never':
       return false
     case 'auto':
-      return x.levels?.elevated === true || x.request.upstreamTools.length > 0
+      return (x.levels?.rank ?? 0) > 0 || x.request.upstreamTools.length > 0
   }
 }
 

@@ -17,13 +17,14 @@ import type { IdentityStrategy } from '../identity/strategy.ts'
 import { buildPipeline } from '../pipeline/pipeline.ts'
 import type { ReceiptSigner } from '../receipt/issue.ts'
 import { buildJwks } from '../receipt/jwks.ts'
-import { MemorySealedStore, MemorySessionState } from '../state/memory.ts'
+import { MemoryReferenceState, MemorySealedStore, MemorySessionState } from '../state/memory.ts'
 import { systemClock, systemRandom } from '../state/system.ts'
 import { type Credential, createRequestHeaders } from '../upstream/headers.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Cors, Gate, GateSettings, Target } from './gate.ts'
 import { markStarted } from './health.ts'
 import { createListener } from './listener.ts'
+import type { References } from './references.ts'
 import { checkTls, type ListenerTls } from './tls.ts'
 
 export interface StartOptions {
@@ -55,6 +56,8 @@ export interface StartOptions {
   readonly settings?: Partial<GateSettings>
   readonly sessions?: SessionState
   readonly sealedStore?: SealedStore
+  /** What requests may name that upstream keeps. Default: only what the same owner got through this gate. */
+  readonly references?: Partial<References>
   readonly escalationTtlMs?: number
   readonly shutdownGraceMs?: number
   readonly clock?: Clock
@@ -116,7 +119,10 @@ function assemble(o: StartOptions): Gate {
   return {
     pipeline: buildPipeline({ checks: o.checks, clock, ...(o.shadow === undefined ? {} : { shadow: o.shadow }) }),
     dialects: o.dialects,
-    targets: { openai, anthropic: anthropic === undefined ? openai : target(o, anthropic.upstream, anthropic.credential) },
+    targets: {
+      openai,
+      anthropic: anthropic === undefined ? openai : target(o, anthropic.upstream, anthropic.credential),
+    },
     identity: o.identity,
     peer: createPeerResolver({ trustedProxies: o.trustedProxies ?? [] }),
     listenerRule: createListenerRule({
@@ -141,6 +147,12 @@ function assemble(o: StartOptions): Gate {
       // A store in memory dies with the process, and so may its key.
       sealer: createSealer(random.bytes(32), random),
       ttlMs: o.escalationTtlMs ?? 15 * 60_000,
+    },
+    references: {
+      state: o.references?.state ?? new MemoryReferenceState(),
+      allowKinds: o.references?.allowKinds ?? [],
+      allowOpaque: o.references?.allowOpaque ?? false,
+      allowBackground: o.references?.allowBackground ?? false,
     },
     settings: { ...DEFAULT_SETTINGS, ...o.settings, cors: o.cors },
     load: { active: 0, heldBytes: 0 },

@@ -220,6 +220,8 @@ export class Release {
       case 'finish':
         this.#finish = part.reason
         return undefined
+      case 'state':
+        return undefined
       case 'end':
         this.#complete = true
         return this.#endChannels()

@@ -5,7 +5,7 @@
  * Does not guarantee: survival of a restart, or anything across processes. Held exchanges that must outlive the
  * process need a durable driver.
  */
-import type { SealedStore, Session, SessionState } from '../core/state.ts'
+import type { ReferenceState, SealedStore, Session, SessionState } from '../core/state.ts'
 
 export { MemoryBudgetState, MemoryRateLimitState, type MemoryStateOptions, StateFull } from '../core/memory-state.ts'
 
@@ -154,4 +154,47 @@ function wholeNumber(name: string, value: number): number {
     throw new TypeError(`${name}: expected a whole number >= 1, got ${String(value)}`)
   }
   return value
+}
+
+export interface MemoryReferenceOptions {
+  /** Most ids remembered; the one unused longest is forgotten first. Default 100,000. */
+  readonly maxReferences?: number
+}
+
+/**
+ * Forgetting an id refuses the request that names it, so the bound costs convenience and never safety. The owner is part
+ * of the key: an id means nothing to another owner.
+ */
+export class MemoryReferenceState implements ReferenceState {
+  readonly #ranks = new Map<string, number>()
+  readonly #max: number
+
+  constructor(options: MemoryReferenceOptions = {}) {
+    this.#max = wholeNumber('maxReferences', options.maxReferences ?? 100_000)
+  }
+
+  remember(owner: string, kind: string, id: string, rank: number): void {
+    const key = referenceKey(owner, kind, id)
+    const before = this.#ranks.get(key) ?? 0
+    this.#ranks.delete(key)
+    this.#ranks.set(key, Math.max(before, rank))
+    if (this.#ranks.size <= this.#max) return
+    for (const oldest of this.#ranks.keys()) {
+      this.#ranks.delete(oldest)
+      break
+    }
+  }
+
+  find(owner: string, kind: string, id: string): number | undefined {
+    const key = referenceKey(owner, kind, id)
+    const rank = this.#ranks.get(key)
+    if (rank === undefined) return undefined
+    this.#ranks.delete(key)
+    this.#ranks.set(key, rank)
+    return rank
+  }
+}
+
+function referenceKey(owner: string, kind: string, id: string): string {
+  return JSON.stringify([owner, kind, id])
 }

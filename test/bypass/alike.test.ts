@@ -155,7 +155,7 @@ describe('unary and streamed', () => {
       headers: { 'content-type': 'application/json', 'x-commit-owner': 'human:alice@example.com' },
       body: JSON.stringify(CHAT.request(model, { mode, choice: 0 }, [])),
     })
-    return outcome(read(res.status, res.headers.get('content-type') ?? '', await res.text()))
+    return outcome(read(CHAT.reading, res.status, res.headers.get('content-type') ?? '', await res.text()))
   }
   const alike = async (s: Script) => {
     const [one, other] = [await ask(whole(s), 'unary'), await ask(streamed(s), 'stream')]

@@ -2,9 +2,10 @@
 import { DIALECTS } from '../../src/dialects/registry.ts'
 import { CHAT } from './chat.ts'
 import { escaped } from './chat-answers.ts'
+import { COUNT_TOKENS } from './count-tokens.ts'
+import { MESSAGES } from './messages.ts'
 import {
   type CallBuilder,
-  CHOICES,
   type Expected,
   FORBIDDEN,
   HARMLESS,
@@ -20,7 +21,11 @@ import {
 import type { Answer } from './upstream.ts'
 
 /** One entry for every dialect of the registry. */
-export const SURFACES: Readonly<Record<string, Surface>> = { chat: CHAT }
+export const SURFACES: Readonly<Record<string, Surface>> = {
+  chat: CHAT,
+  messages: MESSAGES,
+  'count-tokens': COUNT_TOKENS,
+}
 
 export interface Cell {
   readonly surface: Surface
@@ -36,7 +41,8 @@ export interface Cell {
   /** In the audit row of a block. */
   readonly code?: string
   readonly channel?: RegExp
-  readonly offset?: number
+  /** Where the channel may have it. */
+  readonly offsets?: readonly number[]
   /** Nothing beyond this may be read in any field that begins so. */
   readonly upTo?: string
 }
@@ -65,7 +71,7 @@ function wide(text: string): string {
 
 function textCells(surface: Surface, row: string, b: TextBuilder, mode: Mode): Cell[] {
   const out: Cell[] = []
-  for (const choice of b.perChoice ? CHOICES : [0]) {
+  for (const choice of b.perChoice ? surface.choices : [0]) {
     const place: Place = { mode, choice }
     const add = (column: string, pieces: readonly string[], expect: Expected, rest: Partial<Cell>) =>
       out.push({
@@ -78,15 +84,10 @@ function textCells(surface: Surface, row: string, b: TextBuilder, mode: Mode): C
         expect,
         hidden: [],
         shown: [],
-        tools: row === 'tool_calls[].function.name' ? [] : TOOLS,
+        tools: b.tools ?? TOOLS,
         ...rest,
       })
-    const named = row === 'tool_calls[].function.name'
-    if (named) {
-      add('allow', ['get_', 'weather'], 'identical', {})
-    } else {
-      add('allow', [LEAD, HARMLESS, TAIL].slice(0, b.joins ? 3 : 1), 'identical', {})
-    }
+    add('allow', b.harmless ?? [LEAD, HARMLESS, TAIL].slice(0, b.joins ? 3 : 1), 'identical', {})
     for (const d of DISGUISES) {
       if (!d.applies(b)) continue
       const cut = (text: string): readonly string[] => (d.split ? [...text] : [text])
@@ -95,7 +96,7 @@ function textCells(surface: Surface, row: string, b: TextBuilder, mode: Mode): C
         hidden: [FORBIDDEN],
         code: 'output_pattern',
         channel: b.channel,
-        offset: b.before.length + LEAD.length,
+        offsets: [b.before].flat().map(before => before.length + LEAD.length),
         upTo: LEAD,
       })
       add(`redact${suffix}`, cut(LEAD + d.dress(SECRET) + TAIL), b.redaction === 'blocked' ? 'refused' : b.redaction, {
@@ -111,7 +112,7 @@ function textCells(surface: Surface, row: string, b: TextBuilder, mode: Mode): C
 function callCells(surface: Surface, row: string, b: CallBuilder, mode: Mode): Cell[] {
   const out: Cell[] = []
   const argument = (text: string) => (b.form === 'json' ? `{"city":"${text}"}` : text)
-  for (const choice of CHOICES) {
+  for (const choice of surface.choices) {
     const place: Place = { mode, choice }
     const add = (column: string, name: string, pieces: readonly string[], expect: Expected, rest: Partial<Cell>) =>
       out.push({

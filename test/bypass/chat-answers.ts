@@ -19,7 +19,12 @@ const TOP = { id: 'chatcmpl-9', created: 1_760_000_000, model: 'm-1', system_fin
 const encoder = new TextEncoder()
 
 export function json(value: unknown): string {
-  return JSON.stringify(value).replace(ESCAPED, one => {
+  return spelled(JSON.stringify(value))
+}
+
+/** JSON text whose escapes have been held back by `escaped`. */
+export function spelled(text: string): string {
+  return text.replace(ESCAPED, one => {
     const code = (one.codePointAt(0) ?? ESCAPE_BASE) - ESCAPE_BASE
     return `\\u${code.toString(16).padStart(4, '0')}`
   })

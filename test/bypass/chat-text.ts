@@ -10,6 +10,8 @@ interface Shape {
   readonly channel: RegExp
   readonly before?: string
   readonly finish?: string
+  readonly harmless?: readonly string[]
+  readonly tools?: readonly string[]
 }
 
 /** `patch` is asked for one piece at a time in a stream, and for all of them in a body. */
@@ -29,6 +31,8 @@ function text(patch: (pieces: readonly string[], place: Place) => Patch, shape: 
     json: shape.json ?? true,
     channel: shape.channel,
     before: shape.before ?? '',
+    ...(shape.harmless === undefined ? {} : { harmless: shape.harmless }),
+    ...(shape.tools === undefined ? {} : { tools: shape.tools }),
   }
 }
 
@@ -119,6 +123,8 @@ export const CHAT_TEXT: Readonly<Record<string, TextBuilder>> = {
   }),
   'tool_calls[].function.name': text(p => calling({ function: { name: p.join(''), arguments: '' } }), {
     redaction: 'blocked',
+    harmless: ['get_', 'weather'],
+    tools: [],
     finish: 'tool_calls',
     channel: /^call/,
   }),

@@ -7,6 +7,17 @@ import type { Surface } from './surface.ts'
 export const CHAT: Surface = {
   name: 'chat',
   path: '/v1/chat/completions',
+  choices: [0, 1],
+  reading: {
+    abort: /^data: (\{"signet_abort":true.*\})\n\ndata: \[DONE\]\n\n(?![^])/m,
+    numbered: pointer => pointer === '/choices' || pointer.endsWith('/tool_calls'),
+    under: () => '',
+    jsonText: /\/arguments$/,
+  },
+  aborted: { choices: [], error: { type: 'signet_refusal' } },
+  held: { error: { code: 'escalated' } },
+  begins: first => /"content":"(Hello\. )?"/.test(first),
+  promise: /"finish_reason":"(tool_calls|function_call)"/,
   request: (model, { mode }, tools) => ({
     model,
     stream: mode === 'stream',

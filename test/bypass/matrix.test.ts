@@ -11,7 +11,7 @@ import { DEMO_REGISTRY, startTestGate, type TestGate } from '../support/gate.ts'
 import { type Cell, cells, SURFACES } from './cells.ts'
 import { matrixPage } from './page.ts'
 import { plain, type Released, read } from './released.ts'
-import { CHOICES, FORBIDDEN, LEAD } from './surface.ts'
+import { FORBIDDEN, LEAD } from './surface.ts'
 import { type Answer, bodyOf, type ScriptedUpstream, startScriptedUpstream } from './upstream.ts'
 
 interface Row {
@@ -73,7 +73,9 @@ describe('the matrix covers the registry', () => {
           carrier.kind === 'text' ? ['allow', 'block', 'redact'] : ['allow', 'block', 'redact', 'refuse', 'escalate']
         for (const mode of carrier.modes) {
           const own = all.filter(c => c.surface.name === dialect.name && c.row === carrier.name && c.mode === mode)
-          const choices = SURFACES[dialect.name]?.text[carrier.name]?.perChoice === false ? [0] : CHOICES
+          const surface = SURFACES[dialect.name]
+          const choices = surface?.text[carrier.name]?.perChoice === false ? [0] : (surface?.choices ?? [])
+          expect(choices.length).toBeGreaterThan(0)
           for (const column of wanted) {
             for (const choice of choices) {
               expect(own.filter(c => c.column === column && c.choice === choice)).toHaveLength(1)
@@ -106,7 +108,8 @@ describe('bypass matrix', () => {
       headers: { 'content-type': 'application/json', 'x-commit-owner': 'human:alice@example.com' },
       body: JSON.stringify(cell.surface.request(model, cell, cell.tools)),
     })
-    return { res, released: read(res.status, res.headers.get('content-type') ?? '', await res.text()) }
+    const { reading } = cell.surface
+    return { res, released: read(reading, res.status, res.headers.get('content-type') ?? '', await res.text()) }
   }
 
   beforeAll(async () => {
@@ -220,14 +223,14 @@ const JUDGES: Readonly<Record<Cell['expect'], (cell: Cell, result: Result) => vo
     expect(row?.check_name).toBe('pipeline.inspection')
     expect(row?.metadata['_code']).toBe(cell.code ?? 'output_pattern')
     if (cell.channel !== undefined) expect(row?.metadata['_channel']).toMatch(cell.channel)
-    if (cell.offset !== undefined) expect(row?.metadata['_at']).toBe(cell.offset)
+    if (cell.offsets !== undefined) expect(cell.offsets).toContain(row?.metadata['_at'])
     if (row?.metadata['_code'] === 'output_pattern') {
       expect(released.own?.['check']).toBe('regex_output')
       expect(row.metadata['_check_name']).toBe('regex_output')
       expect(row.metadata['_at']).toEqual(expect.any(Number))
     }
-    // What comes after `[DONE]` comes after the completion row.
-    if (!cell.row.includes('after [DONE]')) expect(last(rows, 'pipeline.complete')).toBeUndefined()
+    // What comes after the end comes after the completion row.
+    if (!/after (\[DONE\]|the end)/.test(cell.row)) expect(last(rows, 'pipeline.complete')).toBeUndefined()
   },
   'call refused': (cell, { released, rows }) => {
     expect(released.status).toBe(200)
@@ -239,15 +242,16 @@ const JUDGES: Readonly<Record<Cell['expect'], (cell: Cell, result: Result) => vo
     expect(last(rows, 'pipeline.complete')?.decision).toBe('allow')
     if ([...released.joined.values()].includes('get_weather')) return
     // Nothing was delivered: a finish reason must not promise calls.
-    expect(released.text).not.toMatch(/"finish_reason":"(tool_calls|function_call)"/)
+    expect(released.text).not.toMatch(cell.surface.promise)
   },
-  held: (_cell, { released, rows }) => {
+  held: (cell, { released, rows }) => {
     const row = rows.findLast(r => r.check_name === 'pipeline.commitment')
     expect(row).toMatchObject({ decision: 'escalate', metadata: { _check_name: 'tool_call_inspector' } })
     // Held is not approved.
     expect(rows.filter(r => r.check_name !== 'pipeline.admission' && r.decision === 'allow')).toEqual([])
     if (released.aborted) {
-      expect(released.own).toMatchObject({ choices: [], error: { type: 'signet_refusal', code: 'escalated' } })
+      expect(released.own).toMatchObject(cell.surface.aborted)
+      expect(released.own).toMatchObject(cell.surface.held)
       expect(released.own?.['escalation_id']).toEqual(row?.metadata['_escalation_id'])
     } else {
       expect(released.status).toBe(202)
@@ -267,8 +271,8 @@ function ended(cell: Cell, released: Released, retry: string | null, status: num
   if (cell.answer.contentType === 'text/event-stream' && startsBefore(cell)) {
     expect(released.status).toBe(200)
     expect(released.aborted).toBe(true)
-    expect(released.own).toMatchObject({ signet_abort: true, choices: [], error: { type: 'signet_refusal' } })
-    expect(released.text).toMatch(/\n\ndata: \[DONE\]\n\n$/)
+    expect(released.own).toMatchObject({ signet_abort: true, ...cell.surface.aborted })
+    expect(released.text).toMatch(cell.surface.reading.abort)
   } else {
     expect(released.status).toBe(status)
     expect(released.upstream).toBe('')
@@ -279,7 +283,7 @@ function ended(cell: Cell, released: Released, retry: string | null, status: num
 /** Does upstream say anything harmless before the attack? */
 function startsBefore(cell: Cell): boolean {
   const first = Buffer.from(cell.answer.writes[0] ?? []).toString()
-  return cell.answer.writes.length > 1 && /"content":"(Hello\. )?"/.test(first)
+  return cell.answer.writes.length > 1 && cell.surface.begins(first)
 }
 
 function last(rows: readonly Row[], check: string): Row | undefined {

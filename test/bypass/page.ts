@@ -18,7 +18,7 @@ export function matrixPage(): string {
     '**held**: 202, or an abort frame with code `escalated`. **broken off**: upstream broke the protocol; 502 or an abort',
     'frame. **–**: the carrier does not exist in this mode, or its values are never joined or escaped.',
     '',
-    'Each cell stands for every choice the carrier has (0 and 1). Disguises: split one character per event, JSON escapes,',
+    'Each cell stands for every choice the carrier has (chat: 0 and 1). Disguises: split one character per event, JSON escapes,',
     'full-width letters, zero-width characters in between.',
   ]
   for (const dialect of DIALECTS) {
@@ -29,6 +29,7 @@ export function matrixPage(): string {
       const rows = own.filter(c => carriers.some(carrier => carrier.name === c.row))
       const columns = [...new Set(rows.map(c => c.column))]
       for (const mode of MODES) {
+        if (!carriers.some(c => c.modes.includes(mode))) continue
         out.push('', `### ${kind === 'text' ? 'Text' : 'Calls'}, ${mode}`, '')
         out.push(`| carrier | ${columns.join(' | ')} |`, `| --- |${' --- |'.repeat(columns.length)}`)
         for (const carrier of carriers) {
@@ -37,8 +38,9 @@ export function matrixPage(): string {
         }
       }
     }
-    out.push('', '### Other attacks', '', '| attack | mode | outcome |', '| --- | --- | --- |')
-    for (const c of own.filter(one => one.column === 'special')) out.push(`| ${c.row} | ${c.mode} | ${c.expect} |`)
+    const specials = own.filter(c => c.column === 'special')
+    if (specials.length > 0) out.push('', '### Other attacks', '', '| attack | mode | outcome |', '| --- | --- | --- |')
+    for (const c of specials) out.push(`| ${c.row} | ${c.mode} | ${c.expect} |`)
   }
   return `${out.join('\n')}\n`
 }

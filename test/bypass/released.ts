@@ -3,6 +3,7 @@
  * strings of each field joined over all events, numbers that spell text, arguments parsed. It shares nothing with the
  * dialects under test.
  */
+import type { Reading } from './surface.ts'
 
 export interface Released {
   readonly status: number
@@ -19,21 +20,20 @@ export interface Released {
 }
 
 const RECEIPT = /^: signet-receipt [A-Za-z0-9_.-]+\n\n/gm
-const ABORT = /^data: (\{"signet_abort":true.*\})\n\ndata: \[DONE\]\n\n$/m
 
-export function read(status: number, contentType: string, text: string): Released {
+export function read(reading: Reading, status: number, contentType: string, text: string): Released {
   if (contentType.startsWith('text/event-stream')) {
     const without = text.replace(RECEIPT, '')
-    const abort = ABORT.exec(without)
+    const abort = reading.abort.exec(without)
     const upstream = abort === null ? without : without.slice(0, abort.index)
     const events = upstream.split(/(?:\r\n|\r|\n){2}/).map(dataOf)
     const own = abort === null ? undefined : (JSON.parse(abort[1] ?? '{}') as Record<string, unknown>)
-    return { status, text, upstream, own, aborted: abort !== null, ...collect(upstream, events) }
+    return { status, text, upstream, own, aborted: abort !== null, ...collect(reading, upstream, events) }
   }
   const value: unknown = text === '' ? undefined : JSON.parse(text)
   const isOwn = typeof value === 'object' && value !== null && 'correlation_id' in value
   const own = isOwn ? (value as Record<string, unknown>) : undefined
-  return { status, text, upstream: isOwn ? '' : text, own, aborted: false, ...collect(isOwn ? '' : text, [text]) }
+  return { status, text, upstream: isOwn ? '' : text, own, aborted: false, ...collect(reading, isOwn ? '' : text, [text]) }
 }
 
 function dataOf(event: string): string {
@@ -44,7 +44,11 @@ function dataOf(event: string): string {
     .join('\n')
 }
 
-function collect(raw: string, documents: readonly string[]): Pick<Released, 'forms' | 'joined'> {
+function collect(
+  reading: Reading,
+  raw: string,
+  documents: readonly string[],
+): Pick<Released, 'forms' | 'joined'> {
   const joined = new Map<string, string>()
   const forms: string[] = [raw]
   const bytes = new Map<string, number[]>()
@@ -59,7 +63,7 @@ function collect(raw: string, documents: readonly string[]): Pick<Released, 'for
         bytes.set(pointer, [...(bytes.get(pointer) ?? []), ...(value as number[])])
       }
       value.forEach((item: unknown, i) => {
-        walk(item, `${pointer}/${indexOf(pointer, item, i)}`)
+        walk(item, `${pointer}/${reading.numbered(pointer) ? numberOf(item, i) : '*'}`)
       })
     } else if (typeof value === 'object' && value !== null) {
       for (const [key, item] of Object.entries(value)) {
@@ -70,7 +74,8 @@ function collect(raw: string, documents: readonly string[]): Pick<Released, 'for
   }
   for (const document of documents) {
     try {
-      walk(JSON.parse(document), '')
+      const value: unknown = JSON.parse(document)
+      walk(value, reading.under(value))
     } catch {
       forms.push(document)
     }
@@ -78,15 +83,12 @@ function collect(raw: string, documents: readonly string[]): Pick<Released, 'for
   for (const [pointer, values] of bytes) joined.set(`${pointer} (bytes)`, Buffer.from(values).toString())
   for (const [pointer, text] of [...joined]) {
     forms.push(text)
-    if (/\/arguments$/.test(pointer)) leaves(text, forms)
+    if (reading.jsonText.test(pointer)) leaves(text, forms)
   }
   return { forms, joined }
 }
 
-/** Choices and calls go by their own number, everything else by place is one field. */
-function indexOf(pointer: string, item: unknown, i: number): string {
-  const numbered = pointer === '/choices' || pointer.endsWith('/tool_calls')
-  if (!numbered) return '*'
+function numberOf(item: unknown, i: number): string {
   const own = typeof item === 'object' && item !== null && 'index' in item ? item.index : undefined
   return String(typeof own === 'number' ? own : i)
 }

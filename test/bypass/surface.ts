@@ -3,7 +3,6 @@ import type { Answer } from './upstream.ts'
 
 export type Mode = 'unary' | 'stream'
 export const MODES: readonly Mode[] = ['unary', 'stream']
-export const CHOICES: readonly number[] = [0, 1]
 
 /** Text in front of and behind what is looked for. */
 export const LEAD = 'The word is '
@@ -41,8 +40,12 @@ export interface TextBuilder {
   readonly json: boolean
   /** The audit row's channel. */
   readonly channel: RegExp
-  /** What the channel holds in front of the pieces. */
-  readonly before: string
+  /** What the channel holds in front of the pieces, or what it may hold where several channels say the same. */
+  readonly before: string | readonly string[]
+  /** What says nothing wrong there, where any text would not do. */
+  readonly harmless?: readonly string[]
+  /** The request's own tools, where they decide. */
+  readonly tools?: readonly string[]
 }
 
 export interface ProposedCall {
@@ -93,10 +96,32 @@ export type Expected =
   /** Upstream broke the protocol: 502, or the abort frame with an `upstream_` code. */
   | 'broken off'
 
+/** How an answer of a surface is read by the reader of `released.ts`. */
+export interface Reading {
+  /** The gate's abort frame, last in its stream; its JSON is group 1. */
+  readonly abort: RegExp
+  /** Do the items of this list go by a number of their own? All others of a list are one field. */
+  readonly numbered: (pointer: string) => boolean
+  /** Stands before the fields of an event, so that what clients keep apart is not joined. */
+  readonly under: (event: unknown) => string
+  /** Fields whose whole text is JSON. */
+  readonly jsonText: RegExp
+}
+
 export interface Surface {
   /** The dialect's name. */
   readonly name: string
   readonly path: string
+  /** Choices that a carrier of its own may belong to. */
+  readonly choices: readonly number[]
+  readonly reading: Reading
+  /** What the abort frame says in any case, and what it says when a call is held. */
+  readonly aborted: object
+  readonly held: object
+  /** Is this the first event of a stream that says nothing wrong yet? Then it has begun when the rest is refused. */
+  readonly begins: (first: string) => boolean
+  /** A finish reason that promises calls. */
+  readonly promise: RegExp
   readonly request: (model: string, place: Place, tools: readonly string[]) => object
   readonly text: Readonly<Record<string, TextBuilder>>
   readonly calls: Readonly<Record<string, CallBuilder>>

@@ -143,6 +143,9 @@ async function ownGate(
   const folder = mkdtempSync(join(tmpdir(), 'signet-bench-'))
   try {
     const pipeline = options.config === undefined ? defaultPipeline() : await loadPipeline(options.config)
+    // Measured over plain http with owners that are made up, whatever the file says of callers and certificates.
+    const { identity, identityFile, tlsCertFile, tlsKeyFile, tlsClientCaFile, tlsClientCrlFile, ...settings } =
+      pipeline.settings
     const flags = fromFlags({
       upstreamUrl: options.upstream ?? 'demo',
       host: '127.0.0.1',
@@ -153,7 +156,7 @@ async function ownGate(
       shadow: false,
     })
     const serving = await startServing(
-      resolveSettings([flags, fromPipeline(pipeline.settings, options.config ?? '')], false),
+      resolveSettings([flags, fromPipeline(settings, options.config ?? '')], false),
       pipeline,
       folder,
     )

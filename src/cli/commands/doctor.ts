@@ -2,13 +2,15 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { EnvFile } from '../../config/env-file.ts'
-import { type Context, type Register, urlOption } from '../context.ts'
+import { type Context, located, pathOption, type Register, urlOption } from '../context.ts'
 import { CommandError, DONE, FAILED } from '../failure.ts'
 import type { Colour } from '../terminal.ts'
 
 interface Options {
   readonly upstream?: string
   readonly self?: string
+  readonly ca?: string
+  readonly tokenFile?: string
   readonly probeInjection?: true
   readonly json?: true
 }
@@ -31,6 +33,12 @@ export const registerDoctor: Register = (program, context) => {
       'the running gate (default, in a folder with a pipeline.ts: http://127.0.0.1:8443)',
       urlOption,
     )
+    .option(
+      '--ca <file>',
+      "believe this certificate or authority of the gate's (default: SIGNET_TLS_CERT_FILE of the folder)",
+      pathOption,
+    )
+    .option('--token-file <file>', 'a credential for --probe-injection, sent as Authorization: Bearer', pathOption)
     .option('--probe-injection', 'send every built-in prompt-injection probe to the gate')
     .option('--json', 'print JSON')
     .action((options: Options) => doctor(options, context))
@@ -53,12 +61,13 @@ async function doctor(options: Options, context: Context): Promise<void> {
   if (options.probeInjection === true && self === undefined) {
     throw new CommandError('--probe-injection: needs the running gate; give its URL with --self')
   }
+  const gate = self === undefined ? undefined : await gateAt(self, options, environment, context)
 
   if (upstream === undefined) report('upstream', 'warning', 'not checked; give its URL with --upstream')
   else await checkUpstream(upstream, report)
-  if (self === undefined) report('gate', 'warning', 'not checked; give its URL with --self')
-  else if (await checkGate(self, report)) {
-    if (options.probeInjection === true) await probe(self, report, context)
+  if (gate === undefined) report('gate', 'warning', 'not checked; give its URL with --self')
+  else if (await checkGate(gate, report)) {
+    if (options.probeInjection === true) await probe(gate, report, context)
   }
 
   const ok = results.every(({ status }) => status !== 'failed')
@@ -66,6 +75,33 @@ async function doctor(options: Options, context: Context): Promise<void> {
     terminal.json({ ok, signet_version: VERSION, node_version: process.versions.node, results })
   else terminal.line(ok ? { text: 'OK', colour: 'green' } : { text: 'FAILED', colour: 'red' })
   context.exit(ok ? DONE : FAILED)
+}
+
+/** The gate that is looked at. */
+interface Subject {
+  readonly self: string
+  readonly tls: { readonly trust?: string }
+  /** What the settings around say of `identity`; `undefined`: nothing. */
+  readonly identity: 'asserted' | 'verified' | undefined
+  readonly token: string | undefined
+}
+
+async function gateAt(
+  self: string,
+  options: Options,
+  environment: Readonly<Record<string, string | undefined>>,
+  context: Context,
+): Promise<Subject> {
+  const { readCertificate } = await import('../../config/tls.ts')
+  const { readSecretFile } = await import('../../keys/store.ts')
+  const ca = options.ca ?? (self.startsWith('https:') ? environment['SIGNET_TLS_CERT_FILE'] : undefined)
+  const said = environment['SIGNET_IDENTITY_FILE'] === undefined ? environment['SIGNET_IDENTITY'] : 'verified'
+  return {
+    self,
+    tls: ca === undefined ? {} : { trust: readCertificate(located(context, ca)).pem },
+    identity: said === 'asserted' || said === 'verified' ? said : undefined,
+    token: options.tokenFile === undefined ? undefined : readSecretFile(located(context, options.tokenFile)),
+  }
 }
 
 type Report = (check: string, status: Result['status'], detail: string) => void
@@ -89,7 +125,8 @@ function selfFrom(environment: Readonly<Record<string, string | undefined>>): st
   // A wildcard is where one listens, not where one calls.
   const callable =
     host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host.includes(':') && !host.startsWith('[') ? `[${host}]` : host
-  return urlOption(`http://${callable}:${environment['SIGNET_PORT'] ?? '8443'}`)
+  const scheme = environment['SIGNET_TLS_CERT_FILE'] === undefined ? 'http' : 'https'
+  return urlOption(`${scheme}://${callable}:${environment['SIGNET_PORT'] ?? '8443'}`)
 }
 
 async function checkUpstream(given: string, report: Report): Promise<void> {
@@ -113,9 +150,10 @@ const OWNERLESS = JSON.stringify({
 })
 
 /** False: nobody is there, and nothing more can be asked. */
-async function checkGate(self: string, report: Report): Promise<boolean> {
+async function checkGate(gate: Subject, report: Report): Promise<boolean> {
   const { ask, jsonObject } = await import('../http.ts')
-  const health = await ask(`${self}/healthz`)
+  const { self, tls } = gate
+  const health = await ask(`${self}/healthz`, tls)
   if (!health.ok) {
     report('gate', 'failed', `${self} cannot be reached (${health.reason}); start it with "signet serve"`)
     return false
@@ -125,22 +163,22 @@ async function checkGate(self: string, report: Report): Promise<boolean> {
     report('gate', 'failed', `${self}/healthz answers ${health.status} without "status":"ok"; is this a signet gate?`)
     return false
   }
-  const version = await ask(`${self}/version`)
+  const version = await ask(`${self}/version`, tls)
   const named = version.ok ? jsonObject(version.body)?.['version'] : undefined
   if (typeof named === 'string') report('gate', 'ok', `${self} runs signet ${named}`)
   else report('gate', 'failed', `${self}/version names no version; is this a signet gate?`)
   if (state['shadow'] === true)
     report('shadow', 'warning', 'shadow is on: policy verdicts are recorded and not enforced')
 
-  const ready = await ask(`${self}/readyz`)
+  const ready = await ask(`${self}/readyz`, tls)
   if (ready.ok && ready.status === 200) report('ready', 'ok', 'audit log and upstream are available')
   else {
     const reason = ready.ok ? jsonObject(ready.body)?.['reason'] : ready.reason
     report('ready', 'failed', `not ready: ${typeof reason === 'string' ? reason : 'no reason given'}`)
   }
 
-  await checkOwnerless(self, report)
-  const unknown = await ask(`${self}/v1/signet-doctor-unknown`, { method: 'POST', body: OWNERLESS })
+  await checkOwnerless(gate, report)
+  const unknown = await ask(`${self}/v1/signet-doctor-unknown`, { ...tls, method: 'POST', body: OWNERLESS })
   if (unknown.ok && unknown.status >= 400 && unknown.status < 500)
     report('unknown surface', 'ok', `refused (${unknown.status})`)
   else
@@ -153,9 +191,10 @@ async function checkGate(self: string, report: Report): Promise<boolean> {
 }
 
 /** The one thing a gate is for: no owner, no exchange. Asked from loopback, where misplaced trust would show. */
-async function checkOwnerless(self: string, report: Report): Promise<void> {
+async function checkOwnerless({ self, tls, identity }: Subject, report: Report): Promise<void> {
   const { ask } = await import('../http.ts')
-  const answer = await ask(`${self}/v1/chat/completions`, { method: 'POST', body: OWNERLESS, timeoutMs: 15_000 })
+  const request = { ...tls, method: 'POST' as const, body: OWNERLESS, timeoutMs: 15_000 }
+  const answer = await ask(`${self}/v1/chat/completions`, request)
   if (!answer.ok) return report('refusal', 'failed', `no answer to a request without an owner (${answer.reason})`)
   if (answer.status === 421)
     return report(
@@ -169,6 +208,21 @@ async function checkOwnerless(self: string, report: Report): Promise<void> {
     return report('refusal', 'failed', `a request without an owner got ${answer.status}, expected 403: ${why}`)
   }
   report('refusal', 'ok', `a request without an owner is refused (${answer.status})`)
+  if (answer.status === 401) {
+    // With verified callers nobody is known by what they say of themselves.
+    const named = await ask(`${self}/v1/chat/completions`, {
+      ...request,
+      headers: { 'x-commit-owner': 'human:doctor' },
+    })
+    if (!named.ok || named.status !== 401) {
+      const got = named.ok ? named.status : named.reason
+      report('identity', 'failed', `an owner header without a credential got ${got}, expected 401`)
+    } else if (identity === 'asserted')
+      report('identity', 'warning', 'the settings here say "asserted", and the running gate asks for credentials')
+    else report('identity', 'ok', 'callers are verified: an owner header without a credential is refused too (401)')
+  } else if (identity === 'verified')
+    report('identity', 'failed', 'the settings here ask for credentials, and the running gate does not; restart it')
+  else report('identity', 'ok', 'callers are asserted: the gate believes the owner headers that reach it')
   if (answer.headers['x-signet-receipt'] === undefined)
     report('receipt', 'warning', 'the refusal carries no receipt; receipts are off or have another header name')
   else report('receipt', 'ok', 'the refusal carries a receipt')
@@ -178,7 +232,7 @@ async function checkOwnerless(self: string, report: Report): Promise<void> {
 const PROBES_PER_OWNER = 30
 const LONGEST_WAIT_S = 10
 
-async function probe(self: string, report: Report, context: Context): Promise<void> {
+async function probe({ self, tls, token }: Subject, report: Report, context: Context): Promise<void> {
   const { ask } = await import('../http.ts')
   const { INJECTION_PROBES } = await import('../../checks/prompt-injection/probes.ts')
   const progress = context.terminal.progress('probing')
@@ -187,8 +241,12 @@ async function probe(self: string, report: Report, context: Context): Promise<vo
   for (const [index, { id, text }] of INJECTION_PROBES.entries()) {
     progress.update(index, INJECTION_PROBES.length, 'probes')
     const request = {
+      ...tls,
       method: 'POST' as const,
-      headers: { 'x-commit-owner': `human:doctor-probe-${Math.floor(index / PROBES_PER_OWNER)}` },
+      headers: {
+        'x-commit-owner': `human:doctor-probe-${Math.floor(index / PROBES_PER_OWNER)}`,
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      },
       body: JSON.stringify({ model: 'signet-doctor', messages: [{ role: 'user', content: text }], max_tokens: 1 }),
       timeoutMs: 15_000,
     }
@@ -197,6 +255,11 @@ async function probe(self: string, report: Report, context: Context): Promise<vo
       const seconds = Math.min(LONGEST_WAIT_S, Math.max(1, Number(answer.headers['retry-after']) || 1))
       await new Promise(resolve => setTimeout(resolve, seconds * 1000))
       answer = await ask(`${self}/v1/chat/completions`, request)
+    }
+    if (answer.ok && answer.status === 401) {
+      progress.end()
+      const why = token === undefined ? 'give one with --token-file' : 'the one in --token-file is refused'
+      return report('injection probes', 'failed', `the gate asks for a credential; ${why}`)
     }
     if (!answer.ok || answer.status === 429) unknown.push(id)
     else if (answer.status !== 403 && answer.status !== 202 && answer.headers['x-signet-shadow-decision'] !== 'block')

@@ -4,7 +4,7 @@ import { type Context, located, pathOption, type Register } from '../context.ts'
 import { CommandError, DONE, UNUSABLE } from '../failure.ts'
 
 interface Options {
-  readonly kind?: 'hmac' | 'ed25519'
+  readonly kind?: 'hmac' | 'ed25519' | 'api'
   readonly out?: string
   readonly publicOut?: string
   readonly force?: true
@@ -14,9 +14,13 @@ export const registerKeys: Register = (program, context) => {
   const keys = program.command('keys').description('make keys')
   keys
     .command('generate')
-    .description('make a key for the audit log (hmac) or for receipts (ed25519)')
-    .addOption(new Option('--kind <kind>', 'which key').choices(['hmac', 'ed25519']).makeOptionMandatory())
-    .option('--out <file>', 'write the private key here, mode 0600 (hmac without it: print the key)', pathOption)
+    .description('make a key for the audit log (hmac), for receipts (ed25519) or for a caller (api)')
+    .addOption(new Option('--kind <kind>', 'which key').choices(['hmac', 'ed25519', 'api']).makeOptionMandatory())
+    .option(
+      '--out <file>',
+      'write the private key here, mode 0600 (hmac and api without it: print the key)',
+      pathOption,
+    )
     .option(
       '--public-out <file>',
       'write the public key here (default: the private key\'s path with ".pub")',
@@ -41,9 +45,29 @@ async function generate(options: Options, context: Context): Promise<void> {
   const { terminal } = context
   const { randomBytes } = await import('node:crypto')
   const { writeNewFile } = await import('../new-file.ts')
+  if (options.kind !== 'ed25519' && options.publicOut !== undefined)
+    throw new CommandError(`--public-out: an ${options.kind} key has no public half; leave it out`)
+  if (options.kind === 'api') {
+    const { newApiKey } = await import('../../identity/api-key.ts')
+    const { key, hash } = newApiKey(randomBytes)
+    if (options.out === undefined) {
+      terminal.line(key)
+      terminal.note(
+        'the first line is the key: hand it over, it is shown this once; the second goes into identity.apiKey.keys',
+      )
+    } else {
+      write(options.out, `${key}\n`, 0o600)
+      terminal.note(
+        'wrote ',
+        options.out,
+        ' (mode 0600): hand it over and delete it; the line goes into identity.apiKey.keys',
+      )
+    }
+    terminal.json({ hash, owner: 'agent:NAME' }, 0)
+    context.exit(DONE)
+    return
+  }
   if (options.kind === 'hmac') {
-    if (options.publicOut !== undefined)
-      throw new CommandError('--public-out: an hmac key has no public half; leave it out')
     const hex = randomBytes(32).toString('hex')
     if (options.out === undefined) {
       terminal.line(hex)

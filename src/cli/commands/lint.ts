@@ -53,7 +53,17 @@ async function unusable(pipeline: PipelineConfig): Promise<readonly Finding[]> {
   const { fromPipeline, settle } = await import('../../config/settings.ts')
   const { ConfigError, oneLine } = await import('../../config/problem.ts')
   const { buildPipeline } = await import('../../pipeline/pipeline.ts')
+  const { openIdentity } = await import('../../identity/open.ts')
+  const { randomBytes } = await import('node:crypto')
   const findings: Finding[] = []
+  const { identity } = pipeline.settings
+  try {
+    // Made and not asked: nothing is fetched.
+    const egress = { send: () => Promise.reject(new Error('lint calls nobody')) }
+    if (typeof identity === 'object') openIdentity(identity, { egress, now: () => 0, randomBytes })
+  } catch (error) {
+    findings.push({ code: 'SIG000', level: 'error', message: oneLine(error) })
+  }
   try {
     settle([fromPipeline(pipeline.settings, '')])
   } catch (error) {

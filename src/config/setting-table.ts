@@ -1,0 +1,219 @@
+/**
+ * Every operator setting: its name in `pipeline.ts`, its `SIGNET_*` variable, its flag, its default and its shape. What
+ * is said about them in docs/configuration.md is compared with this table by a test.
+ */
+import { DEFAULT_FORWARD_HEADERS } from '../upstream/headers.ts'
+import { asBoolean, asInteger, asKeys, asList, asNumber, asText, type Reading } from './reading.ts'
+import * as value from './values.ts'
+
+/** 64 GiB: more is a slip of the finger. */
+const MOST_HELD = 64 * 1024 ** 3
+
+export const SHAPE = {
+  upstreamUrl: value.upstreamUrl,
+  upstreamApiKey: value.credential,
+  upstreamApiKeyFile: value.path,
+  upstreamLabel: value.asciiName,
+  anthropicUpstreamUrl: value.baseUrl,
+  anthropicUpstreamApiKey: value.credential,
+  anthropicUpstreamApiKeyFile: value.path,
+  anthropicUpstreamLabel: value.asciiName,
+  upstreamPoolMaxConnections: value.wholeNumber(1, 100_000),
+  extraForwardHeaders: value.forwardedHeaders,
+  host: value.host,
+  port: value.port,
+  tlsCertFile: value.path,
+  tlsKeyFile: value.path,
+  tlsClientCaFile: value.path,
+  tlsClientCrlFile: value.path,
+  allowedHosts: value.hosts,
+  allowedOrigins: value.origins,
+  trustedProxies: value.cidrs,
+  requestTimeoutS: value.waitSeconds,
+  shutdownGraceSeconds: value.graceSeconds,
+  maxRequestBodyBytes: value.wholeNumber(1, 1 << 30),
+  maxConcurrent: value.wholeNumber(1, 1_000_000),
+  maxHeldBytes: value.wholeNumber(1, MOST_HELD),
+  maxHeldBytesTotal: value.wholeNumber(1, MOST_HELD),
+  identity: value.identity,
+  identityFile: value.path,
+  onEscalate: value.oneOf('202', '403'),
+  escalationTtlS: value.waitSeconds,
+  shadow: value.flag,
+  strictErrorRedaction: value.flag,
+  auditLogPath: value.path,
+  auditBeforeForward: value.oneOf('auto', 'always', 'never'),
+  hmacKeyId: value.keyId,
+  hmacSecret: value.hexSecret,
+  hmacSecretFile: value.path,
+  hmacLegacyKeys: value.legacyKeys,
+  allowEphemeralKey: value.flag,
+  emitReceipts: value.flag,
+  receipts: value.oneOf('jws', 'signet-v1'),
+  receiptHeaderName: value.receiptHeaderName,
+  receiptKeyFile: value.path,
+  issuer: value.name,
+  corsAllowedOrigins: value.origins,
+  corsAllowedMethods: value.methods,
+  corsAllowedHeaders: value.headerNames,
+  corsAllowCredentials: value.flag,
+  logFormat: value.oneOf('text', 'json'),
+} as const
+
+export type SettingName = keyof typeof SHAPE
+
+export interface Spec {
+  readonly read: (text: string) => Reading
+  readonly expected: string
+  readonly flag?: string
+  /** A secret's value never appears in an error. */
+  readonly secret?: true
+}
+
+export const SPECS: Readonly<Record<SettingName, Spec>> = {
+  upstreamUrl: { read: asText, expected: 'an http:// or https:// URL', flag: '--upstream' },
+  upstreamApiKey: { read: asText, expected: 'a key', secret: true },
+  upstreamApiKeyFile: { read: asText, expected: 'a path' },
+  upstreamLabel: { read: asText, expected: 'a short ASCII name', flag: '--upstream-label' },
+  anthropicUpstreamUrl: { read: asText, expected: 'an http:// or https:// URL' },
+  anthropicUpstreamApiKey: { read: asText, expected: 'a key', secret: true },
+  anthropicUpstreamApiKeyFile: { read: asText, expected: 'a path' },
+  anthropicUpstreamLabel: { read: asText, expected: 'a short ASCII name' },
+  upstreamPoolMaxConnections: { read: asInteger, expected: 'a whole number from 1 to 100000' },
+  extraForwardHeaders: { read: asList, expected: 'a list of header names' },
+  host: { read: asText, expected: 'a host name or an address', flag: '--host' },
+  port: { read: asInteger, expected: 'a whole number from 0 to 65535', flag: '--port' },
+  tlsCertFile: { read: asText, expected: 'a path' },
+  tlsKeyFile: { read: asText, expected: 'a path' },
+  tlsClientCaFile: { read: asText, expected: 'a path' },
+  tlsClientCrlFile: { read: asText, expected: 'a path' },
+  allowedHosts: { read: asList, expected: 'a list of host names' },
+  allowedOrigins: { read: asList, expected: 'a list of origins' },
+  trustedProxies: { read: asList, expected: 'a list of address ranges' },
+  requestTimeoutS: { read: asNumber, expected: 'a number of seconds above 0, at most 2147483' },
+  shutdownGraceSeconds: { read: asNumber, expected: 'a number of seconds from 0 to 2147483' },
+  maxRequestBodyBytes: { read: asInteger, expected: 'a whole number from 1 to 1073741824' },
+  maxConcurrent: { read: asInteger, expected: 'a whole number from 1 to 1000000' },
+  maxHeldBytes: { read: asInteger, expected: `a whole number from 1 to ${MOST_HELD}` },
+  maxHeldBytesTotal: { read: asInteger, expected: `a whole number from 1 to ${MOST_HELD}` },
+  identity: {
+    read: asText,
+    expected: '"asserted", or an object in pipeline.ts or in the file that SIGNET_IDENTITY_FILE names',
+  },
+  identityFile: { read: asText, expected: 'a path' },
+  onEscalate: { read: asText, expected: '"202" or "403"' },
+  escalationTtlS: { read: asNumber, expected: 'a number of seconds above 0, at most 2147483' },
+  shadow: { read: asBoolean, expected: 'true or false', flag: '--shadow' },
+  strictErrorRedaction: { read: asBoolean, expected: 'true or false', flag: '--strict-error-redaction' },
+  auditLogPath: { read: asText, expected: 'a path', flag: '--audit-log' },
+  auditBeforeForward: { read: asText, expected: '"auto", "always" or "never"' },
+  hmacKeyId: { read: asText, expected: 'a key id', flag: '--key-id' },
+  hmacSecret: { read: asText, expected: 'at least 32 bytes of hex', flag: '--hmac-secret', secret: true },
+  hmacSecretFile: { read: asText, expected: 'a path', flag: '--hmac-secret-file' },
+  hmacLegacyKeys: { read: asKeys, expected: 'key ids with hex secrets', secret: true },
+  allowEphemeralKey: { read: asBoolean, expected: 'true or false', flag: '--allow-ephemeral-key' },
+  emitReceipts: { read: asBoolean, expected: 'true or false' },
+  receipts: { read: asText, expected: '"jws" or "signet-v1"' },
+  receiptHeaderName: { read: asText, expected: 'a header name' },
+  receiptKeyFile: { read: asText, expected: 'a path' },
+  issuer: { read: asText, expected: 'a short name or URL' },
+  corsAllowedOrigins: { read: asList, expected: 'a list of origins' },
+  corsAllowedMethods: { read: asList, expected: 'a list of methods' },
+  corsAllowedHeaders: { read: asList, expected: 'a list of header names' },
+  corsAllowCredentials: { read: asBoolean, expected: 'true or false' },
+  logFormat: { read: asText, expected: '"text" or "json"', flag: '--log-format' },
+}
+
+export type Values = { readonly [K in SettingName]: (typeof SHAPE)[K] extends value.Shape<infer T> ? T : never }
+
+/** Settings without a default: absent unless somebody sets them. */
+type Absent =
+  | 'upstreamApiKey'
+  | 'upstreamApiKeyFile'
+  | 'upstreamLabel'
+  | 'anthropicUpstreamUrl'
+  | 'anthropicUpstreamApiKey'
+  | 'anthropicUpstreamApiKeyFile'
+  | 'anthropicUpstreamLabel'
+  | 'tlsCertFile'
+  | 'tlsKeyFile'
+  | 'tlsClientCaFile'
+  | 'tlsClientCrlFile'
+  | 'identity'
+  | 'identityFile'
+  | 'hmacSecret'
+  | 'hmacSecretFile'
+  | 'receiptKeyFile'
+
+/** What was set, each value checked on its own; rules between settings are `resolve.ts`. */
+export type Settings = { readonly [K in Exclude<SettingName, Absent>]: Values[K] } & {
+  readonly [K in Absent]?: Values[K]
+}
+
+/** What `pipeline.ts` may say. */
+export type SettingsInput = { readonly [K in SettingName]?: Values[K] }
+
+export const DEFAULTS: Settings = Object.freeze({
+  upstreamUrl: 'http://localhost:11434/v1',
+  upstreamPoolMaxConnections: 100,
+  extraForwardHeaders: [...DEFAULT_FORWARD_HEADERS],
+  host: '127.0.0.1',
+  port: 8443,
+  allowedHosts: [],
+  allowedOrigins: [],
+  trustedProxies: [],
+  requestTimeoutS: 120,
+  shutdownGraceSeconds: 10,
+  maxRequestBodyBytes: 4_194_304,
+  maxConcurrent: 1024,
+  maxHeldBytes: 33_554_432,
+  maxHeldBytesTotal: 268_435_456,
+  onEscalate: '202',
+  escalationTtlS: 900,
+  shadow: false,
+  strictErrorRedaction: true,
+  auditLogPath: 'audit.jsonl',
+  auditBeforeForward: 'auto',
+  hmacKeyId: 'k1',
+  hmacLegacyKeys: {},
+  allowEphemeralKey: false,
+  emitReceipts: true,
+  receipts: 'jws',
+  receiptHeaderName: 'X-Signet-Receipt',
+  issuer: 'signet',
+  corsAllowedOrigins: [],
+  corsAllowedMethods: ['GET', 'POST', 'OPTIONS'],
+  corsAllowedHeaders: [
+    'Authorization',
+    'Content-Type',
+    'X-Commit-Owner',
+    'X-Agent-Id',
+    'X-Policy-Name',
+    'X-Policy-Version',
+    'X-Classification',
+    'X-Caller-Clearance',
+    'X-Signet-Session',
+  ],
+  corsAllowCredentials: false,
+  logFormat: 'text',
+})
+
+export const SETTING_NAMES: readonly SettingName[] = Object.keys(SHAPE).filter(isSettingName)
+
+export function isSettingName(name: string): name is SettingName {
+  return Object.hasOwn(SHAPE, name)
+}
+
+/** `upstreamUrl` is `SIGNET_UPSTREAM_URL`. */
+export function environmentName(name: SettingName): string {
+  return variableName(name)
+}
+
+/** `--upstream`; `undefined` for a setting without a flag. */
+export function flagName(name: SettingName): string | undefined {
+  return SPECS[name].flag
+}
+
+export function variableName(name: string): string {
+  return `SIGNET_${name.replace(/[A-Z]/g, letter => `_${letter}`).toUpperCase()}`
+}
