@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { tmpdir } from 'node:os'
@@ -61,6 +62,8 @@ describe('usage', () => {
     [['audit', 'tail', '-n', 'x']],
     [['doctor', '--self', 'ftp://x']],
     [['doctor', '--probe-injection']],
+    [['doctor', '--self', 'https://x', '--ca', 'nope.crt']],
+    [['keys', 'generate', '--kind', 'api', '--public-out', 'x']],
     [['receipt', 'verify', 'x']],
   ])('%j exits 2, says why on standard error and prints no trace', async args => {
     const { code, out, error } = await signet(args, { folder: newFolder() })
@@ -218,6 +221,26 @@ describe('keys', () => {
     expect((await signet([...args, '--force'])).code).toBe(0)
     expect(readFileSync(join(folder, 'key.pem'), 'utf8')).not.toBe(key)
     expect(statSync(join(folder, 'key.pem')).mode & 0o777).toBe(0o600)
+  })
+
+  it('makes API keys: shown once, or in a file, and in the settings only as a hash', async () => {
+    const made = await signet(['keys', 'generate', '--kind', 'api'])
+    const [key = '', line = ''] = made.out.split('\n')
+    expect(key).toMatch(/^sgk_[A-Za-z0-9_-]{43}$/)
+    const hash = `sha256:${createHash('sha256').update(key).digest('hex')}`
+    expect(JSON.parse(line)).toEqual({ hash, owner: 'agent:NAME' })
+    expect(made.error).not.toContain(key)
+
+    const folder = newFolder()
+    const written = await signet(['keys', 'generate', '--kind', 'api', '--out', 'caller.key'], { folder })
+    const kept = readFileSync(join(folder, 'caller.key'), 'utf8').trim()
+    expect(statSync(join(folder, 'caller.key')).mode & 0o777).toBe(0o600)
+    expect(written.out + written.error).not.toContain(kept)
+    expect((JSON.parse(written.out) as { hash: string }).hash).toBe(
+      `sha256:${createHash('sha256').update(kept).digest('hex')}`,
+    )
+    expect((await signet(['keys', 'generate', '--kind', 'api', '--out', 'caller.key'], { folder })).code).toBe(2)
+    expect(readFileSync(join(folder, 'caller.key'), 'utf8').trim()).toBe(kept)
   })
 
   it('--force replaces a link and leaves what it pointed to', async () => {
@@ -489,6 +512,40 @@ describe('doctor', () => {
     expect(code).toBe(1)
     expect(out).toContain(expected)
     expect(out).not.toContain('\x1b')
+  })
+
+  it('is content with a gate that asks for a credential, and with what it says of owner headers', async () => {
+    const url = await gate({ '/v1/chat/completions': [401, '{"error":"refused"}', { 'x-signet-receipt': 'r' }] })
+    const { code, out } = await signet(['doctor', '--self', url])
+    expect(out).toContain('refused (401)')
+    expect(out).toMatch(/ok +identity: callers are verified/)
+    expect(code).toBe(0)
+    const probed = await signet(['doctor', '--self', url, '--probe-injection'])
+    expect(probed.out).toMatch(/failed +injection probes: .*give one with --token-file/)
+    expect(probed.code).toBe(1)
+  })
+
+  it('fails on a gate that takes an owner header for a credential', async () => {
+    const url = await serving((request, response) => {
+      const answers: Readonly<Record<string, [number, string]>> = {
+        '/healthz': [200, '{"status":"ok"}'],
+        '/version': [200, '{"version":"9.9.9"}'],
+        '/readyz': [200, '{}'],
+        '/v1/chat/completions': [request.headers['x-commit-owner'] === undefined ? 401 : 200, '{}'],
+      }
+      const [status, body] = answers[request.url ?? ''] ?? [404, '{}']
+      response.writeHead(status).end(body)
+    })
+    const { code, out } = await signet(['doctor', '--self', url])
+    expect(out).toMatch(/failed +identity: an owner header without a credential got 200, expected 401/)
+    expect(code).toBe(1)
+  })
+
+  it('fails on a gate that asks for less than the settings do', async () => {
+    const url = await gate()
+    const { code, out } = await signet(['doctor', '--self', url], { environment: { SIGNET_IDENTITY_FILE: 'i.json' } })
+    expect(out).toMatch(/failed +identity: the settings here ask for credentials/)
+    expect(code).toBe(1)
   })
 
   it('fails when nobody is there', async () => {

@@ -1,11 +1,14 @@
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { request } from 'node:https'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { defaultPipeline } from '../config/default-pipeline.ts'
+import { AUTHORITY, pem } from '../identity/certificates.test-support.ts'
+import { startDemoUpstream } from '../upstream/demo/server.ts'
 import { run } from './main.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'signet-serve-'))
@@ -34,7 +37,7 @@ async function serve(
     out: {
       write: (text: string) => {
         written.out += text
-        const url = /http:\/\/[0-9.:[\]]+/.exec(text)?.[0]
+        const url = /https?:\/\/[0-9.:[\]]+/.exec(text)?.[0]
         if (url !== undefined) listening.resolve(url)
       },
     },
@@ -168,6 +171,7 @@ describe('serve', () => {
       .map(line => (JSON.parse(line) as { event: string }).event)
     expect(events).toEqual([
       'listening',
+      'identity',
       'pipeline',
       ...defaultPipeline().checks.map(() => 'check'),
       'stopping',
@@ -257,6 +261,92 @@ describe('serve', () => {
       code: 2,
       error: expect.stringMatching(/^Error: .*restore the log\n$/),
     })
+  })
+})
+
+describe('serve with verified callers', () => {
+  it('over TLS knows a caller by its certificate, and doctor is content', async () => {
+    const folder = newFolder()
+    const file = (name: string, text: string, mode: number): string => {
+      writeFileSync(join(folder, name), text, { mode })
+      return join(folder, name)
+    }
+    const { cert, key } = pem('server')
+    const rules = [{ name: 'spiffe://example.org/agent/{id}', owner: 'agent:{id}' }]
+    const running = await started(folder, DEV, {
+      SIGNET_TLS_CERT_FILE: file('gate.crt', cert, 0o644),
+      SIGNET_TLS_KEY_FILE: file('gate.key', key, 0o600),
+      SIGNET_TLS_CLIENT_CA_FILE: file('clients-ca.crt', AUTHORITY, 0o644),
+      SIGNET_IDENTITY_FILE: file('identity.json', JSON.stringify({ mtls: { san: 'uri', rules } }), 0o644),
+    })
+    expect(running.url).toMatch(/^https:/)
+    expect(running.written.out).toContain('\ncallers: mtls\n')
+    const statusWith = (holder: object): Promise<number | undefined> =>
+      new Promise((resolve, reject) => {
+        const headers = { 'content-type': 'application/json', 'x-commit-owner': 'human:root' }
+        request(
+          `${running.url}/v1/chat/completions`,
+          { method: 'POST', headers, ca: AUTHORITY, agent: false, ...holder },
+          response => {
+            response.resume()
+            response.on('end', () => resolve(response.statusCode))
+          },
+        )
+          .on('error', reject)
+          .end(QUESTION)
+      })
+    expect(await statusWith({})).toBe(401)
+    expect(await statusWith(pem('stranger'))).toBe(401)
+    expect(await statusWith(pem('agent'))).toBe(200)
+
+    // Its own certificate is enough to know it by, whoever issued that.
+    const doctor = await signet(folder, ['doctor', '--self', running.url, '--ca', 'gate.crt'])
+    expect(doctor.out).toContain('callers are verified')
+    expect(doctor.code).toBe(0)
+    expect((await signet(folder, ['doctor', '--self', running.url])).code).toBe(1)
+    writeFileSync(join(folder, 'stranger.crt'), pem('stranger').cert)
+    expect((await signet(folder, ['doctor', '--self', running.url, '--ca', 'stranger.crt'])).code).toBe(1)
+    expect(await running.stop()).toBe(0)
+    const rows = readFileSync(join(folder, 'audit.jsonl'), 'utf8')
+    expect(rows).toContain('"owner_id":"crawler-7"')
+    expect(rows).not.toContain('"owner_id":"root"')
+  })
+
+  it('gives each provider its own key, and neither the key that named the caller', async () => {
+    const seen: { who: string; headers: Readonly<Record<string, unknown>> }[] = []
+    const upstream = (who: string) => startDemoUpstream({ onRequest: ({ headers }) => seen.push({ who, headers }) })
+    const [openai, anthropic] = [await upstream('openai'), await upstream('anthropic')]
+    const folder = newFolder()
+    const made = await signet(folder, ['keys', 'generate', '--kind', 'api'])
+    const [key = '', line = ''] = made.out.trim().split('\n')
+    const entry = { ...(JSON.parse(line) as object), owner: 'agent:crawler-7' }
+    writeFileSync(join(folder, 'identity.json'), JSON.stringify({ apiKey: { keys: [entry] } }), { mode: 0o600 })
+    const running = await started(folder, ['--dev'], {
+      SIGNET_IDENTITY_FILE: join(folder, 'identity.json'),
+      SIGNET_UPSTREAM_URL: openai.url,
+      SIGNET_UPSTREAM_API_KEY: 'sk-openai',
+      SIGNET_ANTHROPIC_UPSTREAM_URL: anthropic.url,
+      SIGNET_ANTHROPIC_UPSTREAM_API_KEY: 'sk-anthropic',
+      SIGNET_ANTHROPIC_UPSTREAM_LABEL: 'the other one',
+    })
+    expect(running.written.out).toContain("Anthropic's surfaces -> the other one")
+    const credentials = { authorization: `Bearer ${key}` }
+    expect((await ask(running.url, credentials)).status).toBe(200)
+    expect((await ask(running.url, { 'x-commit-owner': 'human:alice' })).status).toBe(401)
+    const messages = await fetch(`${running.url}/v1/messages`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-api-key': key },
+      body: JSON.stringify({ model: 'demo', max_tokens: 8, messages: [{ role: 'user', content: 'Hello' }] }),
+    })
+    expect(messages.headers.get('x-signet-upstream')).toBe('the other one')
+    await running.stop()
+    await openai.close()
+    await anthropic.close()
+    expect(seen.map(({ who, headers }) => [who, headers['authorization'], headers['x-api-key']])).toEqual([
+      ['openai', 'Bearer sk-openai', undefined],
+      ['anthropic', undefined, 'sk-anthropic'],
+    ])
+    expect(JSON.stringify(seen)).not.toContain(key)
   })
 })
 
@@ -412,6 +502,46 @@ describe('the program', () => {
     expect(written.out).toContain('pipeline: pipeline.ts (this file is code and was run)')
     expect(written.out).toMatch(/stopped\n$/)
     expect(await signet(folder, ['audit', 'verify'])).toMatchObject({ code: 0 })
+  })
+
+  it('knows callers by the API keys of pipeline.ts, and tells in lint what is wrong with them', async () => {
+    const folder = newFolder()
+    await signet(folder, ['init'])
+    const made = await signet(folder, ['keys', 'generate', '--kind', 'api', '--out', 'caller.key'])
+    const { hash } = JSON.parse(made.out) as { hash: string }
+    const pipeline = readFileSync(join(folder, 'pipeline.ts'), 'utf8')
+    const withKeys = (text: string): void =>
+      writeFileSync(
+        join(folder, 'pipeline.ts'),
+        pipeline.replace(
+          /\n\}\)\n$/,
+          `\n  identity: { apiKey: { keys: [{ hash: '${text}', owner: 'agent:crawler-7' }] } },\n})\n`,
+        ),
+      )
+    withKeys('sgk_the-key-itself')
+    const lint = start([BIN, 'lint'], folder)
+    expect(await lint.ended).toBe(1)
+    expect(lint.written.out).toContain('identity.apiKey.keys[0].hash: expected sha256:')
+    expect(lint.written.out).not.toContain('sgk_')
+
+    withKeys(hash)
+    const { child, written, ended } = start([BIN, 'serve', '--upstream', 'demo', '--port', '0'], folder)
+    const url = await new Promise<string>((resolve, reject) => {
+      child.on('close', () => reject(new Error(written.error)))
+      child.stdout.on('data', () => {
+        const found = /listening on (http:\S+)\)/.exec(written.out)?.[1]
+        if (found !== undefined) resolve(found)
+      })
+    })
+    expect((await ask(url, { 'x-commit-owner': 'human:alice' })).status).toBe(401)
+    const key = readFileSync(join(folder, 'caller.key'), 'utf8').trim()
+    expect((await ask(url, { authorization: `Bearer ${key}` })).status).toBe(200)
+    expect((await ask(url, { 'x-api-key': key })).status).toBe(200)
+    const probed = await signet(folder, ['doctor', '--self', url, '--probe-injection', '--token-file', 'caller.key'])
+    expect(probed.out).toContain('callers are verified')
+    expect(probed.out).toMatch(/injection probes: all \d+ refused/)
+    child.kill('SIGTERM')
+    expect(await ended).toBe(0)
   })
 
   it('says on an old Node that it is too old, and nothing else', async () => {

@@ -24,6 +24,10 @@ export interface Serving {
   /** The model API behind it; the demo's own when that was asked for. */
   readonly upstreamUrl: string
   readonly upstreamLabel: string
+  /** Of the model API that has the Anthropic surfaces to itself, if there is one. */
+  readonly anthropicUpstreamLabel: string | undefined
+  /** How callers are known. */
+  readonly identity: { readonly name: string; readonly verified: boolean }
   readonly policyDigest: string
   /** The audit key, when it dies with this process and was not given: to verify the log later. */
   readonly ephemeralKey: { readonly id: string; readonly hex: string } | undefined
@@ -126,6 +130,8 @@ export async function startServing(
       url: gate.url,
       upstreamUrl,
       upstreamLabel: upstream.label,
+      anthropicUpstreamLabel: anthropic?.upstream.label,
+      identity,
       policyDigest: gate.gate.pipeline.digest,
       ephemeralKey,
       close: async () => {

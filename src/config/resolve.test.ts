@@ -2,6 +2,7 @@ import { chmodSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
+import { AUTHORITY, pem, REVOCATIONS } from '../identity/certificates.test-support.ts'
 import { ConfigError } from './problem.ts'
 import { resolveSettings } from './resolve.ts'
 import { fromEnvironment, fromPipeline } from './settings.ts'
@@ -107,7 +108,234 @@ describe('asserted identity', () => {
   })
 })
 
+const write = (name: string, text: string, mode: number): string => {
+  const path = join(folder, name)
+  writeFileSync(path, text)
+  chmodSync(path, mode)
+  return path
+}
+const { SIGNET_IDENTITY: _asserted, ...UNSAID } = PRODUCTION
+const HASH = `sha256:${'ab'.repeat(32)}`
+const API_KEYS = { apiKey: { keys: [{ hash: HASH, owner: 'agent:crawler-7' }] } }
+const MTLS = { mtls: { san: 'uri', rules: [{ name: 'spiffe://a.example/{id}', owner: 'agent:{id}' }] } }
+const identityFile = (name: string, identity: unknown, mode = 0o644) => write(name, JSON.stringify(identity), mode)
+const withIdentity = (identity: unknown, variables: Record<string, string> = {}, dev = false) =>
+  resolveSettings([fromEnvironment({ ...UNSAID, ...variables }, ''), fromPipeline({ identity }, 'pipeline.ts')], dev)
+
+describe('verified identity', () => {
+  it('comes from pipeline.ts', () => {
+    expect(withIdentity(API_KEYS)).toMatchObject({ settings: { identity: API_KEYS }, warnings: [], tls: undefined })
+  })
+
+  it('comes from a file, which wins over what --dev would set', () => {
+    const variables = { ...UNSAID, SIGNET_IDENTITY_FILE: identityFile('identity.json', API_KEYS) }
+    for (const dev of [false, true]) expect(resolve(variables, dev).settings.identity).toEqual(API_KEYS)
+    const word = { ...UNSAID, SIGNET_IDENTITY_FILE: identityFile('word.json', 'asserted') }
+    expect(resolve(word).settings.identity).toBe('asserted')
+  })
+
+  it('in pipeline.ts wins over what --dev would set', () => {
+    expect(withIdentity(API_KEYS, {}, true).settings.identity).toEqual(API_KEYS)
+  })
+
+  it.each(['0.0.0.0', '10.1.2.3'])('with a stored upstream key on %s starts', host => {
+    const variables = { SIGNET_HOST: host, SIGNET_UPSTREAM_API_KEY: 'sk-1', SIGNET_ALLOWED_HOSTS: 'gate.example.com' }
+    const { settings, warnings } = withIdentity(API_KEYS, variables)
+    expect(settings.upstreamApiKey).toBe('sk-1')
+    expect(warnings).toEqual([expect.stringContaining("callers' credentials travel over plain http")])
+    expect(warnings.join()).not.toContain('asserted')
+  })
+
+  it('that a variable turns back into "asserted" is worth a warning', () => {
+    const { settings, warnings } = withIdentity(API_KEYS, { SIGNET_IDENTITY: 'asserted' })
+    expect(settings.identity).toBe('asserted')
+    expect(warnings).toEqual([expect.stringMatching(/^SIGNET_IDENTITY: "asserted" stands in for/)])
+  })
+
+  it.each<[string, unknown, string]>([
+    ['a kind nobody knows', { saml: {} }, 'identity.saml: unknown setting'],
+    ['no kind', {}, 'expected "asserted", or an object with jwt, apiKey, mtls or trustedProxy'],
+    [
+      'a misspelt member',
+      { apiKey: { keys: [{ hash: HASH, owner: 'agent:a', clearence: 'CUI' }] } },
+      'clearence: unknown',
+    ],
+    ['a missing member', { jwt: { issuers: [{ issuer: 'https://a.example' }] } }, 'audience: not set'],
+    ['a wrong type', { trustedProxy: { proxies: '127.0.0.1', header: 'X-Email' } }, 'proxies: expected a list'],
+  ])('with %s does not start, whether it is in pipeline.ts or in a file', (name, identity, expected) => {
+    const problems = problemsOf(() => withIdentity(identity))
+    expect(problems).toEqual([expect.stringMatching(/^identity \(pipeline\.ts\): /)])
+    expect(problems[0]).toContain(expected)
+    const path = identityFile(`${name}.json`, identity)
+    const inFile = problemsOf(() => resolve({ ...UNSAID, SIGNET_IDENTITY_FILE: path }))
+    expect(inFile).toEqual([expect.stringMatching(/^SIGNET_IDENTITY_FILE: in /)])
+    expect(inFile[0]).toContain(expected)
+  })
+
+  it.each<[string, string, number, string]>([
+    ['that others can write to', JSON.stringify(API_KEYS), 0o666, 'others can write to'],
+    ['whose group can write to it', JSON.stringify(API_KEYS), 0o664, 'others can write to'],
+    ['with one member twice', '{"apiKey":{"keys":[]},"apiKey":{"keys":[]}}', 0o600, 'json_duplicate_key'],
+    ['that is no JSON', 'identity: asserted', 0o600, 'not strict JSON'],
+    ['that is empty', '', 0o600, 'not strict JSON'],
+  ])('a file %s is refused', (name, text, mode, expected) => {
+    const path = write(name, text, mode)
+    const problems = problemsOf(() => resolve({ ...UNSAID, SIGNET_IDENTITY_FILE: path }))
+    expect(problems).toEqual([expect.stringContaining(expected)])
+  })
+
+  it('a file that is not there, or no file, is refused', () => {
+    for (const path of [join(folder, 'missing.json'), folder]) {
+      expect(problemsOf(() => resolve({ ...UNSAID, SIGNET_IDENTITY_FILE: path }))).toHaveLength(1)
+    }
+  })
+
+  it('cannot be given twice', () => {
+    const path = identityFile('twice.json', API_KEYS)
+    expect(problemsOf(() => withIdentity(API_KEYS, { SIGNET_IDENTITY_FILE: path })).join()).toContain(
+      'keep one of them',
+    )
+    expect(problemsOf(() => resolve({ ...PRODUCTION, SIGNET_IDENTITY_FILE: path })).join()).toContain('keep one')
+  })
+})
+
+describe('TLS', () => {
+  const server = pem('server')
+  const files = {
+    SIGNET_TLS_CERT_FILE: write('server.crt', server.cert, 0o644),
+    SIGNET_TLS_KEY_FILE: write('server.key', server.key, 0o600),
+  }
+  const client = { SIGNET_TLS_CLIENT_CA_FILE: write('clients-ca.crt', AUTHORITY, 0o644) }
+  const revoked = { SIGNET_TLS_CLIENT_CRL_FILE: write('clients.crl', REVOCATIONS, 0o644) }
+
+  it('reads certificate, key, authorities and revocations', () => {
+    expect(resolve({ ...PRODUCTION, ...files }).tls).toEqual({ cert: server.cert, key: server.key.trim() })
+    expect(withIdentity(MTLS, { ...files, ...client, ...revoked }).tls).toEqual({
+      cert: server.cert,
+      key: server.key.trim(),
+      clientCa: AUTHORITY,
+      clientCrl: REVOCATIONS,
+    })
+  })
+
+  it("leaves nothing to say of callers' credentials on an open address", () => {
+    const variables = { ...files, SIGNET_HOST: '10.1.2.3' }
+    expect(withIdentity(API_KEYS, variables).warnings).toEqual([])
+  })
+
+  it.each<[string, Record<string, string>, unknown, string]>([
+    [
+      'a certificate without a key',
+      { SIGNET_TLS_CERT_FILE: files.SIGNET_TLS_CERT_FILE },
+      API_KEYS,
+      'set without tlsKeyFile',
+    ],
+    [
+      'a key without a certificate',
+      { SIGNET_TLS_KEY_FILE: files.SIGNET_TLS_KEY_FILE },
+      API_KEYS,
+      'set without tlsCertFile',
+    ],
+    ['mtls without authorities', files, MTLS, 'SIGNET_TLS_CLIENT_CA_FILE: not set'],
+    ['authorities without mtls', { ...files, ...client }, API_KEYS, 'nobody is asked for a certificate'],
+    ['authorities while owners are asserted', { ...files, ...client }, 'asserted', 'nobody is asked for a certificate'],
+    ['revocations without authorities', { ...files, ...revoked }, API_KEYS, 'set without tlsClientCaFile'],
+    ['mtls over plain http', client, MTLS, 'set without tlsCertFile'],
+    [
+      'a key of another certificate',
+      { ...files, SIGNET_TLS_KEY_FILE: write('agent.key', pem('agent').key, 0o600) },
+      API_KEYS,
+      'belongs to another certificate',
+    ],
+    [
+      'a key that everybody can read',
+      { ...files, SIGNET_TLS_KEY_FILE: write('open.key', server.key, 0o644) },
+      API_KEYS,
+      'open to others',
+    ],
+    [
+      'a key that is none',
+      { ...files, SIGNET_TLS_KEY_FILE: write('none.key', 'secret-words', 0o600) },
+      API_KEYS,
+      'holds no private key',
+    ],
+    [
+      'a certificate that is none',
+      { ...files, SIGNET_TLS_CERT_FILE: write('none.crt', 'x', 0o644) },
+      API_KEYS,
+      'holds no certificate',
+    ],
+    [
+      'authorities that others can replace',
+      { ...files, SIGNET_TLS_CLIENT_CA_FILE: write('open-ca.crt', AUTHORITY, 0o666) },
+      MTLS,
+      'others can write to',
+    ],
+    [
+      "a certificate that is no authority's",
+      { ...files, SIGNET_TLS_CLIENT_CA_FILE: write('leaf.crt', pem('agent').cert, 0o644) },
+      MTLS,
+      "no authority's",
+    ],
+    [
+      'revocations that are none',
+      { ...files, ...client, SIGNET_TLS_CLIENT_CRL_FILE: write('none.crl', AUTHORITY, 0o644) },
+      MTLS,
+      'no revocation list',
+    ],
+    [
+      'revocations that are garbage',
+      {
+        ...files,
+        ...client,
+        SIGNET_TLS_CLIENT_CRL_FILE: write('bad.crl', REVOCATIONS.replace(/[A-Za-z0-9]{40}/, 'A'.repeat(40)), 0o644),
+      },
+      MTLS,
+      'no revocation list',
+    ],
+  ])('with %s does not start', (_name, variables, identity, expected) => {
+    const problems = problemsOf(() => withIdentity(identity, variables))
+    expect(problems).toEqual([expect.stringContaining(expected)])
+    expect(problems[0]).toMatch(/^SIGNET_TLS_\w+_FILE: [^\n]+$/)
+    expect(problems[0]).not.toContain('secret-words')
+  })
+})
+
+describe('an upstream of their own for the Anthropic surfaces', () => {
+  const url = { SIGNET_ANTHROPIC_UPSTREAM_URL: 'https://api.anthropic.com/v1' }
+
+  it('has a key of its own, from a variable or a file', () => {
+    const given = resolve({ ...PRODUCTION, ...url, SIGNET_ANTHROPIC_UPSTREAM_API_KEY: 'sk-ant-1' })
+    expect(given.settings).toMatchObject({ anthropicUpstreamApiKey: 'sk-ant-1' })
+    expect(given.settings.upstreamApiKey).toBeUndefined()
+    const file = write('anthropic-key', 'sk-ant-2\n', 0o600)
+    const read = resolve({ ...PRODUCTION, ...url, SIGNET_ANTHROPIC_UPSTREAM_API_KEY_FILE: file })
+    expect(read.settings.anthropicUpstreamApiKey).toBe('sk-ant-2')
+  })
+
+  it('with asserted owners on an open address its key is not to be had either', () => {
+    const variables = { ...PRODUCTION, ...url, SIGNET_ANTHROPIC_UPSTREAM_API_KEY: 'sk-1', SIGNET_HOST: '10.1.2.3' }
+    expect(problemsOf(() => resolve(variables)).join()).toContain('anybody who reaches the port spends it')
+  })
+
+  it.each(['SIGNET_ANTHROPIC_UPSTREAM_API_KEY', 'SIGNET_ANTHROPIC_UPSTREAM_LABEL'])('%s alone is a mistake', name => {
+    expect(problemsOf(() => resolve({ ...PRODUCTION, [name]: 'x' }))).toEqual([
+      `${name}: set without anthropicUpstreamUrl; set that too, or remove this`,
+    ])
+  })
+
+  it('warns of its key over plain http', () => {
+    const variables = { SIGNET_ANTHROPIC_UPSTREAM_URL: 'http://10.0.0.9/v1', SIGNET_ANTHROPIC_UPSTREAM_API_KEY: 'sk-1' }
+    expect(resolve({ ...PRODUCTION, ...variables }).warnings.join()).toContain('plain http to 10.0.0.9')
+  })
+})
+
 describe('rules between settings', () => {
+  it('all answers together may hold no less than one', () => {
+    const variables = { SIGNET_MAX_HELD_BYTES: '2000', SIGNET_MAX_HELD_BYTES_TOTAL: '1999' }
+    expect(problemsOf(() => resolve({ ...PRODUCTION, ...variables })).join()).toContain('1999 is less than one answer')
+  })
+
   it('a key id cannot be active and legacy', () => {
     expect(problemsOf(() => resolve({ ...PRODUCTION, SIGNET_HMAC_LEGACY_KEYS: `k1=${SECRET}` })).join()).toContain(
       'active key id "k1"',
@@ -134,12 +362,6 @@ describe('rules between settings', () => {
 })
 
 describe('secrets from files', () => {
-  const write = (name: string, text: string, mode: number): string => {
-    const path = join(folder, name)
-    writeFileSync(path, text)
-    chmodSync(path, mode)
-    return path
-  }
   const { SIGNET_HMAC_SECRET: _, ...keyless } = PRODUCTION
 
   it('are read, trimmed and checked', () => {

@@ -45,9 +45,13 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
   const upstreamApiKey = secret('upstreamApiKey', 'upstreamApiKeyFile', credential)
   const anthropicUpstreamApiKey = secret('anthropicUpstreamApiKey', 'anthropicUpstreamApiKeyFile', credential)
   if (chosen.anthropicUpstreamUrl === undefined) {
-    for (const of of ['anthropicUpstreamApiKey', 'anthropicUpstreamApiKeyFile', 'anthropicUpstreamLabel'] as const) {
-      if (chosen[of] !== undefined)
-        problems.push(`${name(of)}: set without anthropicUpstreamUrl; set that too, or remove this`)
+    for (const setting of [
+      'anthropicUpstreamApiKey',
+      'anthropicUpstreamApiKeyFile',
+      'anthropicUpstreamLabel',
+    ] as const) {
+      if (chosen[setting] !== undefined)
+        problems.push(`${name(setting)}: set without anthropicUpstreamUrl; set that too, or remove this`)
     }
   }
 
@@ -144,10 +148,10 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
     if (tlsClientCrlFile !== undefined && tlsClientCaFile === undefined)
       problems.push(`${name('tlsClientCrlFile')}: set without tlsClientCaFile; set that too, or remove this`)
     if (tlsCertFile === undefined || tlsKeyFile === undefined) {
-      for (const of of ['tlsCertFile', 'tlsKeyFile', 'tlsClientCaFile'] as const) {
-        if (chosen[of] !== undefined)
+      for (const setting of ['tlsCertFile', 'tlsKeyFile', 'tlsClientCaFile'] as const) {
+        if (chosen[setting] !== undefined)
           problems.push(
-            `${name(of)}: set without ${tlsCertFile === undefined ? 'tlsCertFile' : 'tlsKeyFile'}; set both`,
+            `${name(setting)}: set without ${tlsCertFile === undefined ? 'tlsCertFile' : 'tlsKeyFile'}; set both`,
           )
       }
       return undefined

@@ -58,6 +58,7 @@ describe('names', () => {
     const text: Record<string, string> = {
       upstreamUrl: 'https://x.example/v1',
       upstreamApiKey: 'sk-1',
+      anthropicUpstreamUrl: 'https://y.example/v1',
       extraForwardHeaders: 'X-Team',
       allowedHosts: 'gate.example.com,10.0.0.5',
       allowedOrigins: 'https://a.example',
@@ -182,6 +183,14 @@ describe('wrong values', () => {
     ['SIGNET_CORS_ALLOWED_ORIGINS', '*', 'not an origin'],
     ['SIGNET_TRUSTED_PROXIES', '10.0.0.0/33', 'address range'],
     ['SIGNET_IDENTITY', 'none', '"asserted"'],
+    ['SIGNET_IDENTITY', '{"jwt":{}}', 'SIGNET_IDENTITY_FILE'],
+    ['SIGNET_ANTHROPIC_UPSTREAM_URL', 'demo', 'not a URL'],
+    ['SIGNET_ANTHROPIC_UPSTREAM_API_KEY', 'sk 1', 'holds a blank'],
+    ['SIGNET_ANTHROPIC_UPSTREAM_LABEL', 'é', 'ASCII'],
+    ['SIGNET_MAX_HELD_BYTES', '0', 'from 1 to'],
+    ['SIGNET_MAX_HELD_BYTES_TOTAL', '1e9', 'whole number'],
+    ['SIGNET_ESCALATION_TTL_S', '0', 'above 0'],
+    ['SIGNET_TLS_KEY_FILE', 'con.pem', 'Windows device'],
     ['SIGNET_ON_ESCALATE', '200', '"202" or "403"'],
     ['SIGNET_AUDIT_LOG_PATH', 'con.jsonl', 'Windows device'],
     ['SIGNET_AUDIT_LOG_PATH', '/var/log/audit.jsonl:stream', 'NTFS stream'],
@@ -208,6 +217,12 @@ describe('wrong values', () => {
     ['extraForwardHeaders', 'Authorization'],
     ['extraForwardHeaders', ['ok', 3]],
     ['upstreamUrl', 5],
+    ['identity', ['asserted']],
+    ['identity', null],
+    ['identity', 'jwt'],
+    ['anthropicUpstreamUrl', 'ftp://x'],
+    ['escalationTtlS', '900'],
+    ['maxHeldBytes', 0.5],
   ])('pipeline.ts: %s %j is refused', (name, value) => {
     const problems = problemsOf(() => file({ [name]: value }))
     expect(problems).toHaveLength(1)
@@ -251,11 +266,12 @@ describe('wrong values', () => {
           SIGNET_HMAC_SECRET: secret,
           SIGNET_HMAC_LEGACY_KEYS: `a=${secret}`,
           SIGNET_UPSTREAM_API_KEY: `${secret}\u00e9`,
+          SIGNET_ANTHROPIC_UPSTREAM_API_KEY: `${secret}\u00e9`,
         }),
       ),
       ...problemsOf(() => file({ hmacSecret: { secret }, upstreamApiKey: [secret] })),
     ]
-    expect(problems).toHaveLength(5)
+    expect(problems).toHaveLength(6)
     expect(problems.join()).not.toContain('deadbeef')
   })
 })

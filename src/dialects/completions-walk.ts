@@ -1,9 +1,10 @@
 /**
  * Where everything is in a text-completions answer, unary body or stream chunk. The envelope is that of chat; a choice has
- * `text` instead of a message, and its log-probabilities name tokens by object keys. There are no calls on this surface:
- * a `message` or a `delta` here is a field nobody knows, and its strings are text like any other.
+ * `text` instead of a message, and its log-probabilities name tokens by object keys. A `message` or a `delta` here is a
+ * field nobody knows, and its strings are text like any other; tool calls, which nobody could commit on this surface, are
+ * a protocol violation.
  */
-import type { AnswerForm, ChatVisitor, Container } from './chat-visitor.ts'
+import { type AnswerForm, type ChatVisitor, type Container, Violation } from './chat-visitor.ts'
 import { walkEnvelope, walkToken } from './chat-walk.ts'
 import { constant, walkMember, walkText } from './chat-walk-text.ts'
 import { ANSWER_CHOICE, ANSWER_LOGPROBS } from './completions-keys.ts'
@@ -44,11 +45,17 @@ function walkChoice(node: JsonObject, choice: number, _source: string, _primary:
         break
       case 'index':
         break
+      case 'message':
+      case 'delta':
+        if (value.kind === 'object') for (const inner of value.keys) refuseCall(inner)
+        walkMember(node, i, key, value, ANSWER_CHOICE, choice, at, v)
+        break
       case 'native_finish_reason':
       case 'stop_reason':
         constant(value, choice, `${at}/${key}`, v)
         break
       default:
+        refuseCall(key)
         walkMember(node, i, key, value, ANSWER_CHOICE, choice, at, v)
     }
   }
@@ -57,6 +64,12 @@ function walkChoice(node: JsonObject, choice: number, _source: string, _primary:
   constant(finish, choice, `${at}/finish_reason`, v)
   // Some servers send an empty reason in every chunk before the last.
   if (finish.kind === 'string' && finish.value !== '') v.finish(choice, finish.value)
+}
+
+function refuseCall(key: string): void {
+  if (key === 'tool_calls' || key === 'function_call') {
+    throw new Violation('upstream_protocol_violation', 'a text completion holds a tool call')
+  }
 }
 
 /** `tokens` spell the text once more. Some servers (llama.cpp) send chat's form here, `content`. */

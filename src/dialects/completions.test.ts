@@ -32,7 +32,6 @@ const CHOICE_FIELDS: [string, object][] = [
   ['a stop reason', { stop_reason: M }],
   ['a message', { message: { role: 'assistant', content: M } }],
   ['a delta', { delta: { content: M } }],
-  ['a call', { delta: { tool_calls: [{ function: { name: 'f', arguments: M } }] } }],
   ['an unknown field', { mood: { is: [[M]] } }],
   ['an unknown key', { [M]: 1 }],
 ]
@@ -131,6 +130,15 @@ describe('the end of an answer', () => {
     ['has a key in other letters', { choices: [{ index: 0, Text: 'a' }] }],
   ])('`choices` that %s is a protocol violation', (_what, body) => {
     expect(faultCode(unary(body))).toBe('upstream_protocol_violation')
+  })
+
+  it.each([
+    ['a delta', { delta: { tool_calls: [{ function: { name: 'f', arguments: '{}' } }] } }],
+    ['a message', { message: { function_call: { name: 'f', arguments: '{}' } } }],
+    ['the choice itself', { tool_calls: [] }],
+  ])('a tool call in %s, which nobody could commit, is a protocol violation', (_what, fields) => {
+    expect(faultCode(stream(chunk(fields) + END))).toBe('upstream_protocol_violation')
+    expect(faultCode(unary({ choices: [{ index: 0, text: '', ...fields }] }))).toBe('upstream_protocol_violation')
   })
 
   it('a batch of a thousand prompts is read', () => {

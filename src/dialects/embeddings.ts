@@ -43,6 +43,8 @@ const FORM = plainForm({
   fixed: new Set(['list', 'embedding']),
   payload: (pointer, value) => (pointer === '/data/*/embedding' ? readVector(value) : undefined),
   parse: parseWithoutVectors,
+  // Some servers give every item an id.
+  maxSnapshots: 16_384,
 })
 
 export function createEmbeddingsDialect(options: EmbeddingsOptions = {}): Dialect {

@@ -7,8 +7,7 @@ import { load, surface } from './plain.test-support.ts'
 const { unary, redact, request, segments } = surface(moderationsDialect, { input: 'hi' })
 const M = 'LEAK-MARKER'
 const picture = `data:image/png;base64,${'iVBORw0KGgo'.repeat(20)}`
-const sees = (items: readonly (Frame | Fault)[]) =>
-  Object.values(channels(items)).some(channel => channel.includes(M))
+const sees = (items: readonly (Frame | Fault)[]) => Object.values(channels(items)).some(channel => channel.includes(M))
 
 describe('the request', () => {
   it.each<[string, object, object]>([

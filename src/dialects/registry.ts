@@ -1,8 +1,11 @@
 /** Every surface the gate serves. A dialect that is not here has no route. */
 import type { Dialect, Route } from '../core/wire.ts'
 import { chatDialect } from './chat.ts'
+import { countTokensDialect } from './count-tokens.ts'
+import { messagesDialect } from './messages.ts'
+import { responsesDialect } from './responses.ts'
 
-export const DIALECTS: readonly Dialect[] = [chatDialect]
+export const DIALECTS: readonly Dialect[] = [chatDialect, responsesDialect, messagesDialect, countTokensDialect]
 
 export interface RouteMatch {
   readonly dialect: Dialect

@@ -102,19 +102,3 @@ export function argumentLeaves(value: unknown): string[] {
   }
   return out
 }
-
-/**
- * Text with its JSON escapes decoded, for arguments that are not I-JSON or not JSON at all: an executor that is less
- * strict than the gate would read the decoded text. Nothing when there is nothing to decode.
- */
-export function unescaped(text: string): readonly string[] {
-  if (!text.includes('\\')) return []
-  const decoded = text.replace(
-    /\\(?:u([0-9A-Fa-f]{4})|(.))/gs,
-    (_all, hex: string | undefined, one: string | undefined) =>
-      hex === undefined ? (SHORT[one ?? ''] ?? one ?? '') : String.fromCharCode(Number.parseInt(hex, 16)),
-  )
-  return [decoded.toWellFormed()]
-}
-
-const SHORT: Readonly<Record<string, string>> = { n: '\n', t: '\t', r: '\r', b: '\b', f: '\f' }

@@ -472,3 +472,39 @@ describe('release', () => {
     expect(n).toBe(whole)
   })
 })
+
+describe('text that its receiver will parse once more', () => {
+  const escapedMarker = MARKER.replace('R', '\\u0052')
+
+  it.each([
+    ['whole', [[{ t: `{"a":"${escapedMarker}"}` }]]],
+    ['one character per frame', [...`{"a":"${escapedMarker}"}`].map(c => [{ t: c }])],
+    ['only later letters escaped', [[{ t: 'SECRET//NO' }], [{ t: 'FO\\u0052N and more' }], [{ t: 'tail' }]]],
+    [
+      'every letter escaped',
+      [[{ t: [...MARKER].map(c => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`).join('') }]],
+    ],
+  ] satisfies [string, Short[][]][])('a marker in escapes is found: %s', async (_what, frames) => {
+    const lines = await run([leak()], one([[{ t: 'ok ' }], ...frames, [{ end: true }]]))
+    expect(lines.at(-1)).toMatch(/^refuse leak content decoded/)
+    expect(textOf(lines)).not.toMatch(/SECRET|NOFORN|\\u0052N/)
+  })
+
+  it.each(['C:\\Users\\new', 'a\\nb \\"quoted\\" \\\\ end', '$\\alpha + \\beta$', '{"a":"caf\\u00e9"}', 'ends in \\'])(
+    '%j passes unchanged',
+    async text => {
+      expect(
+        textOf(await run([leak(), cut()], one([...text].map(c => [{ t: c }]).concat([[{ end: true } as never]])))),
+      ).toBe(text)
+    },
+  )
+
+  it('a key cut out of the plain reading does not end the answer, one in escapes does', async () => {
+    expect(textOf(await run([cut()], one([[{ t: '{"k":"sk-abcd","n":"a\\nb"} ' }], [{ end: true }]])))).toBe(
+      '{"k":"[KEY]","n":"a\\nb"} ',
+    )
+    expect((await run([cut()], one([[{ t: '{"k":"s\\u006b-abcd"} ' }], [{ end: true }]]))).at(-1)).toMatch(
+      /^refuse pipeline/,
+    )
+  })
+})

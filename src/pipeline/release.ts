@@ -14,9 +14,11 @@ import type { Admitted, Decision, Outcome } from '../core/exchange.ts'
 import { type Because, because } from '../core/verdict.ts'
 import type { Channel, Edit, Fault, Frame, Part, ResponseReader, ToolCall } from '../core/wire.ts'
 import { InspectedChannel, type OpenCheck } from './channel.ts'
-import { argumentLeaves, type Commitment, commit, unescaped } from './commit.ts'
+import { argumentLeaves, type Commitment, commit } from './commit.ts'
+import { DecodedReading } from './decoded.ts'
 import { isThenable } from './guard.ts'
 import type { Pipeline } from './pipeline.ts'
+import { unescapeAll } from './unescape.ts'
 
 export type Step =
   /** Write it. `needs`: call decisions whose rows must be durable before one byte of it leaves. */
@@ -57,6 +59,8 @@ interface Range {
   readonly channel: InspectedChannel
   readonly from: number
   readonly to: number
+  /** A second reading of that part: it is inspected, never written. */
+  readonly decoded?: true
 }
 
 interface Held {
@@ -82,6 +86,7 @@ export class Release {
   readonly #maxChannels: number
   readonly #checks: OpenCheck[]
   readonly #channels = new Map<string, InspectedChannel>()
+  readonly #decoded = new Map<string, DecodedReading>()
   readonly #calls = new Map<string, Commitment | undefined>()
   #announced = new Set<string>()
   /** The queue, and where its head is: shifting an array costs its length. */
@@ -238,7 +243,47 @@ export class Release {
     const from = c.length
     this.#chars += text.length
     held.ranges.push({ part, channel: c, from, to: from + text.length })
-    return c.push(text)
+    const pushed = c.push(text)
+    if (channel.name !== 'content') return pushed
+    if (isThenable(pushed)) return pushed.then(() => this.#decode(held, channel, c, text, part, out))
+    return this.#decode(held, channel, c, text, part, out)
+  }
+
+  /** See `decoded.ts`. The reading begins with the text that still waits: a match may begin there. */
+  #decode(
+    held: Held,
+    channel: Channel,
+    plain: InspectedChannel,
+    text: string,
+    part: number,
+    out: Step[],
+  ): MaybeAsync<void> {
+    const known = this.#decoded.get(channel.key)
+    if (known !== undefined) return this.#readDecoded(held, known, text, part)
+    if (!text.includes('\\')) return undefined
+    const c = this.#open({ ...channel, key: `${channel.key} decoded`, snapshot: true }, out)
+    if (c === undefined) return undefined
+    const reading = new DecodedReading(c)
+    this.#decoded.set(channel.key, reading)
+    this.#channels.set(c.channel.key, c)
+    const waiting: (() => MaybeAsync<void>)[] = []
+    for (let i = this.#head; i < this.#queue.length; i += 1) {
+      const earlier = this.#queue[i]
+      for (const r of earlier?.ranges ?? []) {
+        const p = r.channel === plain ? earlier?.frame.parts[r.part] : undefined
+        if (earlier !== undefined && p?.kind === 'text')
+          waiting.push(() => this.#readDecoded(earlier, reading, p.text, r.part))
+      }
+    }
+    return inTurn(waiting, 0)
+  }
+
+  #readDecoded(held: Held, reading: DecodedReading, text: string, part: number): MaybeAsync<void> {
+    const { from, to, done } = reading.push(text)
+    held.ranges.push({ part, channel: reading.channel, from, to, decoded: true })
+    // A range that was free may have to wait again.
+    held.free = 0
+    return done
   }
 
   #snapshot(held: Held, channel: Channel, text: string, part: number, out: Step[]): MaybeAsync<void> {
@@ -280,7 +325,7 @@ export class Release {
     const labels = texts.length
     texts.push({ channel: base, text: call.argumentsText })
     // What is not one unambiguous value can still be decoded by a reader less strict than the gate.
-    const leaves = call.arguments === undefined ? unescaped(call.argumentsText) : argumentLeaves(call.arguments)
+    const leaves = call.arguments === undefined ? escapedTwin(call.argumentsText) : argumentLeaves(call.arguments)
     for (let i = 0; i < Math.min(leaves.length, MAX_LEAVES); i += 1) twin(leaves[i] ?? '', i + 2)
     if (leaves.length > MAX_LEAVES) twin(leaves.slice(MAX_LEAVES).join('\n'), MAX_LEAVES + 2)
 
@@ -360,6 +405,8 @@ export class Release {
       if (r === undefined || blocked?.at === undefined) continue
       if (blocked.at < r.to || (r.channel.ended && r.to === r.channel.length)) return blocked
     }
+    const cut = this.#unwritable(held)
+    if (cut !== undefined) return cut
     if (this.#complete && held.frame.parts.some(p => p.kind === 'end')) {
       const last = this.#lastWord()
       if (last !== undefined) return last
@@ -367,6 +414,19 @@ export class Release {
     for (const key of held.calls) {
       const finding = this.#argumentFindings.get(key)
       if (finding !== undefined) return finding
+    }
+    return undefined
+  }
+
+  /** A redaction that only the decoded reading asks for. */
+  #unwritable(held: Held): Decision | undefined {
+    for (const r of held.ranges) {
+      if (r.decoded !== true || r.channel.releasable() < r.to) continue
+      const wanted = r.channel.editsOf(r.from, r.to)
+      if (wanted.length === 0) continue
+      const plain = held.ranges.find(each => each.part === r.part && each.decoded !== true)
+      const written = plain === undefined ? 0 : plain.channel.editsOf(plain.from, plain.to).length
+      if (wanted.length > written) return redactedEscape(r.channel.channel.key, r.from + (wanted[0]?.from ?? 0))
     }
     return undefined
   }
@@ -393,6 +453,7 @@ export class Release {
     let edits: Edit[] | undefined
     let needs: Commitment[] | undefined
     for (const r of held.ranges) {
+      if (r.decoded === true) continue
       const textEdits = r.channel.editsOf(r.from, r.to)
       if (textEdits.length > 0) (edits ??= []).push({ kind: 'text', part: r.part, edits: textEdits })
     }
@@ -409,7 +470,11 @@ export class Release {
   }
 
   #endChannels(): MaybeAsync<void> {
-    const open = [...this.#channels.values()]
+    const decoded = new Set([...this.#decoded.values()].map(d => d.channel))
+    const open: { end(): MaybeAsync<void> }[] = [
+      ...[...this.#channels.values()].filter(c => !decoded.has(c)),
+      ...this.#decoded.values(),
+    ]
     const from = (i: number): MaybeAsync<void> => {
       for (let k = i; k < open.length; k += 1) {
         const done = open[k]?.end()
@@ -497,6 +562,27 @@ function redactedArguments(call: ToolCall, channel: string, shadow: boolean): Co
   const verdict = { kind: 'block', because: why } as const
   const worst: Decision = { stage: 'commitment', check: 'pipeline', verdict, effect: verdict, shadow, channel }
   return { call, worst, decisions: [worst] }
+}
+
+function inTurn(steps: readonly (() => MaybeAsync<void>)[], from: number): MaybeAsync<void> {
+  for (let i = from; i < steps.length; i += 1) {
+    const done = steps[i]?.()
+    if (isThenable(done)) return done.then(() => inTurn(steps, i + 1))
+  }
+  return undefined
+}
+
+function escapedTwin(text: string): readonly string[] {
+  return text.includes('\\') ? [unescapeAll(text)] : []
+}
+
+function redactedEscape(channel: string, at: number): Decision {
+  const why = because(
+    'redaction_unwritable',
+    'text to redact was written in escapes, which cannot be rewritten in place',
+  )
+  const verdict = { kind: 'block', because: why } as const
+  return { stage: 'inspection', check: 'pipeline', verdict, effect: verdict, shadow: false, channel, at }
 }
 
 /** The name or the id of a call: a notice would repeat it, so the answer ends where the call begins. */

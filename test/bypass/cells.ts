@@ -4,6 +4,7 @@ import { CHAT } from './chat.ts'
 import { escaped } from './chat-answers.ts'
 import { COUNT_TOKENS } from './count-tokens.ts'
 import { MESSAGES } from './messages.ts'
+import { RESPONSES } from './responses.ts'
 import {
   type CallBuilder,
   type Expected,
@@ -23,6 +24,7 @@ import type { Answer } from './upstream.ts'
 /** One entry for every dialect of the registry. */
 export const SURFACES: Readonly<Record<string, Surface>> = {
   chat: CHAT,
+  responses: RESPONSES,
   messages: MESSAGES,
   'count-tokens': COUNT_TOKENS,
 }
@@ -111,6 +113,7 @@ function textCells(surface: Surface, row: string, b: TextBuilder, mode: Mode): C
 
 function callCells(surface: Surface, row: string, b: CallBuilder, mode: Mode): Cell[] {
   const out: Cell[] = []
+  const refused = (name: string) => `signet refused the tool call ${b.called?.(name) ?? name}`
   const argument = (text: string) => (b.form === 'json' ? `{"city":"${text}"}` : text)
   for (const choice of surface.choices) {
     const place: Place = { mode, choice }
@@ -151,12 +154,12 @@ function callCells(surface: Surface, row: string, b: CallBuilder, mode: Mode): C
     add('redact', 'get_weather', single(SECRET), 'call refused', {
       hidden: [SECRET, SECRET.slice(8)],
       code: 'redaction_unwritable',
-      shown: ['signet refused the tool call get_weather'],
+      shown: [refused('get_weather')],
     })
     add('refuse', 'format_disk', single('sda-array'), 'call refused', {
       hidden: ['sda-array'],
       code: 'tool_unregistered',
-      shown: ['signet refused the tool call format_disk'],
+      shown: [refused('format_disk')],
     })
     add('escalate', 'issue_refund', single('acct-50000'), 'held', {
       hidden: ['acct-50000'],
@@ -178,7 +181,7 @@ function callCells(surface: Surface, row: string, b: CallBuilder, mode: Mode): C
       ),
       expect: 'call refused',
       hidden: ['sda-array'],
-      shown: ['get_weather', 'Oslo', 'signet refused the tool call format_disk'],
+      shown: [b.called?.('get_weather') ?? 'get_weather', 'Oslo', refused('format_disk')],
       tools: TOOLS,
       code: 'tool_unregistered',
     })

@@ -2,16 +2,13 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { OwnerResolutionCheck } from '../../src/checks/owner-resolution.ts'
-import { RegexOutputCheck } from '../../src/checks/regex-output.ts'
-import { ScopeDriftCheck } from '../../src/checks/scope-drift.ts'
-import { ToolCallInspectorCheck } from '../../src/checks/tool-call-inspector.ts'
 import { DIALECTS } from '../../src/dialects/registry.ts'
-import { DEMO_REGISTRY, startTestGate, type TestGate } from '../support/gate.ts'
+import { startTestGate, type TestGate } from '../support/gate.ts'
 import { type Cell, cells, SURFACES } from './cells.ts'
+import { checks } from './checks.ts'
 import { matrixPage } from './page.ts'
 import { plain, type Released, read } from './released.ts'
-import { FORBIDDEN, LEAD } from './surface.ts'
+import { LEAD } from './surface.ts'
 import { type Answer, bodyOf, type ScriptedUpstream, startScriptedUpstream } from './upstream.ts'
 
 interface Row {
@@ -33,18 +30,6 @@ interface Asked {
 
 /** Columns whose answers are cut in other ways as well. */
 const CUT = /^(block|block split|redact split|refuse|refuse one of two|escalate|special)$/
-
-const CHECKS = () => [
-  new OwnerResolutionCheck(),
-  new RegexOutputCheck({
-    patterns: [
-      { pattern: FORBIDDEN, action: 'block', label: 'codename' },
-      { pattern: 'sk-test-[A-Za-z0-9]{8,40}', action: 'redact', label: 'key' },
-    ],
-  }),
-  new ScopeDriftCheck(),
-  new ToolCallInspectorCheck({ registry: DEMO_REGISTRY }),
-]
 
 const all = cells()
 const nameOf = (c: Cell) => `${c.surface.name} ${c.row}, ${c.mode}, choice ${c.choice}, ${c.column}: ${c.expect}`
@@ -105,7 +90,8 @@ describe('bypass matrix', () => {
     upstream.script(model, answer)
     const res = await fetch(`${gate.url}${cell.surface.path}`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', 'x-commit-owner': 'human:alice@example.com' },
+      // An owner each: how many answers are kept for one is bounded.
+      headers: { 'content-type': 'application/json', 'x-commit-owner': `human:${model}@example.com` },
       body: JSON.stringify(cell.surface.request(model, cell, cell.tools)),
     })
     const { reading } = cell.surface
@@ -114,7 +100,7 @@ describe('bypass matrix', () => {
 
   beforeAll(async () => {
     upstream = await startScriptedUpstream()
-    gate = await startTestGate({ upstreamUrl: upstream.url, checks: CHECKS() })
+    gate = await startTestGate({ upstreamUrl: upstream.url, checks: checks() })
     const seen = new Map<Cell, { released: Released; id: string; retry: string | null }>()
     const queue = all.map((cell, i) => ({ cell, model: `cell-${i}` }))
     const work = async () => {
@@ -240,7 +226,7 @@ const JUDGES: Readonly<Record<Cell['expect'], (cell: Cell, result: Result) => vo
     if (cell.code !== undefined) expect(row?.metadata['_code']).toBe(cell.code)
     if (cell.code !== 'redaction_unwritable') expect(row?.metadata['_check_name']).toBe('tool_call_inspector')
     expect(last(rows, 'pipeline.complete')?.decision).toBe('allow')
-    if ([...released.joined.values()].includes('get_weather')) return
+    if ([...released.joined.values()].includes('get_weather') || cell.shown.includes('Oslo')) return
     // Nothing was delivered: a finish reason must not promise calls.
     expect(released.text).not.toMatch(cell.surface.promise)
   },
@@ -250,7 +236,7 @@ const JUDGES: Readonly<Record<Cell['expect'], (cell: Cell, result: Result) => vo
     // Held is not approved.
     expect(rows.filter(r => r.check_name !== 'pipeline.admission' && r.decision === 'allow')).toEqual([])
     if (released.aborted) {
-      expect(released.own).toMatchObject(cell.surface.aborted)
+      expect(released.own).toMatchObject(cell.surface.aborted(403))
       expect(released.own).toMatchObject(cell.surface.held)
       expect(released.own?.['escalation_id']).toEqual(row?.metadata['_escalation_id'])
     } else {
@@ -271,7 +257,7 @@ function ended(cell: Cell, released: Released, retry: string | null, status: num
   if (cell.answer.contentType === 'text/event-stream' && startsBefore(cell)) {
     expect(released.status).toBe(200)
     expect(released.aborted).toBe(true)
-    expect(released.own).toMatchObject({ signet_abort: true, ...cell.surface.aborted })
+    expect(released.own).toMatchObject({ signet_abort: true, ...cell.surface.aborted(status) })
     expect(released.text).toMatch(cell.surface.reading.abort)
   } else {
     expect(released.status).toBe(status)

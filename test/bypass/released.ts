@@ -33,7 +33,14 @@ export function read(reading: Reading, status: number, contentType: string, text
   const value: unknown = text === '' ? undefined : JSON.parse(text)
   const isOwn = typeof value === 'object' && value !== null && 'correlation_id' in value
   const own = isOwn ? (value as Record<string, unknown>) : undefined
-  return { status, text, upstream: isOwn ? '' : text, own, aborted: false, ...collect(reading, isOwn ? '' : text, [text]) }
+  return {
+    status,
+    text,
+    upstream: isOwn ? '' : text,
+    own,
+    aborted: false,
+    ...collect(reading, isOwn ? '' : text, [text]),
+  }
 }
 
 function dataOf(event: string): string {
@@ -44,11 +51,7 @@ function dataOf(event: string): string {
     .join('\n')
 }
 
-function collect(
-  reading: Reading,
-  raw: string,
-  documents: readonly string[],
-): Pick<Released, 'forms' | 'joined'> {
+function collect(reading: Reading, raw: string, documents: readonly string[]): Pick<Released, 'forms' | 'joined'> {
   const joined = new Map<string, string>()
   const forms: string[] = [raw]
   const bytes = new Map<string, number[]>()

@@ -60,6 +60,8 @@ export interface CallBuilder {
   readonly form: 'json' | 'text'
   /** One call per message is all the carrier can hold. */
   readonly single?: true
+  /** What the gate knows the call by, where that is not the name upstream gives. */
+  readonly called?: (name: string) => string
 }
 
 /** A hand-written attack that fits no single carrier. */
@@ -115,8 +117,8 @@ export interface Surface {
   /** Choices that a carrier of its own may belong to. */
   readonly choices: readonly number[]
   readonly reading: Reading
-  /** What the abort frame says in any case, and what it says when a call is held. */
-  readonly aborted: object
+  /** What the abort frame says in any case, and what else when a call is held. */
+  readonly aborted: (status: number) => object
   readonly held: object
   /** Is this the first event of a stream that says nothing wrong yet? Then it has begun when the rest is refused. */
   readonly begins: (first: string) => boolean

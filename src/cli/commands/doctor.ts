@@ -64,7 +64,9 @@ async function doctor(options: Options, context: Context): Promise<void> {
   const gate = self === undefined ? undefined : await gateAt(self, options, environment, context)
 
   if (upstream === undefined) report('upstream', 'warning', 'not checked; give its URL with --upstream')
-  else await checkUpstream(upstream, report)
+  else await checkUpstream('upstream', upstream, report)
+  const anthropic = environment['SIGNET_ANTHROPIC_UPSTREAM_URL']
+  if (anthropic !== undefined) await checkUpstream('anthropic upstream', anthropic, report)
   if (gate === undefined) report('gate', 'warning', 'not checked; give its URL with --self')
   else if (await checkGate(gate, report)) {
     if (options.probeInjection === true) await probe(gate, report, context)
@@ -129,18 +131,14 @@ function selfFrom(environment: Readonly<Record<string, string | undefined>>): st
   return urlOption(`${scheme}://${callable}:${environment['SIGNET_PORT'] ?? '8443'}`)
 }
 
-async function checkUpstream(given: string, report: Report): Promise<void> {
-  if (given === 'demo') return report('upstream', 'ok', 'the built-in demo model')
+async function checkUpstream(check: string, given: string, report: Report): Promise<void> {
+  if (given === 'demo') return report(check, 'ok', 'the built-in demo model')
   const { ask } = await import('../http.ts')
   const answer = await ask(`${urlOption(given)}/models`)
   if (!answer.ok)
-    return report(
-      'upstream',
-      'failed',
-      `${given} cannot be reached (${answer.reason}); is it running, is the URL right?`,
-    )
-  if (answer.status >= 500) return report('upstream', 'warning', `${given} answers ${answer.status}`)
-  report('upstream', 'ok', `${given} answers (${answer.status})`)
+    return report(check, 'failed', `${given} cannot be reached (${answer.reason}); is it running, is the URL right?`)
+  if (answer.status >= 500) return report(check, 'warning', `${given} answers ${answer.status}`)
+  report(check, 'ok', `${given} answers (${answer.status})`)
 }
 
 const OWNERLESS = JSON.stringify({

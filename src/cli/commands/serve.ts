@@ -97,13 +97,21 @@ async function serve(options: Options, context: Context): Promise<void> {
     onAuditState: (ok, reason) =>
       ok ? log.info('audit_available', `audit log: ${reason}`) : log.warn('audit_unavailable', `audit log: ${reason}`),
   })
-  log.info('listening', `signet ${VERSION} -> ${serving.upstreamLabel}  (listening on ${serving.url})`, {
+  const { upstreamLabel, anthropicUpstreamLabel, identity } = serving
+  const upstreams = anthropicUpstreamLabel === undefined ? '' : `, Anthropic's surfaces -> ${anthropicUpstreamLabel}`
+  log.info('listening', `signet ${VERSION} -> ${upstreamLabel}${upstreams}  (listening on ${serving.url})`, {
     version: VERSION,
     url: serving.url,
-    upstream: serving.upstreamLabel,
+    upstream: upstreamLabel,
+    ...(anthropicUpstreamLabel === undefined ? {} : { anthropic_upstream: anthropicUpstreamLabel }),
+    identity: identity.name,
     policy_digest: serving.policyDigest,
     shadow: settings.shadow,
     dev,
+  })
+  log.info('identity', `callers: ${identity.name}${identity.verified ? '' : ' (believed, not verified)'}`, {
+    strategy: identity.name,
+    verified: identity.verified,
   })
   announce(log, pipeline.checks, file)
   if (serving.ephemeralKey !== undefined) {
