@@ -525,6 +525,25 @@ describe('doctor', () => {
     expect(probed.code).toBe(1)
   })
 
+  it('sends probes with a credential when it is given one', async () => {
+    const folder = newFolder()
+    writeFileSync(join(folder, 'token'), 'sgk_1\n', { mode: 0o600 })
+    let asked = 0
+    const url = await serving((request, response) => {
+      const isGiven = request.headers.authorization === 'Bearer sgk_1'
+      if (isGiven) asked++
+      const statuses = { '/v1/chat/completions': isGiven ? 403 : 401, '/v1/signet-doctor-unknown': 404 }
+      const status = Object.entries(statuses).find(([path]) => path === request.url)?.[1] ?? 200
+      response.writeHead(status).end('{"status":"ok","version":"9.9.9"}')
+    })
+    const { code, out } = await signet(['doctor', '--self', url, '--probe-injection', '--token-file', 'token'], {
+      folder,
+    })
+    expect(out).toContain(`injection probes: all ${asked} refused`)
+    expect(asked).toBeGreaterThan(50)
+    expect(code).toBe(0)
+  })
+
   it('fails on a gate that takes an owner header for a credential', async () => {
     const url = await serving((request, response) => {
       const answers: Readonly<Record<string, [number, string]>> = {

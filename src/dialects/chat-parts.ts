@@ -14,6 +14,7 @@ import {
 } from './chat-visitor.ts'
 import { CHAT_FORM } from './chat-walk.ts'
 import type { JsonNode, JsonObject } from './json.ts'
+import type { ForgedField } from './reading.ts'
 import type { SseEvent } from './sse.ts'
 
 /** Distinct fields one answer may have; far above any real one. */
@@ -26,11 +27,6 @@ export const CALL_TEXT = 'call '
 /** Ends the key of a textless part that says: here is sound or a signature that repeats the text. */
 export const TWIN_AUDIO = '!audio'
 export const TWIN_SIGNED = '!signed'
-
-export interface ForgedField {
-  readonly node: JsonObject
-  readonly key: string
-}
 
 export class ChatParts implements ChatVisitor {
   readonly #calls: CallAssembler

@@ -6,14 +6,13 @@
  * that stops in the middle ends in a fault, never in a silent end.
  */
 import type { Fault, Frame, Part, ResponseReader } from '../core/wire.ts'
-import { ChatParts, type ForgedField } from './chat-parts.ts'
-import { type AnswerForm, Violation } from './chat-visitor.ts'
+import { ChatParts } from './chat-parts.ts'
+import type { AnswerForm } from './chat-visitor.ts'
 import { CHAT_FORM } from './chat-walk.ts'
 import { fault, isFault, readJson } from './json.ts'
-import { editObject, type Replacement, splice } from './json-edit.ts'
+import { splice } from './json-edit.ts'
+import { Body, isHarmlessTail, streamFault, unaryFault, violation, withoutForged } from './reading.ts'
 import { dataReplacements, type SseEvent, SseFramer } from './sse.ts'
-
-export const MAX_UNARY_BYTES = 32 * 1024 * 1024
 
 const NOTHING: readonly (Frame | Fault)[] = []
 const NO_PARTS: readonly Part[] = []
@@ -100,38 +99,30 @@ export interface UnaryOptions {
 export class ChatUnaryReader implements ResponseReader {
   readonly stream = false
   readonly #chat: ChatParts
-  readonly #maxBytes: number
+  readonly #body: Body
   readonly #isError: boolean
   readonly #form: AnswerForm
-  readonly #chunks: Uint8Array[] = []
-  #length = 0
   #spent = false
 
   constructor(declaredTools: readonly string[], options: UnaryOptions) {
     this.#form = options.form ?? CHAT_FORM
     this.#chat = new ChatParts('message', declaredTools, this.#form)
-    this.#maxBytes = options.maxBytes ?? MAX_UNARY_BYTES
+    this.#body = new Body(options.maxBytes)
     this.#isError = options.isError
   }
 
   push(bytes: Uint8Array): readonly (Frame | Fault)[] {
     if (this.#spent || bytes.length === 0) return NOTHING
-    this.#length += bytes.length
-    if (this.#length > this.#maxBytes) {
-      this.#spent = true
-      this.#chunks.length = 0
-      return [fault('upstream_too_large', `the upstream answer is longer than ${this.#maxBytes} bytes`)]
-    }
-    this.#chunks.push(bytes)
-    return NOTHING
+    const tooLarge = this.#body.add(bytes)
+    if (tooLarge === undefined) return NOTHING
+    this.#spent = true
+    return [tooLarge]
   }
 
   end(): readonly (Frame | Fault)[] {
     if (this.#spent) return NOTHING
     this.#spent = true
-    const raw = joined(this.#chunks, this.#length)
-    this.#chunks.length = 0
-    return [this.#read(raw)]
+    return [this.#read(this.#body.take())]
   }
 
   #read(raw: Uint8Array): Frame | Fault {
@@ -150,51 +141,4 @@ export class ChatUnaryReader implements ResponseReader {
       return violation(error)
     }
   }
-}
-
-/** At the end of a stream: only `[DONE]`, comments and blanks may lack the blank line that ends an event. */
-function isHarmlessTail(event: SseEvent): boolean {
-  if (event.data !== undefined) return event.data.trim() === '[DONE]'
-  return event.otherLines.every(line => line.field === '' || line.value.trim() === '')
-}
-
-function withoutForged(forged: readonly ForgedField[]): Replacement[] {
-  const keys = new Map<ForgedField['node'], Set<string>>()
-  for (const { node, key } of forged) {
-    const drop = keys.get(node)
-    if (drop === undefined) keys.set(node, new Set([key]))
-    else drop.add(key)
-  }
-  return [...keys].flatMap(([node, drop]) => editObject(node, drop, new Map()))
-}
-
-function streamFault(f: Fault): Fault {
-  if (f.code === 'json_too_deeply_nested') {
-    return fault('upstream_delta_too_deep', 'an upstream event is nested too deeply')
-  }
-  return fault('upstream_sse_malformed', `an upstream event is not strict JSON: ${f.message}`)
-}
-
-function unaryFault(f: Fault): Fault {
-  if (f.code === 'json_too_deeply_nested') {
-    return fault('upstream_delta_too_deep', 'the upstream answer is nested too deeply')
-  }
-  return fault('upstream_decode_error', `the upstream answer is not strict JSON: ${f.message}`)
-}
-
-function violation(error: unknown): Fault {
-  if (error instanceof Violation) return fault(error.code, error.message)
-  throw error
-}
-
-function joined(chunks: readonly Uint8Array[], length: number): Uint8Array {
-  const [only] = chunks
-  if (chunks.length === 1 && only !== undefined) return only
-  const out = new Uint8Array(length)
-  let at = 0
-  for (const chunk of chunks) {
-    out.set(chunk, at)
-    at += chunk.length
-  }
-  return out
 }

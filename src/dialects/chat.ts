@@ -1,9 +1,10 @@
 /** The OpenAI chat-completions surface, `POST /v1/chat/completions`. */
 import type { Carrier, Dialect, Fault, RequestView, ResponseReader } from '../core/wire.ts'
-import { ChatStreamReader, ChatUnaryReader, MAX_UNARY_BYTES } from './chat-reader.ts'
+import { ChatStreamReader, ChatUnaryReader } from './chat-reader.ts'
 import { readChatRequest } from './chat-request.ts'
 import { ChatWriter } from './chat-writer.ts'
 import { fault } from './json.ts'
+import { MAX_UNARY_BYTES } from './reading.ts'
 import { openAiRefusal } from './refusal.ts'
 import { MAX_EVENT_BYTES } from './sse.ts'
 import { writeJsonRequest } from './write-request.ts'

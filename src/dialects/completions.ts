@@ -1,11 +1,12 @@
 /** OpenAI's older text-completions surface, `POST /v1/completions`. */
 import type { Carrier, Dialect, Fault, RequestView, ResponseReader } from '../core/wire.ts'
-import { ChatStreamReader, ChatUnaryReader, MAX_UNARY_BYTES } from './chat-reader.ts'
+import { ChatStreamReader, ChatUnaryReader } from './chat-reader.ts'
 import { ChatWriter } from './chat-writer.ts'
 import { readCompletionsRequest } from './completions-request.ts'
 import { COMPLETIONS_FORM } from './completions-walk.ts'
 import { fault } from './json.ts'
 import { isJson, isUtf8, mediaType } from './messages.ts'
+import { MAX_UNARY_BYTES } from './reading.ts'
 import { openAiRefusal } from './refusal.ts'
 import { MAX_EVENT_BYTES } from './sse.ts'
 import { writeJsonRequest } from './write-request.ts'

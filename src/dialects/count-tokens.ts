@@ -5,11 +5,12 @@
 import type { Carrier, Dialect, Part } from '../core/wire.ts'
 import { fault, type JsonDocument, member } from './json.ts'
 import { isJson, isUtf8, mediaType } from './messages.ts'
-import { type ForgedField, MessagesParts } from './messages-parts.ts'
+import { MessagesParts } from './messages-parts.ts'
 import { MessagesUnaryReader } from './messages-reader.ts'
 import { messagesRefusal } from './messages-refusal.ts'
 import { readMessagesRequest } from './messages-request.ts'
 import { MessagesWriter } from './messages-writer.ts'
+import type { ForgedField } from './reading.ts'
 import { writeJsonRequest } from './write-request.ts'
 
 /** A number and a few words. */

@@ -13,6 +13,7 @@ import { FIXED } from './messages-keys.ts'
 import type { BlockKind, CallBlock, MessagesVisitor, TextMode } from './messages-visitor.ts'
 import { walkEvent, walkMessage } from './messages-walk.ts'
 import { INPUT, TEXT, THINKING } from './messages-walk-block.ts'
+import type { ForgedField } from './reading.ts'
 import type { SseEvent } from './sse.ts'
 
 /** Distinct fields one answer may have; far above any real one. */
@@ -29,11 +30,6 @@ export const INPUT_JSON = `${INPUT}/~json`
 export const INPUT_STRINGS = `${INPUT}/~strings`
 /** Ends the key of a textless part that says: here such an input begins. */
 export const INPUT_BEGINS = '!begins'
-
-export interface ForgedField {
-  readonly node: JsonObject
-  readonly key: string
-}
 
 interface OpenBlock {
   readonly kind: BlockKind

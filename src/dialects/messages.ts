@@ -1,10 +1,11 @@
 /** Anthropic's Messages surface, `POST /v1/messages`. The upstream base URL ends in `/v1`, as `https://api.anthropic.com/v1`. */
 import type { Carrier, Dialect, Fault, RequestView, ResponseReader } from '../core/wire.ts'
 import { fault } from './json.ts'
-import { MAX_UNARY_BYTES, MessagesStreamReader, MessagesUnaryReader } from './messages-reader.ts'
+import { MessagesStreamReader, MessagesUnaryReader } from './messages-reader.ts'
 import { messagesRefusal } from './messages-refusal.ts'
 import { readMessagesRequest } from './messages-request.ts'
 import { MessagesWriter } from './messages-writer.ts'
+import { MAX_UNARY_BYTES } from './reading.ts'
 import { MAX_EVENT_BYTES } from './sse.ts'
 import { writeJsonRequest } from './write-request.ts'
 

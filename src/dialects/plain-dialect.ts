@@ -1,10 +1,11 @@
 /** A surface with one JSON answer and no stream; see `plain-answer.ts`. */
 import type { Carrier, Dialect, Fault, RequestView, ResponseReader, Route } from '../core/wire.ts'
-import { ChatUnaryReader, MAX_UNARY_BYTES } from './chat-reader.ts'
+import { ChatUnaryReader } from './chat-reader.ts'
 import type { AnswerForm } from './chat-visitor.ts'
 import { ChatWriter } from './chat-writer.ts'
 import { fault } from './json.ts'
 import { isJson, isUtf8, mediaType } from './messages.ts'
+import { MAX_UNARY_BYTES } from './reading.ts'
 import { openAiRefusal } from './refusal.ts'
 import { writeJsonRequest } from './write-request.ts'
 

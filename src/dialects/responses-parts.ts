@@ -7,10 +7,10 @@
  * that repeats nothing; `<pointer>@<start>#<n>`: a field of the repeated value that starts there in the event's JSON.
  */
 import type { Channel, Part } from '../core/wire.ts'
-import type { ForgedField } from './chat-parts.ts'
 import { linePointer } from './chat-parts.ts'
 import { Violation } from './chat-visitor.ts'
 import type { JsonNode, JsonObject } from './json.ts'
+import type { ForgedField } from './reading.ts'
 import { CallBook } from './responses-calls.ts'
 import { EVENT_NAMES } from './responses-events.ts'
 import { SLOTS, type SlotFacts } from './responses-slots.ts'

@@ -6,11 +6,11 @@
  * that stops without a terminal event (`response.completed`, `.incomplete`, `.failed`, `error`) ends in a fault.
  */
 import type { Fault, Frame, Part, ResponseReader } from '../core/wire.ts'
-import type { ForgedField } from './chat-parts.ts'
-import { MAX_UNARY_BYTES, type UnaryOptions } from './chat-reader.ts'
-import { Violation } from './chat-visitor.ts'
+import type { UnaryOptions } from './chat-reader.ts'
 import { fault, isFault, type JsonNode, member, parseJson, readJson } from './json.ts'
-import { editObject, type Replacement, splice } from './json-edit.ts'
+import { type Replacement, splice } from './json-edit.ts'
+import type { ForgedField } from './reading.ts'
+import { Body, isHarmlessTail, streamFault, unaryFault, violation, withoutForged } from './reading.ts'
 import { EVENT_NAMES } from './responses-events.ts'
 import { ResponsesParts } from './responses-parts.ts'
 import { dataReplacements, type SseEvent, SseFramer } from './sse.ts'
@@ -94,7 +94,7 @@ export class ResponsesStreamReader implements ResponseReader {
 
   /** Parts name places in the event's JSON, so those behind a cut move with it. */
   #withoutForged(event: SseEvent, data: string, forged: readonly ForgedField[], parts: readonly Part[]) {
-    const cuts = cutsOf(forged)
+    const cuts = withoutForged(forged)
     const clean = splice(event.text, dataReplacements(event, splice(data, cuts)))
     return { raw: encoder.encode(clean), parts: moved(parts, cuts) }
   }
@@ -103,35 +103,27 @@ export class ResponsesStreamReader implements ResponseReader {
 export class ResponsesUnaryReader implements ResponseReader {
   readonly stream = false
   readonly #answer = new ResponsesParts('response')
-  readonly #maxBytes: number
+  readonly #body: Body
   readonly #isError: boolean
-  readonly #chunks: Uint8Array[] = []
-  #length = 0
   #spent = false
 
   constructor(options: UnaryOptions) {
-    this.#maxBytes = options.maxBytes ?? MAX_UNARY_BYTES
+    this.#body = new Body(options.maxBytes)
     this.#isError = options.isError
   }
 
   push(bytes: Uint8Array): readonly (Frame | Fault)[] {
     if (this.#spent || bytes.length === 0) return NOTHING
-    this.#length += bytes.length
-    if (this.#length > this.#maxBytes) {
-      this.#spent = true
-      this.#chunks.length = 0
-      return [fault('upstream_too_large', `the upstream answer is longer than ${this.#maxBytes} bytes`)]
-    }
-    this.#chunks.push(bytes)
-    return NOTHING
+    const tooLarge = this.#body.add(bytes)
+    if (tooLarge === undefined) return NOTHING
+    this.#spent = true
+    return [tooLarge]
   }
 
   end(): readonly (Frame | Fault)[] {
     if (this.#spent) return NOTHING
     this.#spent = true
-    const raw = joined(this.#chunks, this.#length)
-    this.#chunks.length = 0
-    return [this.#read(raw)]
+    return [this.#read(this.#body.take())]
   }
 
   #read(raw: Uint8Array): Frame | Fault {
@@ -144,18 +136,12 @@ export class ResponsesUnaryReader implements ResponseReader {
     try {
       const forged = this.#answer.read(doc.root, doc.text, parts)
       if (forged.length === 0) return { kind: 'frame', raw, parts }
-      const cuts = cutsOf(forged)
+      const cuts = withoutForged(forged)
       return { kind: 'frame', raw: encoder.encode(splice(doc.text, cuts)), parts: moved(parts, cuts) }
     } catch (error) {
       return violation(error)
     }
   }
-}
-
-/** At the end of a stream: only `[DONE]`, comments and blanks may lack the blank line that ends an event. */
-function isHarmlessTail(event: SseEvent): boolean {
-  if (event.data !== undefined) return event.data.trim() === '[DONE]'
-  return event.otherLines.every(line => line.field === '' || line.value.trim() === '')
 }
 
 /** Some clients go by the event's name, some by `type`: an event that says both must mean the same. */
@@ -167,16 +153,6 @@ function misnamed(event: SseEvent, root: JsonNode): boolean {
   return type.kind !== 'string' || type.value !== name
 }
 
-function cutsOf(forged: readonly ForgedField[]): Replacement[] {
-  const keys = new Map<ForgedField['node'], Set<string>>()
-  for (const { node, key } of forged) {
-    const drop = keys.get(node)
-    if (drop === undefined) keys.set(node, new Set([key]))
-    else drop.add(key)
-  }
-  return [...keys].flatMap(([node, drop]) => editObject(node, drop, new Map()))
-}
-
 function moved(parts: readonly Part[], cuts: readonly Replacement[]): Part[] {
   return parts.map(part => {
     if (part.kind !== 'text') return part
@@ -186,35 +162,4 @@ function moved(parts: readonly Part[], cuts: readonly Replacement[]): Part[] {
     const before = cuts.reduce((sum, cut) => (cut.end <= start ? sum + cut.end - cut.start - cut.text.length : sum), 0)
     return { ...part, channel: { ...part.channel, key: `${place[1]}@${start - before}${place[3]}` } }
   })
-}
-
-function streamFault(f: Fault): Fault {
-  if (f.code === 'json_too_deeply_nested') {
-    return fault('upstream_delta_too_deep', 'an upstream event is nested too deeply')
-  }
-  return fault('upstream_sse_malformed', `an upstream event is not strict JSON: ${f.message}`)
-}
-
-function unaryFault(f: Fault): Fault {
-  if (f.code === 'json_too_deeply_nested') {
-    return fault('upstream_delta_too_deep', 'the upstream answer is nested too deeply')
-  }
-  return fault('upstream_decode_error', `the upstream answer is not strict JSON: ${f.message}`)
-}
-
-function violation(error: unknown): Fault {
-  if (error instanceof Violation) return fault(error.code, error.message)
-  throw error
-}
-
-function joined(chunks: readonly Uint8Array[], length: number): Uint8Array {
-  const [only] = chunks
-  if (chunks.length === 1 && only !== undefined) return only
-  const out = new Uint8Array(length)
-  let at = 0
-  for (const chunk of chunks) {
-    out.set(chunk, at)
-    at += chunk.length
-  }
-  return out
 }

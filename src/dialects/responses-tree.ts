@@ -41,7 +41,12 @@ function gather(node: JsonNode, pointer: string, into: Map<string, Leaf[]>): voi
       const values = byteValues(node.items)
       if (values !== undefined)
         add(into, `${pointer}/~bytes`, { text: spell(values), start: node.start, end: node.start })
-      else for (const item of node.items) gather(item, `${pointer}/*`, into)
+      else if (pointer.endsWith('/top_logprobs')) {
+        // Alternatives of one rank spell a text over the tokens.
+        node.items.forEach((item, rank) => {
+          gather(item, `${pointer}/${Math.min(rank, 32)}`, into)
+        })
+      } else for (const item of node.items) gather(item, `${pointer}/*`, into)
       break
     }
     case 'object':

@@ -38,6 +38,7 @@ export function walkItem(node: JsonNode, source: string, c: ItemContext): void {
   const type = typeNode?.kind === 'string' ? typeNode.value : ''
   const at = `/item/${label(type)}`
   const isCall = isProposal(node, type)
+  const spoken = isCall ? spokenFor(type) : NOTHING_SPOKEN
   if (isCall) v.call(sighting(node, type, source, c))
   for (let i = 0; i < node.keys.length; i++) {
     const key = node.keys[i]
@@ -48,7 +49,7 @@ export function walkItem(node: JsonNode, source: string, c: ItemContext): void {
       constant(value, `/item/${key}`, v)
     } else if (key === 'signet') v.forged(node, key)
     else if (isCall) {
-      if (!SPOKEN_FOR.has(key)) memberTree(node, i, at, v)
+      if (!spoken.has(key)) memberTree(node, i, at, v)
     } else if (type === 'message' && key === 'content') walkParts(value, c.output, 'message', v)
     else if (type === 'reasoning' && key === 'summary') walkParts(value, c.output, 'summary', v)
     else if (type === 'reasoning' && key === 'content') walkParts(value, c.output, 'message', v)
@@ -108,9 +109,8 @@ export function walkPart(
       v.twin('audio', '/part/data')
       payload(value, '/part/data', v)
     } else if (key === 'logprobs') walkLogprobs(value, 'whole', v)
-    else if (key === 'annotations' && value.kind === 'array') {
-      for (const annotation of value.items) tree(annotation, '/annotation', v)
-    } else memberTree(node, i, '/part', v)
+    else if (key === 'annotations') tree(value, '/annotation', v)
+    else memberTree(node, i, '/part', v)
   }
 }
 
@@ -144,8 +144,26 @@ function strayTokens(node: JsonNode, at: string, v: ResponsesVisitor): void {
   }
 }
 
-/** Members that are the call itself: its sighting carries them, the commitment stage inspects them. */
-const SPOKEN_FOR = new Set(['call_id', 'name', 'namespace', 'arguments', 'input', 'action', 'actions', 'operation'])
+/**
+ * Members that are the call itself: its sighting carries them, the commitment stage inspects them. What another kind of
+ * call would have is text like any other.
+ */
+function spokenFor(type: string): ReadonlySet<string> {
+  return SPOKEN_FOR.get(type) ?? NAMED
+}
+
+const NOTHING_SPOKEN: ReadonlySet<string> = new Set()
+const NAMED: ReadonlySet<string> = new Set(['call_id', 'name'])
+const SPOKEN_FOR: ReadonlyMap<string, ReadonlySet<string>> = new Map([
+  ['function_call', new Set(['call_id', 'name', 'namespace', 'arguments'])],
+  ['custom_tool_call', new Set(['call_id', 'name', 'namespace', 'input'])],
+  ['local_shell_call', new Set(['call_id', 'action'])],
+  ['shell_call', new Set(['call_id', 'action'])],
+  ['apply_patch_call', new Set(['call_id', 'operation'])],
+  ['computer_call', new Set(['call_id', 'action', 'actions'])],
+  ['tool_search_call', new Set(['call_id', 'arguments'])],
+  ['mcp_approval_request', new Set(['call_id', 'name', 'arguments'])],
+])
 
 /**
  * Does the item ask the caller to do something? A type the dialect does not know that carries a call id does, unless it
@@ -200,6 +218,12 @@ function callName(node: JsonObject, type: string): string {
     }
     case 'computer_call':
       return 'computer'
+    case 'local_shell_call':
+    case 'shell_call':
+    case 'apply_patch_call':
+    case 'tool_search_call':
+      // Whatever else it is named: a client goes by the type.
+      return type.slice(0, -'_call'.length)
     case 'mcp_approval_request':
       return `upstream:mcp:${stringIn(node, 'server_label')}`
     default: {
@@ -223,9 +247,11 @@ function callArguments(node: JsonObject, type: string, source: string): string {
     case 'tool_search_call':
       return textOrSource(member(node, 'arguments'), source)
     case 'computer_call': {
-      const actions = member(node, 'actions')
-      if (actions?.kind === 'array') return `{"actions":${source.slice(actions.start, actions.end)}}`
-      return textOrSource(member(node, 'action'), source)
+      // Older clients run `action`, newer ones `actions`: with both, both are decided.
+      const action = textOrSource(member(node, 'action'), source)
+      const actions = textOrSource(member(node, 'actions'), source)
+      if (actions === '') return action
+      return action === '' ? `{"actions":${actions}}` : `{"action":${action},"actions":${actions}}`
     }
     case 'mcp_approval_request': {
       const text = textOrSource(member(node, 'arguments'), source)

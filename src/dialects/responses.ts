@@ -1,7 +1,7 @@
 /** The OpenAI Responses surface, `POST /v1/responses`. */
 import type { Carrier, Dialect, Fault, RequestView, ResponseReader } from '../core/wire.ts'
-import { MAX_UNARY_BYTES } from './chat-reader.ts'
 import { fault } from './json.ts'
+import { MAX_UNARY_BYTES } from './reading.ts'
 import { openAiRefusal } from './refusal.ts'
 import { MAX_RESPONSES_EVENT_BYTES, ResponsesStreamReader, ResponsesUnaryReader } from './responses-reader.ts'
 import { readResponsesRequest } from './responses-request.ts'

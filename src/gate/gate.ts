@@ -1,7 +1,7 @@
 /** What one gate is made of. Built once at start; everything below the listener takes it as its first argument. */
 import type { Clock, Random } from '../core/clock.ts'
 import type { AuditWriter } from '../core/row.ts'
-import type { SealedStore, SessionState } from '../core/state.ts'
+import type { ReferenceState, SealedStore, SessionState } from '../core/state.ts'
 import type { Dialect, Fault, Provider } from '../core/wire.ts'
 import type { Sealer } from '../escalation/sealed.ts'
 import type { ListenerRule } from '../identity/host.ts'
@@ -11,7 +11,6 @@ import type { Pipeline } from '../pipeline/pipeline.ts'
 import type { ReceiptSigner } from '../receipt/issue.ts'
 import type { RequestHeaders } from '../upstream/headers.ts'
 import type { Upstream } from '../upstream/upstream.ts'
-import type { References } from './references.ts'
 
 export interface Gate {
   readonly pipeline: Pipeline
@@ -61,6 +60,16 @@ export interface HeldExchanges {
   readonly store: SealedStore
   readonly sealer: Sealer
   readonly ttlMs: number
+}
+
+export interface References {
+  readonly state: ReferenceState
+  /** Kinds (`file`, `vector_store`, …) accepted without a record: the operator vouches for who may name them. */
+  readonly allowKinds: readonly string[]
+  /** Accept inputs that only upstream can read: URLs it fetches, documents, token lists. */
+  readonly allowOpaque: boolean
+  /** Accept background runs, whose answers do not pass this gate. */
+  readonly allowBackground: boolean
 }
 
 export interface GateSettings {

@@ -8,21 +8,10 @@
 
 import type { Admitted, Decision } from '../core/exchange.ts'
 import { ownerString } from '../core/owner.ts'
-import type { ReferenceState } from '../core/state.ts'
 import { ALLOW, type Because, because } from '../core/verdict.ts'
 import type { Frame } from '../core/wire.ts'
 import { isThenable, within } from '../pipeline/guard.ts'
 import type { Gate } from './gate.ts'
-
-export interface References {
-  readonly state: ReferenceState
-  /** Kinds (`file`, `vector_store`, …) accepted without a record: the operator vouches for who may name them. */
-  readonly allowKinds: readonly string[]
-  /** Accept inputs that only upstream can read: URLs it fetches, documents, token lists. */
-  readonly allowOpaque: boolean
-  /** Accept background runs, whose answers do not pass this gate. */
-  readonly allowBackground: boolean
-}
 
 const STATE_LIMIT_MS = 5_000
 

@@ -21,10 +21,9 @@ import { MemoryReferenceState, MemorySealedStore, MemorySessionState } from '../
 import { systemClock, systemRandom } from '../state/system.ts'
 import { type Credential, createRequestHeaders } from '../upstream/headers.ts'
 import type { Upstream } from '../upstream/upstream.ts'
-import type { Cors, Gate, GateSettings, Target } from './gate.ts'
+import type { Cors, Gate, GateSettings, References, Target } from './gate.ts'
 import { markStarted } from './health.ts'
 import { createListener } from './listener.ts'
-import type { References } from './references.ts'
 import { checkTls, type ListenerTls } from './tls.ts'
 
 export interface StartOptions {

@@ -181,7 +181,7 @@ function callCells(surface: Surface, row: string, b: CallBuilder, mode: Mode): C
       ),
       expect: 'call refused',
       hidden: ['sda-array'],
-      shown: [b.called?.('get_weather') ?? 'get_weather', 'Oslo', refused('format_disk')],
+      shown: [...(b.called === undefined ? ['get_weather'] : []), 'Oslo', refused('format_disk')],
       tools: TOOLS,
       code: 'tool_unregistered',
     })

@@ -8,7 +8,8 @@ import { RegexOutputCheck } from '../../src/checks/regex-output.ts'
 import { ScopeDriftCheck } from '../../src/checks/scope-drift.ts'
 import { ToolCallInspectorCheck } from '../../src/checks/tool-call-inspector.ts'
 import type { Check, Inspection, MaybeAsync, Piece } from '../../src/core/check.ts'
-import type { RequestView } from '../../src/core/wire.ts'
+import type { Dialect, RequestView } from '../../src/core/wire.ts'
+import { answer, begin, delta, stop } from '../../src/dialects/messages.test-support.ts'
 import { DIALECTS } from '../../src/dialects/registry.ts'
 import { admit } from '../../src/pipeline/admit.ts'
 import { buildPipeline } from '../../src/pipeline/pipeline.ts'
@@ -18,12 +19,15 @@ import { systemClock } from '../../src/state/system.ts'
 import { DEMO_REGISTRY } from '../support/gate.ts'
 import { type Cell, cells, SURFACES, TOOLS } from './cells.ts'
 import { chunk, DONE, event } from './chat-answers.ts'
+import { streamed } from './messages-answers.ts'
 import { FORBIDDEN, SECRET } from './surface.ts'
 import { type Answer, bodyOf } from './upstream.ts'
 
-const chat = DIALECTS.find(d => d.name === 'chat')
-if (chat === undefined) throw new Error('the registry has no chat dialect')
-const dialect = chat
+function dialectOf(surface: string): Dialect {
+  const dialect = DIALECTS.find(d => d.name === surface)
+  if (dialect === undefined) throw new Error(`the registry has no dialect ${surface}`)
+  return dialect
+}
 
 const checks = (): Check[] => [
   new RegexOutputCheck({
@@ -39,12 +43,9 @@ const checks = (): Check[] => [
 /** It holds no state of any exchange, so all runs may share it. */
 const PIPELINE = buildPipeline({ checks: checks(), clock: systemClock })
 
-function view(stream: boolean): RequestView {
-  const v = dialect.readRequest(
-    Buffer.from(
-      JSON.stringify(SURFACES['chat']?.request('m', { mode: stream ? 'stream' : 'unary', choice: 0 }, TOOLS)),
-    ),
-  )
+function view(surface: string, stream: boolean): RequestView {
+  const asked = SURFACES[surface]?.request('m', { mode: stream ? 'stream' : 'unary', choice: 0 }, TOOLS)
+  const v = dialectOf(surface).readRequest(Buffer.from(JSON.stringify(asked)))
   if ('kind' in v) throw new Error(`the request is refused: ${v.code}`)
   return v
 }
@@ -57,8 +58,14 @@ interface Run {
 }
 
 /** Drives one answer through the machine and renders what it releases. */
-async function run(chunks: readonly Uint8Array[], contentType: string, pipeline = PIPELINE): Promise<Run> {
-  const request = view(contentType === 'text/event-stream')
+async function run(
+  surface: string,
+  chunks: readonly Uint8Array[],
+  contentType: string,
+  pipeline = PIPELINE,
+): Promise<Run> {
+  const dialect = dialectOf(surface)
+  const request = view(surface, contentType === 'text/event-stream')
   const draft = {
     id: 'x1',
     surface: dialect.name,
@@ -127,10 +134,12 @@ describe('any cutting of the same bytes', () => {
     expect(sample.length).toBeGreaterThan(250)
     for (const cell of sample) {
       const bytes = bodyOf(cell.answer)
-      const once = await run([bytes], cell.answer.contentType)
+      const { name } = cell.surface
+      const { contentType, writes } = cell.answer
+      const once = await run(name, [bytes], contentType)
       const each = Array.from(bytes, (_, i) => bytes.subarray(i, i + 1))
-      expect(await run(each, cell.answer.contentType), `${cell.row}, byte by byte`).toEqual(once)
-      expect(await run(cell.answer.writes, cell.answer.contentType), `${cell.row}, event by event`).toEqual(once)
+      expect(await run(name, each, contentType), `${name} ${cell.row}, byte by byte`).toEqual(once)
+      expect(await run(name, writes, contentType), `${name} ${cell.row}, event by event`).toEqual(once)
     }
   })
 
@@ -138,16 +147,58 @@ describe('any cutting of the same bytes', () => {
     await fc.assert(
       fc.asyncProperty(fc.constantFrom(...sample), fc.array(fc.nat(5000), { maxLength: 12 }), async (cell, cuts) => {
         const bytes = bodyOf(cell.answer)
+        const { name } = cell.surface
         const { contentType } = cell.answer
-        expect(await run(cutAt(bytes, cuts), contentType)).toEqual(await run([bytes], contentType))
+        expect(await run(name, cutAt(bytes, cuts), contentType)).toEqual(await run(name, [bytes], contentType))
       }),
       { numRuns: 200 },
     )
   })
 })
 
+interface Cut {
+  readonly surface: string
+  readonly fields: readonly string[]
+  readonly stream: (field: string, deltas: readonly string[]) => Answer
+  /** What the field says in one event. */
+  readonly of: (event: unknown, field: string) => string | undefined
+}
+
+const CHAT_CUT: Cut = {
+  surface: 'chat',
+  fields: ['content', 'reasoning', 'refusal', 'x_note'],
+  stream: (field, deltas) => ({
+    contentType: 'text/event-stream',
+    writes: [
+      ...deltas.map(text => event(chunk([{ index: 0, delta: { [field]: text }, finish_reason: null }]))),
+      event(chunk([{ index: 0, delta: {}, finish_reason: 'stop' }])),
+      DONE,
+    ],
+  }),
+  of: (one, field) => (one as { choices: { delta: Record<string, string> }[] }).choices[0]?.delta[field],
+}
+
+/** A field is a kind of delta and the member it speaks through. */
+const MESSAGES_CUT: Cut = {
+  surface: 'messages',
+  fields: ['text', 'thinking', 'x_note', 'text by block'],
+  stream: (field, deltas) => {
+    const [name = ''] = field.split(' ')
+    const inOne =
+      begin(0, { type: name, [name]: '' }) +
+      deltas.map(text => delta(0, { type: `${name}_delta`, [name]: text })).join('') +
+      stop(0)
+    const apart = deltas.map((text, i) => begin(i, { type: name, [name]: text }) + stop(i))
+    return streamed(answer(field === name ? inOne : apart.join('')))
+  },
+  of: (one, field) => {
+    const [name = ''] = field.split(' ')
+    const { delta, content_block } = one as Record<'delta' | 'content_block', Record<string, string> | undefined>
+    return (delta ?? content_block)?.[name]
+  },
+}
+
 describe('any cutting of the same text into deltas', () => {
-  const fields = ['content', 'reasoning', 'refusal', 'x_note'] as const
   const words = [
     'The harbour ',
     'orchid',
@@ -162,53 +213,42 @@ describe('any cutting of the same text into deltas', () => {
     '. ',
   ]
 
-  const stream = (field: string, deltas: readonly string[]): Answer => ({
-    contentType: 'text/event-stream',
-    writes: [
-      ...deltas.map(text => event(chunk([{ index: 0, delta: { [field]: text }, finish_reason: null }]))),
-      event(chunk([{ index: 0, delta: {}, finish_reason: 'stop' }])),
-      DONE,
-    ],
-  })
-  const said = (written: string, field: string) =>
-    [...written.matchAll(/^data: (\{.*\})$/gm)]
-      .map(
-        m =>
-          (JSON.parse(m[1] ?? '{}') as { choices: { delta: Record<string, string> }[] }).choices[0]?.delta[field] ?? '',
+  it.each([CHAT_CUT, MESSAGES_CUT])(
+    'gives the same verdict, offset and text: $surface',
+    async ({ surface, fields, stream, of }) => {
+      const said = (written: string, field: string) =>
+        [...written.matchAll(/^data: (\{.*\})$/gm)].map(m => of(JSON.parse(m[1] ?? '{}'), field) ?? '').join('')
+      await fc.assert(
+        fc.asyncProperty(
+          fc.constantFrom(...fields),
+          fc.array(fc.constantFrom(...words), { minLength: 1, maxLength: 6 }).map(list => list.join('')),
+          fc.array(fc.nat(120), { maxLength: 20 }),
+          async (field, text, cuts) => {
+            const points = [...text]
+            const at = [...new Set(cuts.map(c => c % (points.length + 1)))].sort((a, b) => a - b)
+            const deltas = [0, ...at].map((from, i) => points.slice(from, at[i] ?? points.length).join(''))
+            const one = await run(surface, stream(field, [text]).writes, 'text/event-stream')
+            const many = await run(surface, stream(field, deltas).writes, 'text/event-stream')
+            const each = await run(surface, stream(field, points).writes, 'text/event-stream')
+            expect(many.end).toBe(one.end)
+            expect(each.end).toBe(one.end)
+            if (one.end.startsWith('finish')) {
+              expect(said(many.written, field)).toBe(said(one.written, field))
+              expect(said(each.written, field)).toBe(said(one.written, field))
+            } else {
+              // A whole event waits for its last character: finer deltas may show more of what is before the finding.
+              const offset = Number(/@([0-9]+)/.exec(one.end)?.[1])
+              const whole = said(each.written, field)
+              expect(whole).not.toContain(FORBIDDEN)
+              expect(whole.replaceAll('[REDACTED]', SECRET).length).toBeLessThanOrEqual(offset + SECRET.length)
+              expect(whole.startsWith(said(many.written, field))).toBe(true)
+            }
+          },
+        ),
+        { numRuns: 200 },
       )
-      .join('')
-
-  it('gives the same verdict, the same offset and the same text', async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.constantFrom(...fields),
-        fc.array(fc.constantFrom(...words), { minLength: 1, maxLength: 6 }).map(list => list.join('')),
-        fc.array(fc.nat(120), { maxLength: 20 }),
-        async (field, text, cuts) => {
-          const points = [...text]
-          const at = [...new Set(cuts.map(c => c % (points.length + 1)))].sort((a, b) => a - b)
-          const deltas = [0, ...at].map((from, i) => points.slice(from, at[i] ?? points.length).join(''))
-          const one = await run(stream(field, [text]).writes, 'text/event-stream')
-          const many = await run(stream(field, deltas).writes, 'text/event-stream')
-          const each = await run(stream(field, points).writes, 'text/event-stream')
-          expect(many.end).toBe(one.end)
-          expect(each.end).toBe(one.end)
-          if (one.end.startsWith('finish')) {
-            expect(said(many.written, field)).toBe(said(one.written, field))
-            expect(said(each.written, field)).toBe(said(one.written, field))
-          } else {
-            // A whole event waits for its last character: finer deltas may show more of what is before the finding.
-            const offset = Number(/@([0-9]+)/.exec(one.end)?.[1])
-            const whole = said(each.written, field)
-            expect(whole).not.toContain(FORBIDDEN)
-            expect(whole.replaceAll('[REDACTED]', SECRET).length).toBeLessThanOrEqual(offset + SECRET.length)
-            expect(whole.startsWith(said(many.written, field))).toBe(true)
-          }
-        },
-      ),
-      { numRuns: 200 },
-    )
-  })
+    },
+  )
 })
 
 describe('the timing of asynchronous checks', () => {
@@ -259,8 +299,9 @@ describe('the timing of asynchronous checks', () => {
             clock: systemClock,
           })
           const bytes = bodyOf(cell.answer)
+          const { name } = cell.surface
           const { contentType } = cell.answer
-          expect(await run(cutAt(bytes, cuts), contentType, slow)).toEqual(await run([bytes], contentType))
+          expect(await run(name, cutAt(bytes, cuts), contentType, slow)).toEqual(await run(name, [bytes], contentType))
         },
       ),
       { numRuns: 100 },
@@ -271,8 +312,9 @@ describe('the timing of asynchronous checks', () => {
 describe('a frame without edits', () => {
   it('is written as the very bytes it came in, object and all', () => {
     let frames = 0
-    for (const { answer } of sample) {
-      const request = view(answer.contentType === 'text/event-stream')
+    for (const { answer, surface } of sample) {
+      const dialect = dialectOf(surface.name)
+      const request = view(surface.name, answer.contentType === 'text/event-stream')
       const reader = dialect.openResponse(request, 200, answer.contentType)
       if ('kind' in reader) throw new Error('expected a reader')
       const writer = dialect.openWriter(request)
