@@ -128,6 +128,8 @@ describe('usage', () => {
     ['receipt', 'verify', 'x', '--jwks', 'con.json'],
     ['receipt', 'verify', 'x', '--jwks', 'x', '--response', 'con'],
     ['bench', '--config', 'con.ts'],
+    ['doctor', '--self', 'http://x', '--ca', 'con.pem'],
+    ['doctor', '--self', 'http://x', '--token-file', 'nul'],
   ])('%s %s %s %s %s: a device name is refused', async (...args) => {
     const { code, error } = await signet(args)
     expect(code).toBe(2)
@@ -563,6 +565,8 @@ describe('doctor', () => {
   it('fails on a gate that asks for less than the settings do', async () => {
     const url = await gate()
     const { code, out } = await signet(['doctor', '--self', url], { environment: { SIGNET_IDENTITY_FILE: 'i.json' } })
+    const unset = { SIGNET_IDENTITY_FILE: ' ', SIGNET_UPSTREAM_URL: '' }
+    expect((await signet(['doctor', '--self', url], { environment: unset })).code).toBe(0)
     expect(out).toMatch(/failed +identity: the settings here ask for credentials/)
     expect(code).toBe(1)
   })

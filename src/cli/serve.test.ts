@@ -162,6 +162,29 @@ describe('serve', () => {
     expect(await signet(folder, ['audit', 'verify', '--key-id', id, '--hmac-secret', hex])).toMatchObject({ code: 0 })
   })
 
+  it('holds an exchange for as long, and of an answer as much, as the settings say', async () => {
+    const folder = newFolder()
+    const tools = [{ type: 'function', function: { name: 'issue_refund', parameters: { type: 'object' } } }]
+    const refund = (url: string) =>
+      fetch(`${url}/v1/chat/completions`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'x-commit-owner': 'human:alice' },
+        body: JSON.stringify({ model: 'demo', tools, messages: [{ role: 'user', content: 'Refund $50,000 to X' }] }),
+      })
+    const patient = await started(folder, DEV, { SIGNET_ESCALATION_TTL_S: '7' })
+    const before = Date.now()
+    expect((await refund(patient.url)).status).toBe(202)
+    const after = Date.now()
+    await patient.stop()
+    const [, until = ''] = /"_expires_at_ms":(\d+)/.exec(readFileSync(join(folder, 'audit.jsonl'), 'utf8')) ?? []
+    expect(Number(until)).toBeGreaterThanOrEqual(before + 7000)
+    expect(Number(until)).toBeLessThanOrEqual(after + 7000)
+
+    const tight = await started(newFolder(), DEV, { SIGNET_MAX_HELD_BYTES: '10' })
+    expect((await refund(tight.url)).status).not.toBe(202)
+    await tight.stop()
+  })
+
   it('logs JSON lines when asked', async () => {
     const running = await started(newFolder(), [...DEV, '--log-format', 'json'])
     await running.stop()

@@ -13,7 +13,7 @@ export interface TlsFiles {
   readonly clientCrl?: string
 }
 
-/** `cert` and `key` together; a certificate that ends is told in `validTo`. Throws a one-line error without file contents. */
+/** This and the others throw one-line errors that hold nothing of the file. */
 export function readCertificate(path: string): { readonly pem: string; readonly first: X509Certificate } {
   const pem = new TextDecoder().decode(readOperatorFile(path))
   const [first] = certificates(pem, path)

@@ -32,7 +32,7 @@ function walkChoice(node: JsonObject, choice: number, _source: string, _primary:
     if (key === undefined || value === undefined) continue
     switch (key) {
       case 'text':
-        walkText(value, value.kind === 'string' ? 'content' : 'other', choice, `${at}/text`, v)
+        walkSpoken(value, choice, `${at}/text`, v)
         break
       case 'finish_reason':
         finish = value
@@ -64,6 +64,15 @@ function walkChoice(node: JsonObject, choice: number, _source: string, _primary:
   constant(finish, choice, `${at}/finish_reason`, v)
   // Some servers send an empty reason in every chunk before the last.
   if (finish.kind === 'string' && finish.value !== '') v.finish(choice, finish.value)
+}
+
+/** What a client joins to one text: strings and numbers, by themselves or in a list. */
+function walkSpoken(node: JsonNode, choice: number, at: string, v: ChatVisitor): void {
+  if (node.kind === 'string' || node.kind === 'number') walkText(node, 'content', choice, at, v)
+  else if (node.kind === 'array' && !node.items.every(item => item.kind === 'number')) {
+    for (const item of node.items) walkSpoken(item, choice, at, v)
+    // Anything else no client takes for text; a list of numbers may spell one.
+  } else walkText(node, 'other', choice, at, v)
 }
 
 function refuseCall(key: string): void {

@@ -86,6 +86,15 @@ describe('text is seen', () => {
     expect(parts(items).find(p => p.kind === 'text')).toMatchObject({ channel: { name: 'content', choice: 0 } })
   })
 
+  it('a list or a number where the text belongs is the same text, and is redacted there', () => {
+    const items = stream(chunk({ text: 'sk-' }) + chunk({ text: ['li', 've'] }) + chunk({ text: 77 }) + END)
+    expect(channels(items)).toEqual({ '/choices/0/text': 'sk-live77' })
+    expect(redact(unary({ choices: [{ index: 0, text: ['a', M] }] }), M)).toBe(
+      '{"choices":[{"index":0,"text":["a","[GONE]"]}]}',
+    )
+    expect(redact(unary({ choices: [{ index: 0, text: 77 }] }), '77')).toBe('{"choices":[{"index":0,"text":"[GONE]"}]}')
+  })
+
   it('an answer with nothing unusual has no text but the model’s own', () => {
     const body = { id: 'cmpl-1', object: 'text_completion', model: 'm', choices: [{ index: 0, text: 'Hello' }] }
     expect(Object.values(channels(unary(body)))).toEqual(['cmpl-1', 'm', 'Hello'])

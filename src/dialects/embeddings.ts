@@ -16,7 +16,7 @@ import { modelOf, PLAIN_REQUEST, readObjectRequest } from './request-body.ts'
 import { readTextOrTokens, TOKENS_REFUSED } from './token-input.ts'
 
 export interface EmbeddingsOptions {
-  /** Longest answer, bytes. */
+  /** Longest answer, bytes. Default 48 MiB: two thousand vectors of three thousand floats, written out, are more than 32. */
   readonly maxUnaryBytes?: number
   /**
    * Accept inputs given as token numbers. Nothing in the gate can read them, so no check sees what they say; they are
@@ -30,6 +30,8 @@ const REQUEST_TOP = knownKeys(`
   truncate_prompt_tokens add_special_tokens normalized normalize embedding_type embedding_types embedding_format
   output_dtype output_dimension late_chunking priority provider metadata
 `)
+
+const MAX_BYTES = 48 * 1024 * 1024
 
 /** Further inside nothing is known: every key is text. */
 const INNER = knownKeys('id type name')
@@ -65,7 +67,7 @@ export function createEmbeddingsDialect(options: EmbeddingsOptions = {}): Dialec
       'unknown key',
     ],
     form: FORM,
-    maxUnaryBytes: options.maxUnaryBytes,
+    maxUnaryBytes: options.maxUnaryBytes ?? MAX_BYTES,
     readRequest: raw => readObjectRequest(raw, root => readEmbeddings(root, raw, allowTokenInput)),
   })
 }

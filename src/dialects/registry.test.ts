@@ -20,7 +20,7 @@ describe('routes', () => {
     '/v1/chat/completions?x',
     '/v1/./chat/completions',
     '/chat/completions',
-    '/v1/embeddings',
+    '/v1/audio/speech',
     '__proto__',
     '',
   ])('%j is not', path => {
@@ -32,11 +32,38 @@ describe('routes', () => {
     expect(() => routeTable([...DIALECTS, chatDialect])).toThrow(/two dialects/)
   })
 
-  it('every dialect lists its text and call carriers once', () => {
-    for (const dialect of DIALECTS) {
+  it.each([
+    ['GET', '/v1/models', '/models'],
+    ['POST', '/v1/completions', '/completions'],
+    ['POST', '/v1/embeddings', '/embeddings'],
+    ['POST', '/v1/moderations', '/moderations'],
+  ])('%s %s is served by that method alone', (method, path, upstreamPath) => {
+    for (const at of [path, `${path}/`]) {
+      expect(table.find(method, at)?.route.upstreamPath).toBe(upstreamPath)
+      expect(table.methods(at)).toEqual([method])
+    }
+  })
+
+  it.each(DIALECTS.map(d => [d.name, d] as const))(
+    '%s lists its carriers once, text where it answers',
+    (_, dialect) => {
       const names = dialect.carriers.map(carrier => carrier.name)
       expect(new Set(names).size).toBe(names.length)
-      expect(new Set(dialect.carriers.map(carrier => carrier.kind))).toEqual(new Set(['text', 'call']))
-    }
+      expect(dialect.carriers.every(carrier => carrier.modes.length > 0)).toBe(true)
+      expect(dialect.carriers.some(carrier => carrier.kind === 'text')).toBe(true)
+    },
+  )
+
+  it('a surface whose model proposes calls has carriers for them', () => {
+    const withCalls = DIALECTS.filter(d => d.carriers.some(carrier => carrier.kind === 'call'))
+    expect(withCalls.map(d => d.name)).toEqual(['chat', 'responses', 'messages'])
+  })
+
+  it.each([
+    ['/v1/completions', '{"model":"m","prompt":[9906,1917]}', '/prompt'],
+    ['/v1/embeddings', '{"model":"m","input":[[9906],[1917]]}', '/input/0'],
+  ])('%s leaves it to the gate to refuse token input', (path, body, pointer) => {
+    const view = table.find('POST', path)?.dialect.readRequest(new TextEncoder().encode(body))
+    expect(view).toMatchObject({ opaqueInputs: expect.arrayContaining([pointer]) })
   })
 })

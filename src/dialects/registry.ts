@@ -1,11 +1,25 @@
 /** Every surface the gate serves. A dialect that is not here has no route. */
 import type { Dialect, Route } from '../core/wire.ts'
 import { chatDialect } from './chat.ts'
+import { createCompletionsDialect } from './completions.ts'
 import { countTokensDialect } from './count-tokens.ts'
+import { createEmbeddingsDialect } from './embeddings.ts'
 import { messagesDialect } from './messages.ts'
+import { modelsDialect } from './models.ts'
+import { moderationsDialect } from './moderations.ts'
 import { responsesDialect } from './responses.ts'
 
-export const DIALECTS: readonly Dialect[] = [chatDialect, responsesDialect, messagesDialect, countTokensDialect]
+export const DIALECTS: readonly Dialect[] = [
+  chatDialect,
+  responsesDialect,
+  messagesDialect,
+  countTokensDialect,
+  // Token lists are opaque inputs: the gate refuses them like any other, or the operator allows all of them.
+  createCompletionsDialect({ allowTokenInput: true }),
+  createEmbeddingsDialect({ allowTokenInput: true }),
+  moderationsDialect,
+  modelsDialect,
+]
 
 export interface RouteMatch {
   readonly dialect: Dialect

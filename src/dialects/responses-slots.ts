@@ -19,5 +19,5 @@ export const SLOTS: Readonly<Record<SlotKind, SlotFacts>> = {
   summary: { pointer: '/output/reasoning/summary', name: 'reasoning', joins: true },
   transcript: { pointer: '/output/audio/transcript', name: 'transcript', joins: true },
   code: { pointer: '/output/code_interpreter_call/code', name: 'other', joins: false },
-  mcp: { pointer: '/output/mcp_call/arguments', name: 'other', joins: false },
+  mcp: { pointer: '/output/mcp_call/arguments', name: 'arguments', joins: false },
 }

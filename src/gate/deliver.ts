@@ -232,10 +232,14 @@ export class Delivery implements UpstreamHandler {
     let last: Ticket | undefined
     // A call that waits for a human is not approved: its row is written where the answer is held.
     for (const c of step.needs) if (c.worst.effect.kind !== 'escalate') last = this.#recordCall(c)
-    if (this.#escalated.length > 0) return undefined
     const stream = this.#stream
+    // Written even when it will be held: a redaction that cannot be made must not wait for a human to find out.
     if (stream === undefined) {
       this.#unary?.emit(frame, step.edits)
+      return undefined
+    }
+    if (this.#escalated.length > 0) {
+      stream.rehearse(frame, step.edits)
       return undefined
     }
     const ends = !this.#completed && frame.parts.some(p => p.kind === 'end')
@@ -257,8 +261,10 @@ export class Delivery implements UpstreamHandler {
     await stream.flush()
     if (last !== undefined) await last.durable()
     if (this.#done) return
+    // The last frame may hold text: one that cannot be written must not stand behind a row that says it was.
+    const rendered = stream.render(frame, step.edits)
     if (ends) await this.#completeStream(stream)
-    stream.emit(frame, step.edits)
+    stream.take(rendered)
   }
 
   // --- the ways it ends ---

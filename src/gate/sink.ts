@@ -78,6 +78,20 @@ export class StreamSink {
     this.#batch.push(this.#writer.write(frame, edits))
   }
 
+  /** Renders a frame that will not leave; throws what rendering it throws. */
+  rehearse(frame: Frame, edits: readonly Edit[]): void {
+    this.#writer.write(frame, edits)
+  }
+
+  /** Renders a frame for `take`; throws what rendering it throws. */
+  render(frame: Frame, edits: readonly Edit[]): Uint8Array {
+    return this.#writer.write(frame, edits)
+  }
+
+  take(rendered: Uint8Array): void {
+    this.#batch.push(rendered)
+  }
+
   comment(text: string): void {
     this.#batch.push(this.#writer.comment(text))
   }

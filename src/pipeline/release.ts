@@ -244,7 +244,8 @@ export class Release {
     this.#chars += text.length
     held.ranges.push({ part, channel: c, from, to: from + text.length })
     const pushed = c.push(text)
-    if (channel.name !== 'content') return pushed
+    // Both are JSON to somebody: content in JSON mode, and arguments of tools that upstream runs itself.
+    if (channel.name !== 'content' && channel.name !== 'arguments') return pushed
     if (isThenable(pushed)) return pushed.then(() => this.#decode(held, channel, c, text, part, out))
     return this.#decode(held, channel, c, text, part, out)
   }

@@ -18,7 +18,7 @@ export interface MemorySealedOptions {
   readonly maxEntries?: number
   /** Most bytes held in all. Default 256 MiB. */
   readonly maxBytes?: number
-  /** Most held exchanges of one owner. Default 32. */
+  /** Most held exchanges of one owner. Default 100. */
   readonly maxPerOwner?: number
 }
 
@@ -42,7 +42,7 @@ export class MemorySealedStore implements SealedStore {
     this.#now = options.now
     this.#maxEntries = wholeNumber('maxEntries', options.maxEntries ?? 1_000)
     this.#maxBytes = wholeNumber('maxBytes', options.maxBytes ?? 256 * 1024 * 1024)
-    this.#maxPerOwner = wholeNumber('maxPerOwner', options.maxPerOwner ?? 32)
+    this.#maxPerOwner = wholeNumber('maxPerOwner', options.maxPerOwner ?? 100)
   }
 
   get size(): number {

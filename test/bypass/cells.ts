@@ -2,8 +2,12 @@
 import { DIALECTS } from '../../src/dialects/registry.ts'
 import { CHAT } from './chat.ts'
 import { escaped } from './chat-answers.ts'
+import { COMPLETIONS } from './completions.ts'
 import { COUNT_TOKENS } from './count-tokens.ts'
+import { EMBEDDINGS } from './embeddings.ts'
 import { MESSAGES } from './messages.ts'
+import { MODELS } from './models.ts'
+import { MODERATIONS } from './moderations.ts'
 import { RESPONSES } from './responses.ts'
 import {
   type CallBuilder,
@@ -27,6 +31,10 @@ export const SURFACES: Readonly<Record<string, Surface>> = {
   responses: RESPONSES,
   messages: MESSAGES,
   'count-tokens': COUNT_TOKENS,
+  completions: COMPLETIONS,
+  embeddings: EMBEDDINGS,
+  moderations: MODERATIONS,
+  models: MODELS,
 }
 
 export interface Cell {
@@ -113,6 +121,7 @@ function textCells(surface: Surface, row: string, b: TextBuilder, mode: Mode): C
 
 function callCells(surface: Surface, row: string, b: CallBuilder, mode: Mode): Cell[] {
   const out: Cell[] = []
+  const channel = b.channel ?? /^call:/
   const refused = (name: string) => `signet refused the tool call ${b.called?.(name) ?? name}`
   const argument = (text: string) => (b.form === 'json' ? `{"city":"${text}"}` : text)
   for (const choice of surface.choices) {
@@ -133,21 +142,21 @@ function callCells(surface: Surface, row: string, b: CallBuilder, mode: Mode): C
       })
     const single = (text: string) => [...argument(text)]
     add('allow', 'get_weather', single('Oslo'), 'identical', { shown: ['Oslo'] })
-    add('block', 'get_weather', [argument(FORBIDDEN)], 'refused', { hidden: [FORBIDDEN], channel: /^call:/ })
-    add('block split', 'get_weather', single(FORBIDDEN), 'refused', { hidden: [FORBIDDEN], channel: /^call:/ })
+    add('block', 'get_weather', [argument(FORBIDDEN)], 'refused', { hidden: [FORBIDDEN], channel })
+    add('block split', 'get_weather', single(FORBIDDEN), 'refused', { hidden: [FORBIDDEN], channel })
     add('block full-width', 'get_weather', single(wide(FORBIDDEN)), 'refused', {
       hidden: [FORBIDDEN],
-      channel: /^call:/,
+      channel,
     })
     add('block zero-width', 'get_weather', single([...FORBIDDEN].join('\u200b')), 'refused', {
       hidden: [FORBIDDEN],
-      channel: /^call:/,
+      channel,
     })
     if (b.form === 'json') {
       const inner = [...FORBIDDEN].map(c => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`).join('')
       add('block escaped', 'get_weather', single(inner), 'refused', {
         hidden: [FORBIDDEN, inner],
-        channel: /^call:/,
+        channel,
       })
     }
     // Arguments are never rewritten: what would have to be redacted refuses the call.

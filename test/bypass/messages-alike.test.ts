@@ -33,28 +33,29 @@ const typeOf = (call: Call) => (call.kind === 'call' ? 'tool_use' : 'server_tool
 
 function inStream({ blocks, cut }: Script): Answer {
   const events = blocks.map((b, i) => {
+    if (!('text' in b)) {
+      const said = pieces(b.input, cut).map(piece => json(i, piece))
+      return begin(i, { type: typeOf(b), id: `toolu_${i}`, name: b.name, input: {} }) + said.join('') + stop(i)
+    }
     if (b.kind === 'text') {
       const said = pieces(b.text, cut).map(text => delta(i, { type: 'text_delta', text }))
       return begin(i, { type: 'text', text: '' }) + said.join('') + stop(i)
     }
-    if (b.kind === 'thinking' || b.kind === 'signed') {
-      const said = pieces(b.text, cut).map(thinking => delta(i, { type: 'thinking_delta', thinking }))
-      const signature = b.kind === 'signed' ? delta(i, { type: 'signature_delta', signature: SIGNATURE }) : ''
-      const empty = { type: 'thinking', thinking: '', ...(b.kind === 'signed' ? { signature: '' } : {}) }
-      return begin(i, empty) + said.join('') + signature + stop(i)
-    }
-    const said = pieces(b.input, cut).map(piece => json(i, piece))
-    return begin(i, { type: typeOf(b), id: `toolu_${i}`, name: b.name, input: {} }) + said.join('') + stop(i)
+    const said = pieces(b.text, cut).map(thinking => delta(i, { type: 'thinking_delta', thinking }))
+    const signature = b.kind === 'signed' ? delta(i, { type: 'signature_delta', signature: SIGNATURE }) : ''
+    const empty = { type: 'thinking', thinking: '', ...(b.kind === 'signed' ? { signature: '' } : {}) }
+    return begin(i, empty) + said.join('') + signature + stop(i)
   })
   return streamed(start() + events.join('') + finish(stopOf(blocks)) + END)
 }
 
 function inBody({ blocks }: Script): Answer {
   const content = blocks.map((b, i) => {
+    if (!('text' in b)) {
+      return { type: typeOf(b), id: `toolu_${i}`, name: b.name, input: JSON.parse(b.input) as unknown }
+    }
     if (b.kind === 'text') return { type: 'text', text: b.text }
-    if (b.kind === 'thinking') return { type: 'thinking', thinking: b.text }
-    if (b.kind === 'signed') return { type: 'thinking', thinking: b.text, signature: SIGNATURE }
-    return { type: typeOf(b), id: `toolu_${i}`, name: b.name, input: JSON.parse(b.input) as unknown }
+    return { type: 'thinking', thinking: b.text, ...(b.kind === 'signed' ? { signature: SIGNATURE } : {}) }
   })
   return whole(message(content, { stop_reason: stopOf(blocks) }))
 }
@@ -111,7 +112,8 @@ const blocks: fc.Arbitrary<Block> = fc.oneof(
   fc.record({
     kind: fc.constant('server' as const),
     name: fc.constant('web_search'),
-    input: fc.constantFrom('{"query":"weather"}', '{}', '{"query":"a \\"b\\" 🦁"}', `{"q":["${SECRET}","x"]}`),
+    // In a body the values of one field are read as one text, so the secret ends where the next one begins.
+    input: fc.constantFrom('{"query":"weather"}', '{}', '{"query":"a \\"b\\" 🦁"}', `{"q":["x","${SECRET}."]}`),
   }),
 )
 const scripts: fc.Arbitrary<Script> = fc.record({
@@ -143,7 +145,8 @@ describe('a message, unary and streamed', () => {
     const type = res.headers.get('content-type') ?? ''
     const { status, own, upstream: said } = read(MESSAGES.reading, res.status, type, await res.text())
     if (own !== undefined && 'escalation_id' in own) return { verdict: 'held' }
-    if (own !== undefined) return { verdict: 'refused', check: own['check'], stage: own['stage'] }
+    // By which check: in a stream by whatever stands first, a redaction that cannot be written say.
+    if (own !== undefined) return { verdict: 'refused', stage: own['stage'] }
     return { verdict: 'delivered', status, ...blocksOf(said, type.startsWith('text/event-stream')) }
   }
   const alike = async (s: Script) => {
@@ -170,6 +173,16 @@ describe('a message, unary and streamed', () => {
     ['only refused calls', [call('format_disk'), call('delete_account')], 'delivered'],
     ['a held call', [call('get_weather'), call('issue_refund')], 'held'],
     ['a held call, then forbidden text', [call('issue_refund'), text(FORBIDDEN)], 'refused'],
+    [
+      'a secret in signed thinking, then a held call',
+      [{ kind: 'signed', text: SECRET }, call('issue_refund')],
+      'refused',
+    ],
+    [
+      'a held call, then a secret in signed thinking',
+      [call('issue_refund'), { kind: 'signed', text: SECRET }],
+      'refused',
+    ],
     ['forbidden arguments', [call('get_weather', `{"city":"${FORBIDDEN}"}`)], 'refused'],
     ['secret arguments', [call('get_weather', `{"city":"${SECRET}"}`)], 'delivered'],
     ['a secret in a search', [{ kind: 'server', name: 'web_search', input: `{"query":"${SECRET}"}` }], 'delivered'],

@@ -18,7 +18,7 @@ export function matrixPage(): string {
     '**held**: 202, or an abort frame with code `escalated`. **broken off**: upstream broke the protocol; 502 or an abort',
     'frame. **–**: the carrier does not exist in this mode, or its values are never joined or escaped.',
     '',
-    'Each cell stands for every choice the carrier has (chat: 0 and 1). Disguises: split one character per event, JSON escapes,',
+    'Each cell stands for every choice the carrier has (chat, completions: 0 and 1). Disguises: split one character per event, JSON escapes,',
     'full-width letters, zero-width characters in between.',
   ]
   for (const dialect of DIALECTS) {

@@ -69,8 +69,9 @@ function collect(reading: Reading, raw: string, documents: readonly string[]): P
         walk(item, `${pointer}/${reading.numbered(pointer) ? numberOf(item, i) : '*'}`)
       })
     } else if (typeof value === 'object' && value !== null) {
-      for (const [key, item] of Object.entries(value)) {
-        forms.push(key)
+      for (const [rank, [key, item]] of Object.entries(value).entries()) {
+        if (reading.keys?.test(pointer)) say(`${pointer}/~key ${rank}`, key)
+        else forms.push(key)
         walk(item, `${pointer}/${key}`)
       }
     }

@@ -85,6 +85,6 @@ export const RESPONSES_CALLS: Readonly<Record<string, CallBuilder>> = {
   ),
   'unknown call item': calls(
     said('dance_call', call => ({ name: call.name, steps: raw(call) })),
-    { form: 'json' },
+    { form: 'json', channel: /^(call:|\/item\/dance_call\/)/ },
   ),
 }

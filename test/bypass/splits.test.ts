@@ -45,7 +45,7 @@ const PIPELINE = buildPipeline({ checks: checks(), clock: systemClock })
 
 function view(surface: string, stream: boolean): RequestView {
   const asked = SURFACES[surface]?.request('m', { mode: stream ? 'stream' : 'unary', choice: 0 }, TOOLS)
-  const v = dialectOf(surface).readRequest(Buffer.from(JSON.stringify(asked)))
+  const v = dialectOf(surface).readRequest(Buffer.from(asked === undefined ? '' : JSON.stringify(asked)))
   if ('kind' in v) throw new Error(`the request is refused: ${v.code}`)
   return v
 }

@@ -62,6 +62,8 @@ export interface CallBuilder {
   readonly single?: true
   /** What the gate knows the call by, where that is not the name upstream gives. */
   readonly called?: (name: string) => string
+  /** The audit row's channel, where arguments are text of the answer as well. */
+  readonly channel?: RegExp
 }
 
 /** A hand-written attack that fits no single carrier. */
@@ -108,6 +110,8 @@ export interface Reading {
   readonly under: (event: unknown) => string
   /** Fields whose whole text is JSON. */
   readonly jsonText: RegExp
+  /** Objects whose keys spell text: those of one rank, over all objects of the field. */
+  readonly keys?: RegExp
 }
 
 export interface Surface {
@@ -124,7 +128,8 @@ export interface Surface {
   readonly begins: (first: string) => boolean
   /** A finish reason that promises calls. */
   readonly promise: RegExp
-  readonly request: (model: string, place: Place, tools: readonly string[]) => object
+  /** `undefined`: a GET, which has no body. */
+  readonly request: (model: string, place: Place, tools: readonly string[]) => object | undefined
   readonly text: Readonly<Record<string, TextBuilder>>
   readonly calls: Readonly<Record<string, CallBuilder>>
   readonly specials: readonly Special[]

@@ -27,7 +27,10 @@ export async function startScriptedUpstream(): Promise<ScriptedUpstream> {
     const chunks: Buffer[] = []
     req.on('data', (chunk: Buffer) => chunks.push(chunk))
     req.on('end', () => {
-      const { model } = JSON.parse(Buffer.concat(chunks).toString()) as { model: string }
+      // Without a body, a header that the gate passes on says what is asked for.
+      const asks =
+        req.method === 'GET' ? { model: req.headers['openai-project'] } : JSON.parse(String(Buffer.concat(chunks)))
+      const { model } = asks as { model: string }
       asked.set(model, (asked.get(model) ?? 0) + 1)
       const answer = answers.get(model)
       if (answer === undefined) {

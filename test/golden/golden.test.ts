@@ -10,19 +10,44 @@ import { defaultPipeline } from '../../src/config/default-pipeline.ts'
 import { type ScriptedUpstream, startScriptedUpstream } from '../bypass/upstream.ts'
 import { startTestGate, type TestGate } from '../support/gate.ts'
 
-const FOLDER = join(import.meta.dirname, 'chat')
-const names = readdirSync(FOLDER)
-  .filter(name => name.endsWith('.request'))
-  .map(name => name.slice(0, -'.request'.length))
+interface Collection {
+  readonly folder: string
+  readonly path: string
+  /** Transcripts in which the gate steps in; in all the others the caller gets upstream's bytes. */
+  readonly gated: readonly string[]
+}
 
-/** Transcripts in which the gate steps in; in all the others the caller gets upstream's bytes. */
-const GATED = new Set([
-  'held-call',
-  'marker-mid-stream',
-  'openai-parallel-tools-one-refused',
-  'openai-tools-refused-unary',
-  'secret-with-logprobs',
-])
+const COLLECTIONS: readonly Collection[] = [
+  {
+    folder: 'chat',
+    path: '/v1/chat/completions',
+    gated: [
+      'held-call',
+      'marker-mid-stream',
+      'openai-parallel-tools-one-refused',
+      'openai-tools-refused-unary',
+      'secret-with-logprobs',
+    ],
+  },
+  {
+    folder: 'messages',
+    path: '/v1/messages',
+    gated: [
+      'held-call',
+      'held-call-unary',
+      'marker-mid-stream',
+      'secret-in-text',
+      'secret-in-signed-thinking',
+      'tools-one-refused',
+      'tools-refused-unary',
+    ],
+  },
+]
+
+const namesIn = (folder: string) =>
+  readdirSync(join(import.meta.dirname, folder))
+    .filter(name => name.endsWith('.request'))
+    .map(name => name.slice(0, -'.request'.length))
 
 const stable = (text: string) =>
   text
@@ -41,14 +66,18 @@ describe('golden transcripts', () => {
     await upstream.close()
   })
 
-  it('has every file of every transcript', () => {
-    expect(names.length).toBeGreaterThanOrEqual(15)
+  it.each(COLLECTIONS)('has every file of every transcript: $folder', ({ folder, gated }) => {
+    const names = namesIn(folder)
+    expect(names.length).toBeGreaterThanOrEqual(10)
+    expect(names).toEqual(expect.arrayContaining([...gated]))
     const wanted = names.flatMap(n => [`${n}.expected`, `${n}.request`, `${n}.upstream`])
-    expect(readdirSync(FOLDER).sort()).toEqual(wanted.sort())
+    expect(readdirSync(join(import.meta.dirname, folder)).sort()).toEqual(wanted.sort())
   })
 
-  it.each(names)('%s', async name => {
-    const file = (kind: string) => readFileSync(join(FOLDER, `${name}.${kind}`), 'utf8')
+  const transcripts = COLLECTIONS.flatMap(c => namesIn(c.folder).map(name => [`${c.folder}: ${name}`, name, c] as const))
+  it.each(transcripts)('%s', async (_, name, { folder, path, gated }) => {
+    const nameOf = (kind: string) => join(import.meta.dirname, folder, `${name}.${kind}`)
+    const file = (kind: string) => readFileSync(nameOf(kind), 'utf8')
     const [head = '', ...rest] = file('upstream').split('\n')
     const body = rest.join('\n')
     const status = Number(head.slice(0, 3))
@@ -58,9 +87,9 @@ describe('golden transcripts', () => {
     const bytes = Buffer.from(body)
     const writes = Array.from({ length: Math.ceil(bytes.length / 97) }, (_, i) => bytes.subarray(i * 97, (i + 1) * 97))
     upstream.script(model, { contentType: head.slice(4), status, writes })
-    const res = await fetch(`${gate.url}/v1/chat/completions`, {
+    const res = await fetch(`${gate.url}${path}`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', 'x-commit-owner': 'human:alice@example.com' },
+      headers: { 'content-type': 'application/json', 'x-commit-owner': `human:${folder}@example.com` },
       body: JSON.stringify({ ...request, model }),
     })
     const answered = await res.text()
@@ -73,8 +102,8 @@ describe('golden transcripts', () => {
         [r.check, r.decision, r.meta['_check_name'], r.meta['_code'], r.meta['_at']].filter(v => v !== undefined),
       )
     const got = `${res.status} ${res.headers.get('content-type')}\n${stable(answered)}\n--- log\n${rows.map(r => r.join(' ')).join('\n')}\n`
-    if (!GATED.has(name)) expect(answered.replace(/^: signet-receipt \S+\n\n/gm, '')).toBe(body)
-    if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(join(FOLDER, `${name}.expected`), got)
+    if (!gated.includes(name)) expect(answered.replace(/^: signet-receipt \S+\n\n/gm, '')).toBe(body)
+    if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(nameOf('expected'), got)
     expect(got).toBe(file('expected'))
   })
 })

@@ -19,6 +19,7 @@ import { type RunningGate, type StartOptions, startGate } from '../../src/gate/s
 import { assertedIdentity } from '../../src/identity/asserted.ts'
 import { Key, KeyRing } from '../../src/keys/ring.ts'
 import { SigningKey } from '../../src/keys/signing.ts'
+import { MemorySealedStore } from '../../src/state/memory.ts'
 import { startDemoUpstream } from '../../src/upstream/demo/server.ts'
 import { DEMO_TOOLS } from '../../src/upstream/demo/tools.ts'
 import { createUpstream } from '../../src/upstream/pool.ts'
@@ -70,6 +71,8 @@ export async function startTestGate(options: TestGateOptions = {}): Promise<Test
     port: 0,
     version: '0.0.0-test',
     shutdownGraceMs: 1000,
+    // Suites share one owner, whose bound a user would not reach.
+    sealedStore: new MemorySealedStore({ now: () => Date.now(), maxEntries: 100_000, maxPerOwner: 100_000 }),
     ...start,
     settings: { strict: false, ...start.settings },
     upstream,

@@ -108,11 +108,11 @@ async function gateAt(
 
 type Report = (check: string, status: Result['status'], detail: string) => void
 
-/** The process's own variables over `.env` over `.env.example`; only a project folder is looked into. */
+/** The process's own variables over `.env` over `.env.example`; only a project folder is looked into. Empty is unset. */
 async function settingsAround(context: Context): Promise<Readonly<Record<string, string | undefined>>> {
-  if (!existsSync(join(context.folder, 'pipeline.ts'))) return context.environment
   const { readEnvFile } = await import('../../config/env-file.ts')
-  const files: EnvFile[] = ['.env', '.env.example'].map(name => readEnvFile(join(context.folder, name), false))
+  const names = existsSync(join(context.folder, 'pipeline.ts')) ? ['.env', '.env.example'] : []
+  const files: EnvFile[] = names.map(name => readEnvFile(join(context.folder, name), false))
   const found: Record<string, string | undefined> = {}
   for (const variables of [context.environment, ...files.map(file => file.variables)]) {
     for (const [name, value] of Object.entries(variables)) {
