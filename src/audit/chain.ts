@@ -75,14 +75,29 @@ export class Chain {
 
     const end = { count: from.count + 1n, length: from.length + line.length, hmac, tsNs }
     this.#head = end
-    const placed = {
-      index: from.count,
-      tsNs,
-      hmac,
-      commit,
-      canonical: before + after,
-      leaf: encodeLeaf(row, tsNs, commit),
-    }
-    return { placed, line, end }
+    return { placed: new PlacedRow(row, from.count, tsNs, hmac, commit, before + after), line, end }
+  }
+}
+
+/** The leaf is made when somebody asks for it: most rows' never is. */
+class PlacedRow implements Placed {
+  readonly index: bigint
+  readonly tsNs: bigint
+  readonly hmac: string
+  readonly commit: string
+  readonly canonical: string
+  readonly #row: Row
+
+  constructor(row: Row, index: bigint, tsNs: bigint, hmac: string, commit: string, canonical: string) {
+    this.#row = row
+    this.index = index
+    this.tsNs = tsNs
+    this.hmac = hmac
+    this.commit = commit
+    this.canonical = canonical
+  }
+
+  get leaf(): Uint8Array {
+    return encodeLeaf(this.#row, this.tsNs, this.commit)
   }
 }

@@ -63,18 +63,16 @@ function fits(e: EncodedRow): boolean {
 
 function encode(row: Row, stamp: Stamp, cap: number, bare: boolean): EncodedRow {
   const notes = { sanitised: false, truncated: bare }
-  const text = (value: unknown, max: number) =>
-    JSON.stringify(cut(asText(value, notes), Math.min(max, bare ? 128 : max), notes))
+  const most = bare ? 128 : MAX_OWNER
+  const nameMost = bare ? 128 : MAX_NAME
   const owner = row.owner
-  const approvers = list(owner.approvalChain, bare ? 4 : MAX_APPROVERS, notes)
+  const approvers = encodeApprovers(owner.approvalChain, bare ? 4 : MAX_APPROVERS, most, notes)
   const before =
-    `{"approval_chain":[${approvers.map(a => text(a, MAX_OWNER)).join(',')}],` +
-    `"check_name":${text(row.checkName, MAX_NAME)},` +
-    `"decision":"${row.decision}",` +
-    `"entry_id":${text(row.entryId, MAX_NAME)},`
-  const ownerId = text(owner.id, MAX_OWNER)
-  const reason = text(row.reason, MAX_REASON)
-  const fingerprint = text(row.fingerprint, MAX_NAME)
+    `{"approval_chain":[${approvers}],"check_name":${encodeText(row.checkName, nameMost, notes)},` +
+    `"decision":"${row.decision}","entry_id":${encodeText(row.entryId, nameMost, notes)},`
+  const ownerId = encodeText(owner.id, most, notes)
+  const reason = encodeText(row.reason, bare ? 128 : MAX_REASON, notes)
+  const fingerprint = encodeText(row.fingerprint, nameMost, notes)
   const metadata = encodeMetadata(row.metadata, stamp, cap, bare, notes)
   const after =
     `"metadata":${metadata},"owner_id":${ownerId},"owner_type":"${owner.type}",` +
@@ -83,70 +81,93 @@ function encode(row: Row, stamp: Stamp, cap: number, bare: boolean): EncodedRow 
   return { before, after }
 }
 
+function encodeApprovers(chain: unknown, most: number, longest: number, notes: Notes): string {
+  let json = ''
+  for (const person of list(chain, most, notes)) {
+    json += `${json === '' ? '' : ','}${encodeText(person, longest, notes)}`
+  }
+  return json
+}
+
 interface Notes {
   sanitised: boolean
   truncated: boolean
 }
 
 function encodeMetadata(metadata: unknown, stamp: Stamp, cap: number, bare: boolean, notes: Notes): string {
-  const members: [key: string, json: string][] = [
-    ['_anchor', ANCHOR],
-    ['_salt', `"${stamp.salt}"`],
-    ['_signing_key_id', `"${stamp.keyId}"`],
-  ]
+  const members = new Members()
+  members.add('_anchor', ANCHOR)
+  members.add('_salt', `"${stamp.salt}"`)
+  members.add('_signing_key_id', `"${stamp.keyId}"`)
   for (const [key, value] of entries(metadata, notes)) {
     if (OWN_KEYS.has(key)) {
       notes.sanitised = true
       continue
     }
-    if ((bare || members.length >= MAX_META_KEYS) && !GATE_KEYS.has(key)) {
+    if ((bare || members.size >= MAX_META_KEYS) && !GATE_KEYS.has(key)) {
       notes.truncated = true
       continue
     }
-    members.push([cut(key, MAX_NAME, notes), encodeValue(value, bare ? 128 : cap, notes)])
+    members.add(cut(key, MAX_NAME, notes), encodeValue(value, bare ? 128 : cap, notes))
   }
-  if (notes.sanitised) members.push(['_sanitised', 'true'])
-  if (notes.truncated) members.push(['_truncated', 'true'])
-  return object(members)
+  if (notes.sanitised) members.add('_sanitised', 'true')
+  if (notes.truncated) members.add('_truncated', 'true')
+  return members.object()
 }
 
-/** Sorted, each key once: cutting and mending keys can make two equal, and the later would be a duplicate. */
-function object(members: [key: string, json: string][]): string {
-  // `<` compares UTF-16 units, which is code-point order as long as no key has a surrogate or something above them.
-  if (members.some(member => HIGH.test(member[0]))) members.sort((a, b) => byCodePoint(a[0], b[0]))
-  else members.sort((a, b) => (a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0))
-  let json = '{'
-  let last: string | undefined
-  for (const [key, value] of members) {
-    if (key === last) continue
-    json += `${last === undefined ? '' : ','}${quoteKey(key)}:${value}`
-    last = key
+/** The members of one object, sorted at the end, each key once: cutting and mending keys can make two equal. */
+class Members {
+  readonly #keys: string[] = []
+  readonly #texts: string[] = []
+  #plain = true
+
+  get size(): number {
+    return this.#keys.length
   }
-  return `${json}}`
+
+  add(key: string, json: string): void {
+    // Only a key that had to be cut or mended can be another's equal; one as long as the limit may have been cut.
+    const plain = PLAIN_KEY.test(key) && key.length < MAX_NAME
+    if (!plain) this.#plain = false
+    this.#keys.push(key)
+    this.#texts.push(plain ? `"${key}":${json}` : `${quote(key)}:${json}`)
+  }
+
+  object(): string {
+    // The quote that ends a plain key is below every character such a key may have: the texts sort as the keys do.
+    if (this.#plain) return `{${this.#texts.sort().join(',')}}`
+    const order = this.#keys.map((_, i) => i)
+    const keys = this.#keys
+    order.sort((a, b) => byCodePoint(keys[a] ?? '', keys[b] ?? '') || a - b)
+    let json = '{'
+    let last: string | undefined
+    for (const i of order) {
+      if (keys[i] === last) continue
+      json += `${last === undefined ? '' : ','}${this.#texts[i]}`
+      last = keys[i]
+    }
+    return `${json}}`
+  }
 }
 
-const HIGH = /[\ud800-\uffff]/
 const PLAIN_KEY = /^[A-Za-z0-9_.:-]*$/
 
-function quoteKey(key: string): string {
-  return PLAIN_KEY.test(key) ? `"${key}"` : quote(key)
-}
-
 function encodeValue(value: unknown, cap: number, notes: Notes): string {
+  if (typeof value === 'string') return encodeText(value, cap, notes)
   if (Array.isArray(value)) {
     const items = list(value, MAX_LIST, notes)
-    return `[${items.map(item => JSON.stringify(cut(asText(item, notes), cap, notes))).join(',')}]`
+    return `[${items.map(item => encodeText(item, cap, notes)).join(',')}]`
   }
   if (typeof value === 'object' && value !== null) {
-    const members: [string, string][] = []
+    const members = new Members()
     for (const [key, item] of entries(value, notes)) {
-      if (members.length >= MAX_META_KEYS) {
+      if (members.size >= MAX_META_KEYS) {
         notes.truncated = true
         break
       }
-      members.push([cut(key, MAX_NAME, notes), encodeScalar(item, cap, notes)])
+      members.add(cut(key, MAX_NAME, notes), encodeScalar(item, cap, notes))
     }
-    return object(members)
+    return members.object()
   }
   return encodeScalar(value, cap, notes)
 }
@@ -156,6 +177,10 @@ function encodeScalar(value: unknown, cap: number, notes: Notes): string {
   if (typeof value === 'boolean') return value ? 'true' : 'false'
   // -0 is written as Python writes the integer: 0.
   if (typeof value === 'number' && Number.isSafeInteger(value)) return String(value + 0)
+  return encodeText(value, cap, notes)
+}
+
+function encodeText(value: unknown, cap: number, notes: Notes): string {
   return JSON.stringify(cut(asText(value, notes), cap, notes))
 }
 

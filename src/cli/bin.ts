@@ -7,12 +7,15 @@ if (major < 24) {
   )
   process.exitCode = 2
 } else {
-  import('./main.ts').then(
-    main => main.start(),
-    error => {
-      const reason = error instanceof Error ? error.message.split('\n')[0] : 'unknown error'
-      process.stderr.write(`Error: signet cannot start: ${reason}\n`)
-      process.exitCode = 2
-    },
-  )
+  import('./engine.ts')
+    .then(engine => engine.keepCompiledCode())
+    .then(() => import('./main.ts'))
+    .then(
+      main => main.start(),
+      error => {
+        const reason = error instanceof Error ? error.message.split('\n')[0] : 'unknown error'
+        process.stderr.write(`Error: signet cannot start: ${reason}\n`)
+        process.exitCode = 2
+      },
+    )
 }

@@ -13,7 +13,7 @@ import { Key, KeyRing } from '../keys/ring.ts'
 import { SigningKey } from '../keys/signing.ts'
 import { KeyFolder, readSecretFile } from '../keys/store.ts'
 import { type Egress, openEgress } from '../plugins/egress.ts'
-import { type DemoUpstream, startDemoUpstream } from '../upstream/demo/server.ts'
+import type { DemoUpstream } from '../upstream/demo/server.ts'
 import type { Credential } from '../upstream/headers.ts'
 import { createUpstream } from '../upstream/pool.ts'
 import { DEV_FOLDER, devKey } from './chain-keys.ts'
@@ -54,7 +54,10 @@ export async function startServing(
     const signer = receiptSigner()
     egress = openEgress()
     const identity = openIdentity(settings.identity, { egress, now: Date.now, randomBytes })
-    if (settings.upstreamUrl === 'demo') demo = await startDemoUpstream()
+    if (settings.upstreamUrl === 'demo') {
+      const { startDemoUpstream } = await import('../upstream/demo/server.ts')
+      demo = await startDemoUpstream()
+    }
     const upstreamUrl = demo?.url ?? settings.upstreamUrl
     const limits = {
       requestTimeoutMs: settings.requestTimeoutS * 1000,
@@ -123,6 +126,11 @@ export async function startServing(
         beforeForward: settings.auditBeforeForward,
       },
       escalationTtlMs: settings.escalationTtlS * 1000,
+      references: {
+        allowKinds: settings.allowReferenceKinds,
+        allowOpaque: settings.allowOpaqueInputs,
+        allowBackground: settings.allowBackgroundRuns,
+      },
       shutdownGraceMs: settings.shutdownGraceSeconds * 1000,
       version: VERSION,
     })

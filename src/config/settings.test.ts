@@ -64,6 +64,7 @@ describe('names', () => {
       allowedOrigins: 'https://a.example',
       trustedProxies: '10.0.0.0/8,fd00::/8',
       identity: 'asserted',
+      allowReferenceKinds: 'file,vector_store',
       onEscalate: '403',
       auditBeforeForward: 'always',
       hmacSecret: SECRET,
@@ -222,6 +223,8 @@ describe('wrong values', () => {
     ['identity', 'jwt'],
     ['anthropicUpstreamUrl', 'ftp://x'],
     ['escalationTtlS', '900'],
+    ['allowReferenceKinds', ['files']],
+    ['allowOpaqueInputs', 'yes'],
     ['maxHeldBytes', 0.5],
   ])('pipeline.ts: %s %j is refused', (name, value) => {
     const problems = problemsOf(() => file({ [name]: value }))

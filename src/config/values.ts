@@ -229,6 +229,28 @@ export const methods = listOf(
 export const origins = listOf(
   must(isOrigin, 'holds something that is not an origin; write it as https://app.example.com'),
 )
+/** Kinds of upstream state, as refusals name them. */
+const REFERENCE_KINDS: ReadonlySet<string> = new Set([
+  'response',
+  'conversation',
+  'prompt',
+  'item',
+  'file',
+  'audio',
+  'vector_store',
+  'container',
+  'skill',
+  'approval',
+  'message',
+])
+
+export const referenceKinds = listOf(
+  must(
+    kind => REFERENCE_KINDS.has(kind),
+    `holds something that is not a kind of upstream state: ${[...REFERENCE_KINDS].join(', ')}`,
+  ),
+)
+
 export const hosts = listOf(
   must(
     given => isHost(given.replace(/^\[(.*)\]$/, '$1')),

@@ -5,7 +5,7 @@ import type { Frame, Part } from '../core/wire.ts'
 import type { JsonObject, JsonString } from './json.ts'
 import { editText, encodeString } from './json-edit.ts'
 import type { DecodedPiece } from './messages-json-strings.ts'
-import { INPUT_JSON, INPUT_STRINGS } from './messages-parts.ts'
+import { BREAK, INPUT_JSON, INPUT_STRINGS } from './messages-parts.ts'
 import type { BlockKind, CallBlock, MessagesVisitor, TextMode } from './messages-visitor.ts'
 import { RedactionUnwritable } from './redaction-unwritable.ts'
 
@@ -39,7 +39,10 @@ export class MessagesEditWalk implements MessagesVisitor {
     for (let index = 0; index < f.parts.length; index++) {
       const part = f.parts[index]
       if (part?.kind === 'callPiece') this.#keys.push(part.key)
-      else if (part?.kind === 'text' && part.text !== '') this.#texts.push({ part, index })
+      else if (part?.kind !== 'text' || part.text === '') continue
+      // It stands in no node: there is nothing to write.
+      else if (part.text === BREAK) this.#placed.add(index)
+      else this.#texts.push({ part, index })
     }
   }
 

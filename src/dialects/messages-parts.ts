@@ -28,6 +28,11 @@ export const TWIN_SIGNED = '!signed'
 /** The input of a tool that upstream runs, as a stream spells it, and once more as the tool reads it. */
 export const INPUT_JSON = `${INPUT}/~json`
 export const INPUT_STRINGS = `${INPUT}/~strings`
+/**
+ * Stands in a channel between the texts of different blocks: what only looks at the letters reads on over it, as a person
+ * would; a pattern that asks for the end of a word finds one. It is in no frame.
+ */
+export const BREAK = '\u2060'
 /** Ends the key of a textless part that says: here such an input begins. */
 export const INPUT_BEGINS = '!begins'
 
@@ -64,6 +69,10 @@ export class MessagesParts implements MessagesVisitor {
   readonly #keys = new Set<string>()
   readonly #decoders = new Map<string, InstanceType<typeof TextDecoder>>()
   readonly #callIds = new Set<string>()
+  /** The block in which each channel spoke last. */
+  readonly #spokeIn = new Map<string, number>()
+  /** Texts are values of their own: those of a whole block, not those of a delta. */
+  #isWhole = false
   #serial = 0
   #serialBefore = 0
   #calls = 0
@@ -117,7 +126,9 @@ export class MessagesParts implements MessagesVisitor {
   text(name: Channel['name'], pointer: string, text: string, _start: number, _end: number, mode: TextMode): void {
     if (text === '') return
     if (mode === 'delta' || mode === 'sealed') {
-      this.#parts.push({ kind: 'text', channel: this.#channel(name, pointer), text, from: 'delta' })
+      const channel = this.#channel(name, pointer)
+      this.#breakOff(channel)
+      this.#parts.push({ kind: 'text', channel, text, from: 'delta' })
       return
     }
     if (mode === 'constant') {
@@ -175,10 +186,12 @@ export class MessagesParts implements MessagesVisitor {
       if (index !== this.#blocks) broken('content blocks are not numbered one after the other')
     }
     const isWhole = index === undefined
+    this.#isWhole = true
     this.#open = { kind, index: this.#blocks++, isWhole, call: undefined, strings: undefined }
   }
 
   blockRead(call: CallBlock | undefined): void {
+    this.#isWhole = false
     const open = this.#open
     if (open === undefined) return
     if (call !== undefined) {
@@ -245,6 +258,16 @@ export class MessagesParts implements MessagesVisitor {
 
   forged(node: JsonObject, key: string): void {
     this.#forged.push({ node, key })
+  }
+
+  /** A text that no delta continues ends where its block does. */
+  #breakOff(channel: Channel): void {
+    const block = this.#open?.index
+    if (block === undefined) return
+    const last = this.#spokeIn.get(channel.key)
+    if (last === block && !this.#isWhole) return
+    this.#spokeIn.set(channel.key, block)
+    if (last !== undefined) this.#parts.push({ kind: 'text', channel, text: BREAK, from: 'delta' })
   }
 
   #openAt(index: number): OpenBlock {

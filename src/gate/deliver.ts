@@ -82,6 +82,8 @@ export class Delivery implements UpstreamHandler {
   /** Bytes of a unary answer gathered so far. */
   #buffered = 0
   #heldCounted = 0
+  /** The receipt that opens a stream. */
+  #opening: Promise<string> | undefined
 
   constructor(options: DeliveryOptions) {
     this.#o = options
@@ -93,6 +95,8 @@ export class Delivery implements UpstreamHandler {
 
   begin(call: UpstreamCall): void {
     this.#call = call
+    // A stream's first byte needs its receipt: let it be signed beside the call, like the sync of its row.
+    if (this.#o.exchange.request.stream) this.#openingReceipt()?.catch(() => undefined)
     this.#o.res.on('close', () => this.#gone())
     if (this.#o.res.destroyed) this.#gone()
   }
@@ -662,23 +666,30 @@ export class Delivery implements UpstreamHandler {
     return { ...out, ...gateHeaders(this.#o.asked) }
   }
 
-  async #streamHead(): Promise<Head> {
+  #openingReceipt(): Promise<string> | undefined {
     const { gate, asked, exchange, admissionTicket } = this.#o
+    if (gate.receipts === undefined) return undefined
+    return (this.#opening ??= signReceipt(gate, gate.receipts, {
+      ticket: admissionTicket,
+      exchange: asked.id,
+      stage: 'admission',
+      decision: 'allow',
+      req: exchange.requestDigest,
+      owner: asked.owner,
+      check: undefined,
+    }))
+  }
+
+  async #streamHead(): Promise<Head> {
+    const { gate, admissionTicket } = this.#o
     const durable = admissionTicket.durable()
     durable.catch(() => undefined)
     const headers: Record<string, string> = { ...this.#answerHeaders(), 'cache-control': 'no-cache' }
     headers['content-type'] ??= 'text/event-stream; charset=utf-8'
     if (gate.pipeline.shadow) headers['x-signet-shadow-inspection-active'] = '1'
-    if (gate.receipts !== undefined) {
-      headers[gate.receipts.headerName] = await signReceipt(gate, gate.receipts, {
-        ticket: admissionTicket,
-        exchange: asked.id,
-        stage: 'admission',
-        decision: 'allow',
-        req: exchange.requestDigest,
-        owner: asked.owner,
-        check: undefined,
-      })
+    const receipt = this.#openingReceipt()
+    if (gate.receipts !== undefined && receipt !== undefined) {
+      headers[gate.receipts.headerName] = await receipt
       // Trailers need chunks, which HTTP/1.0 does not know.
       if (this.#o.res.useChunkedEncodingByDefault) headers['trailer'] = `${gate.receipts.headerName}-Final`
     }

@@ -3,13 +3,16 @@
  * that no spelling of a path reaches a handler it was not meant for; what is not listed is answered here and never
  * forwarded.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Dialect, Route } from '../core/wire.ts'
 import { corsHeaders, preflight } from './cors.ts'
 import type { Gate } from './gate.ts'
 import { health, jwks, ready, versionInfo } from './health.ts'
 import { newAsked, preflightRefusal, serve } from './serve.ts'
 import { createTlsServer, type ListenerTls } from './tls.ts'
+
+/** Not imported: an ES import reads every export, and one of node:http's is a getter that loads all of fetch (14 MB). */
+const { createServer } = process.getBuiltinModule('node:http')
 
 interface Surface {
   readonly dialect: Dialect

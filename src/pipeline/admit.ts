@@ -6,7 +6,7 @@
 import type { Check, Ctx, MaybeAsync } from '../core/check.ts'
 import { applyEdits, composeEdits, editFault, normalizeEdits } from '../core/edits.ts'
 import type { Admitted, Decision, Exchange, Owner } from '../core/exchange.ts'
-import { ALLOW, block, type TextEdit, type Verdict, worse } from '../core/verdict.ts'
+import { ALLOW, type Because, block, type TextEdit, type Verdict, worse } from '../core/verdict.ts'
 import type { RequestView, Segment } from '../core/wire.ts'
 import type { Scan } from '../text/scan.ts'
 import { decide, isVerdict } from './decide.ts'
@@ -85,23 +85,38 @@ class AdmissionRun {
     for (let i = from; i < checks.length; i += 1) {
       const check = checks[i]
       if (check === undefined) break
-      this.#proposed = []
-      const verdict = guarded<Verdict>(
-        {
-          check,
-          hook: 'admit',
-          clock: this.#pipeline.clock,
-          accepts: isVerdict,
-          failed: b => ({ kind: 'block', because: b }),
-        },
-        () => (check.admit === undefined ? ALLOW : check.admit(this.#exchange, this.#ctx)),
-      )
+      if (this.#proposed.length > 0) this.#proposed = []
+      const verdict = this.#ask(check)
       if (isThenable(verdict)) {
         return verdict.then(v => (this.#take(check, v) ? this.#result() : this.run(i + 1)))
       }
       if (this.#take(check, verdict)) break
     }
     return this.#result()
+  }
+
+  /** The synchronous allow of the usual check costs no closure. */
+  #ask(check: Check): MaybeAsync<Verdict> {
+    let said: MaybeAsync<Verdict>
+    try {
+      said = check.admit === undefined ? ALLOW : check.admit(this.#exchange, this.#ctx)
+      if (said === ALLOW) return said
+    } catch (error) {
+      return guarded(this.#guard(check), () => {
+        throw error
+      })
+    }
+    return guarded(this.#guard(check), () => said)
+  }
+
+  #guard(check: Check) {
+    return {
+      check,
+      hook: 'admit' as const,
+      clock: this.#pipeline.clock,
+      accepts: isVerdict,
+      failed: (b: Because): Verdict => ({ kind: 'block', because: b }),
+    }
   }
 
   /** True when the stage is over. */

@@ -70,25 +70,8 @@ export class InspectedChannel {
     this.channel = options.channel
     let order = 0
     for (const { check, forChannel } of options.checks) {
-      // A factory that throws is a failing check: nothing of this channel may pass.
-      const inspector = guarded<Inspector | undefined>(
-        {
-          check,
-          hook: 'inspect',
-          clock: options.clock,
-          accepts: isInspectorOrNone,
-          failed: because => failing(because),
-        },
-        () => forChannel(options.channel),
-      )
-      if (isThenable(inspector)) {
-        const because: Because = {
-          code: 'check_error',
-          reason: `check '${check.name}' made no inspector in time`,
-          details: { check: check.name },
-        }
-        this.#watchers.push({ order, check, inspector: failing(because), settled: 0 })
-      } else if (inspector !== undefined) this.#watchers.push({ order, check, inspector, settled: 0 })
+      const inspector = inspectorOf(check, forChannel, options)
+      if (inspector !== undefined) this.#watchers.push({ order, check, inspector, settled: 0 })
       order += 1
     }
     this.#stream = this.#watchers.length === 0 ? undefined : options.scanner.open()
@@ -326,6 +309,34 @@ function broken(check: Check, what: string): Verdict {
   return block('check_error', `check '${check.name}' broke the inspection contract: ${what}`, {
     check: check.name,
     hook: 'inspect',
+  })
+}
+
+/** A factory that throws, makes nonsense or is late is a failing check: nothing of this channel may pass. */
+function inspectorOf(check: Check, forChannel: OpenCheck['forChannel'], o: ChannelOptions): Inspector | undefined {
+  let made: Inspector | undefined
+  try {
+    made = forChannel(o.channel)
+    // The usual answer costs no closure.
+    if (made === undefined || (isInspectorOrNone(made) && !isThenable(made))) return made
+  } catch (error) {
+    return opened(check, o, () => {
+      throw error
+    })
+  }
+  return opened(check, o, () => made)
+}
+
+function opened(check: Check, o: ChannelOptions, make: () => MaybeAsync<Inspector | undefined>): Inspector | undefined {
+  const inspector = guarded<Inspector | undefined>(
+    { check, hook: 'inspect', clock: o.clock, accepts: isInspectorOrNone, failed: failing },
+    make,
+  )
+  if (!isThenable(inspector)) return inspector
+  return failing({
+    code: 'check_error',
+    reason: `check '${check.name}' made no inspector in time`,
+    details: { check: check.name },
   })
 }
 

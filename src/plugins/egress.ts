@@ -5,7 +5,7 @@
  * content coding, bounded size and time. It does not decide where to call: addresses come from the operator only, never
  * from a request, so there is no list of private ranges here.
  */
-import { Agent, type Dispatcher, request } from 'undici'
+import type { Agent, request } from 'undici'
 
 export interface EgressRequest {
   readonly url: string
@@ -55,19 +55,33 @@ export function egressUrl(address: string): URL {
 }
 
 export function openEgress(): Egress {
-  // Its own agent: the global one may have been replaced by a proxy from the environment (NODE_USE_ENV_PROXY).
-  const agent = new Agent({ connections: 16, pipelining: 1, maxResponseSize: -1 })
+  let opened: Promise<Client> | undefined
   return {
-    send: asked => send(asked, agent),
-    close: () => agent.close(),
+    send: asked => send(asked, (opened ??= openClient())),
+    close: async () => {
+      if (opened !== undefined) await (await opened).agent.close()
+    },
   }
 }
 
-async function send(asked: EgressRequest, agent: Dispatcher): Promise<EgressAnswer> {
+interface Client {
+  readonly agent: Agent
+  readonly request: typeof request
+}
+
+/** With the first call, not with the import: undici is half of what a gate that never calls out would load. */
+async function openClient(): Promise<Client> {
+  const { Agent, request } = await import('undici')
+  // Its own agent: the global one may have been replaced by a proxy from the environment (NODE_USE_ENV_PROXY).
+  return { agent: new Agent({ connections: 16, pipelining: 1, maxResponseSize: -1 }), request }
+}
+
+async function send(asked: EgressRequest, client: Promise<Client>): Promise<EgressAnswer> {
   const url = egressUrl(asked.url)
   const deadline = AbortSignal.timeout(asked.timeoutMs)
   const signal = asked.signal === undefined ? deadline : AbortSignal.any([deadline, asked.signal])
   try {
+    const { agent, request } = await client
     const { statusCode, headers, body } = await request(url, {
       dispatcher: agent,
       method: asked.method,

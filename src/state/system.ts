@@ -25,7 +25,7 @@ export function systemRandom(now: () => number = Date.now): Random {
     return out
   }
   return {
-    bytes: length => (length > 1024 ? randomFillSync(new Uint8Array(length)) : Uint8Array.from(take(length))),
+    bytes: length => (length > 1024 ? randomFillSync(new Uint8Array(length)) : new Uint8Array(take(length))),
     uuid: () => uuidv7(now(), take(10)),
   }
 }

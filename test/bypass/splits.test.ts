@@ -19,7 +19,9 @@ import { systemClock } from '../../src/state/system.ts'
 import { DEMO_REGISTRY } from '../support/gate.ts'
 import { type Cell, cells, SURFACES, TOOLS } from './cells.ts'
 import { chunk, DONE, event } from './chat-answers.ts'
+import { chunk as textChunk } from './completions-answers.ts'
 import { streamed } from './messages-answers.ts'
+import { RESPONSES_CUT } from './responses-cut.ts'
 import { FORBIDDEN, SECRET } from './surface.ts'
 import { type Answer, bodyOf } from './upstream.ts'
 
@@ -198,6 +200,20 @@ const MESSAGES_CUT: Cut = {
   },
 }
 
+const COMPLETIONS_CUT: Cut = {
+  surface: 'completions',
+  fields: ['text', 'x_note'],
+  stream: (field, deltas) => ({
+    contentType: 'text/event-stream',
+    writes: [
+      ...deltas.map(text => event(textChunk([{ index: 0, [field]: text, finish_reason: null }]))),
+      event(textChunk([{ index: 0, text: '', finish_reason: 'stop' }])),
+      DONE,
+    ],
+  }),
+  of: (one, field) => (one as { choices: Record<string, string>[] }).choices[0]?.[field],
+}
+
 describe('any cutting of the same text into deltas', () => {
   const words = [
     'The harbour ',
@@ -213,7 +229,7 @@ describe('any cutting of the same text into deltas', () => {
     '. ',
   ]
 
-  it.each([CHAT_CUT, MESSAGES_CUT])(
+  it.each([CHAT_CUT, COMPLETIONS_CUT, MESSAGES_CUT, RESPONSES_CUT])(
     'gives the same verdict, offset and text: $surface',
     async ({ surface, fields, stream, of }) => {
       const said = (written: string, field: string) =>

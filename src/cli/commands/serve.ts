@@ -93,6 +93,7 @@ async function serve(options: Options, context: Context): Promise<void> {
   const log = openOperatorLog(terminal, settings.logFormat, context.now)
 
   const { startServing } = await import('../serving.ts')
+  const { keepHeapSmall } = await import('../engine.ts')
   const serving = await startServing(resolved, pipeline, folder, {
     onAuditState: (ok, reason) =>
       ok ? log.info('audit_available', `audit log: ${reason}`) : log.warn('audit_unavailable', `audit log: ${reason}`),
@@ -120,6 +121,7 @@ async function serve(options: Options, context: Context): Promise<void> {
     terminal.note(`audit key (ephemeral), to verify the log later: --key-id ${id} --hmac-secret ${hex}`)
   }
   for (const warning of [...envFile.warnings, ...resolved.warnings]) log.warn('warning', warning)
+  keepHeapSmall()
 
   const signal = await context.asked()
   log.info('stopping', `${signal}: letting running exchanges end (at most ${settings.shutdownGraceSeconds} s)`)
