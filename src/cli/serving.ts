@@ -53,7 +53,7 @@ export async function startServing(
     const { ring, ephemeralKey } = chainKeys()
     const signer = receiptSigner()
     egress = openEgress()
-    const identity = openIdentity(settings.identity, { egress, now: Date.now, randomBytes })
+    const identity = await openIdentity(settings.identity, { egress, now: Date.now, randomBytes })
     if (settings.upstreamUrl === 'demo') {
       const { startDemoUpstream } = await import('../upstream/demo/server.ts')
       demo = await startDemoUpstream()

@@ -144,6 +144,8 @@ export interface ResponseWriter {
   abort(r: Refusal): Uint8Array
   /** A line the client ignores (SSE comment); empty on unary answers. */
   comment(text: string): Uint8Array
+  /** From here on what is written does not leave: only `abort` still may, and it follows what left before. */
+  seal?(): void
 }
 
 /** Plain data: sealed beside the frames of a held exchange. `part` indexes `frame.parts`. */

@@ -255,6 +255,13 @@ describe('the reader without vectors', () => {
     expect(parts(items)).toEqual([])
   })
 
+  it('has room for the largest batch, in base64', () => {
+    const data = Array(2048).fill({ object: 'embedding', index: 0, embedding: base64(vector(3072)) })
+    const answer = JSON.stringify({ object: 'list', data })
+    expect(answer.length).toBeGreaterThan(32 * 1024 * 1024)
+    expect(parts(unary(answer))).toEqual([])
+  })
+
   it('is bounded by the length of the answer', () => {
     const small = surface(createEmbeddingsDialect({ maxUnaryBytes: 100 }), { model: 'm', input: 'x' })
     expect(faultCode(small.unary(answer(vector(100))))).toBe('upstream_too_large')

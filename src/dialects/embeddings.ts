@@ -16,7 +16,7 @@ import { modelOf, PLAIN_REQUEST, readObjectRequest } from './request-body.ts'
 import { readTextOrTokens, TOKENS_REFUSED } from './token-input.ts'
 
 export interface EmbeddingsOptions {
-  /** Longest answer, bytes. Default 48 MiB: two thousand vectors of three thousand floats, written out, are more than 32. */
+  /** Longest answer, bytes. Default 48 MiB: the largest batch, 2048 vectors of 3072 floats in base64, takes just over 32. */
   readonly maxUnaryBytes?: number
   /**
    * Accept inputs given as token numbers. Nothing in the gate can read them, so no check sees what they say; they are

@@ -116,7 +116,7 @@ export class MessagesEditWalk implements MessagesVisitor {
 
   usage(): void {}
 
-  container(): void {}
+  state(): void {}
 
   finish(node: JsonString): void {
     this.reasons.push(node)

@@ -81,7 +81,8 @@ export class MessagesParts implements MessagesVisitor {
   #open: OpenBlock | undefined
   #state: 'before' | 'message' | 'after' = 'before'
   #saysError = false
-  #container: string | undefined
+  /** The last of each kind that upstream is known to keep. */
+  readonly #kept = new Map<string, string>()
   #parts: Part[] = []
   #forged: ForgedField[] = []
 
@@ -246,10 +247,10 @@ export class MessagesParts implements MessagesVisitor {
     })
   }
 
-  container(id: string): void {
-    if (this.#container === id) return
-    this.#container = id
-    this.#parts.push({ kind: 'state', reference: { kind: 'container', id } })
+  state(kind: 'response' | 'container', id: string): void {
+    if (this.#kept.get(kind) === id) return
+    this.#kept.set(kind, id)
+    this.#parts.push({ kind: 'state', reference: { kind, id } })
   }
 
   finish(node: JsonString): void {

@@ -18,6 +18,7 @@ import {
   load,
   parts,
   read,
+  request,
   say,
   sound,
   start,
@@ -108,7 +109,7 @@ describe('reading recorded streams', () => {
       expect(said(items)).toContain(part)
     }
     expect(all['/content/*/text']).toBe(
-      "I'll search for that.Claude Shannon was born on April 30, 1916, in Petoskey, Michigan",
+      "I'll search for that.\u2060Claude Shannon was born on April 30, 1916, in Petoskey, Michigan",
     )
   })
 
@@ -148,7 +149,7 @@ describe('reading text', () => {
       ),
     )
     expect(channels(items)).toMatchObject({
-      '/content/*/text': `${M}at once`,
+      '/content/*/text': 'LEAK-\u2060MARKER\u2060at once',
       '/content/*/text~other': 'x',
       '/content/*/thinking~other': 'y',
     })
@@ -517,5 +518,64 @@ describe('attacks on other readers of such streams', () => {
     const long = Array.from({ length: 300 }, () => say(0, 'x'.repeat(4000))).join('')
     const items = sound(stream(answer(begin(0, { type: 'text', text: '' }) + long + say(0, M) + stop(0))))
     expect(said(items)).toContain(M)
+  })
+})
+
+describe('what upstream keeps', () => {
+  const kept = (items: ReturnType<typeof stream>) =>
+    parts(items).flatMap(part => (part.kind === 'state' ? [`${part.reference.kind} ${part.reference.id}`] : []))
+
+  it('is the message and its container, wherever they are named', () => {
+    const container = { id: 'container_1', expires_at: '2026-01-01T00:00:00Z' }
+    const inBody = unary({ id: 'msg_1', type: 'message', role: 'assistant', content: [], container })
+    expect(kept(inBody)).toEqual(['response msg_1', 'container container_1'])
+    const atTheEnd = stream(start() + finish('end_turn', { container }) + END)
+    expect(kept(atTheEnd)).toEqual(['response msg_1', 'container container_1'])
+    expect(kept(stream(start({ container }) + finish('end_turn', { container }) + END))).toHaveLength(2)
+  })
+})
+
+describe('texts of different blocks', () => {
+  const said = (items: ReturnType<typeof stream>, pointer: string) => channels(items)[pointer]
+
+  it('are told apart by a pattern that asks for the end of a word', () => {
+    const items = stream(answer(textBlock(0, 'The key is AKIAIOSFODNN7EXAMPLE'), textBlock(1, 'Done', '.')))
+    expect(said(items, '/content/*/text')).toBe('The key is AKIAIOSFODNN7EXAMPLE\u2060Done.')
+    expect(said(items, '/content/*/text')).toMatch(/(?<![A-Za-z0-9])AKIA[A-Z0-9]{16}(?![A-Za-z0-9])/)
+  })
+
+  it('are told apart in a body, field by field', () => {
+    const search = (id: string, q: readonly string[]) => ({
+      type: 'server_tool_use',
+      id,
+      name: 'web_search',
+      input: { q },
+    })
+    const items = unary({ type: 'message', content: [search('s1', ['a', 'b']), search('s2', ['c'])] })
+    expect(said(items, '/content/*/input/q/*')).toBe('a\u2060b\u2060c')
+  })
+
+  it('are not broken where a delta goes on', () => {
+    const items = stream(answer(begin(0, { type: 'text', text: 'a' }) + say(0, 'b') + say(0, 'c') + stop(0)))
+    expect(said(items, '/content/*/text')).toBe('abc')
+  })
+
+  it('are redacted on both sides', () => {
+    const items = sound(stream(answer(textBlock(0, 'LEAK-'), textBlock(1, 'MARKER'))))
+    const writer = messagesDialect.openWriter(request())
+    const out = items.map(f =>
+      text(
+        writer.write(
+          f,
+          f.parts.flatMap((part, i) =>
+            part.kind === 'text' && part.channel.pointer === '/content/*/text'
+              ? [{ kind: 'text' as const, part: i, edits: [{ from: 0, to: part.text.length, text: '' }] }]
+              : [],
+          ),
+        ),
+      ),
+    )
+    expect(out.join('')).not.toMatch(/LEAK|MARKER|\u2060/)
+    expect(faultCode(stream(out.join('')))).toBeUndefined()
   })
 })

@@ -43,8 +43,8 @@ export interface MessagesVisitor {
   blockStop(index: number): void
   usage(input: number | undefined, output: number | undefined): void
   finish(node: JsonString): void
-  /** A container that later requests may name. */
-  container(id: string): void
+  /** Something upstream keeps, which later requests may name. */
+  state(kind: 'response' | 'container', id: string): void
   /** Signet's own fields, which upstream has no business sending. */
   forged(node: JsonObject, key: string): void
 }

@@ -58,7 +58,10 @@ export function walkEvent(root: JsonObject, source: string, v: MessagesVisitor):
         if (key === undefined || value === undefined || key === 'stop_reason') continue
         if (key === 'signet') v.forged(delta, key)
         else if (key === 'stop_sequence') constant(value, '/stop_sequence', v)
-        else walkMember(delta, i, key, value, ANSWER_DELTA, '', v, 'constant')
+        else {
+          if (key === 'container') kept('container', member(value, 'id'), v)
+          walkMember(delta, i, key, value, ANSWER_DELTA, '', v, 'constant')
+        }
       }
       walkStop(delta, v)
       break
@@ -96,6 +99,9 @@ function walkWhole(node: JsonObject, at: string, source: string, v: MessagesVisi
         walkContent(value, source, v)
         break
       case 'id':
+        kept('response', value, v)
+        constant(value, `${at}/id`, v)
+        break
       case 'type':
       case 'role':
       case 'model':
@@ -112,16 +118,16 @@ function walkWhole(node: JsonObject, at: string, source: string, v: MessagesVisi
         v.forged(node, key)
         break
       default:
-        if (key === 'container') walkContainer(value, v)
+        if (key === 'container') kept('container', member(value, 'id'), v)
         walkMember(node, i, key, value, ANSWER_MESSAGE, at, v, 'constant')
     }
   }
   walkStop(node, v)
 }
 
-function walkContainer(node: JsonNode, v: MessagesVisitor): void {
-  const id = node.kind === 'object' ? member(node, 'id') : undefined
-  if (id?.kind === 'string' && id.value !== '') v.container(id.value)
+/** What upstream keeps under this id, a later request may name: `thread.previous_message_id`, `container`. */
+function kept(kind: 'response' | 'container', id: JsonNode | undefined, v: MessagesVisitor): void {
+  if (id?.kind === 'string' && id.value !== '') v.state(kind, id.value)
 }
 
 function walkContent(node: JsonNode, source: string, v: MessagesVisitor): void {

@@ -240,6 +240,27 @@ describe('text in a stream', () => {
     expect(said(items, 'content')).toBe('said')
   })
 
+  it('joins annotations, listed or one event each', () => {
+    const pieces = ['LEAK', '-MAR', 'KER']
+    const listed = message('x', {
+      content: [
+        { type: 'output_text', text: 'x', annotations: pieces.map(title => ({ type: 'url_citation', title })) },
+      ],
+    })
+    const events = pieces.map(title =>
+      event('response.output_text.annotation.added', { output_index: 0, annotation: { type: 'url_citation', title } }),
+    )
+    for (const items of [unary({ output: [listed] }), stream(events.join('') + end)]) {
+      expect(Object.values(channels(items))).toContain(M)
+    }
+  })
+
+  it('joins alternatives by rank, in a body as in pieces', () => {
+    const tokens = [...M].map(token => ({ token: '', top_logprobs: [{ token: '!' }, { token }] }))
+    const body = message('x', { content: [{ type: 'output_text', text: 'x', logprobs: tokens }] })
+    expect(Object.values(channels(unary({ output: [body] })))).toContain(M)
+  })
+
   it('inspects what repeats the request once', () => {
     const response = { id: 'r', instructions: 'Be good.', tools: [{ name: 'f', description: 'd' }], output: [] }
     const events = event('response.created', { response }) + event('response.in_progress', { response })
@@ -395,6 +416,30 @@ describe('calls', () => {
       expect.objectContaining({ kind: 'callPiece', key: 'r0.o0' }),
     )
   })
+
+  it('goes by the type where a tool of the API’s own gives itself a name', () => {
+    for (const type of ['local_shell', 'shell', 'apply_patch']) {
+      const item = { id: 'i', type: `${type}_call`, call_id: 'c', name: 'get_weather', action: {}, operation: {} }
+      expect(calls(unary({ output: [item] }))[0]?.name).toBe(type)
+    }
+  })
+
+  it('decides both where a computer call has `action` and `actions`', () => {
+    const item = { id: 'i', type: 'computer_call', call_id: 'c', action: { type: 'wait' }, actions: [{ type: 'type' }] }
+    expect(calls(unary({ output: [item] }))[0]?.arguments).toEqual({
+      action: { type: 'wait' },
+      actions: [{ type: 'type' }],
+    })
+  })
+
+  it.each(['input', 'action', 'actions', 'operation'])(
+    'sees text in `%s`, which a function call does not have',
+    key => {
+      for (const items of [unary({ output: [functionCall({ [key]: M })] }), stream(done({ [key]: M }) + end)]) {
+        expect(Object.values(channels(items))).toContain(M)
+      }
+    },
+  )
 
   it('tells two calls apart whose pieces interleave', () => {
     expect(calls(read(load('parallel.sse'))).map(c => [c.name, c.argumentsText, c.form])).toEqual([

@@ -431,6 +431,16 @@ describe('refusing and aborting', () => {
     expect(text(responsesDialect.openWriter(request()).abort(refusal))).toContain('"sequence_number":0')
   })
 
+  it('counts nothing that was written after the seal: it never left', () => {
+    const list = frames(stream(event('a', {}, 0) + event('b', {}, 1) + event('c', {}, 2)))
+    const writer = responsesDialect.openWriter(request())
+    for (const [i, f] of list.entries()) {
+      if (i === 1) writer.seal?.()
+      writer.write(f, [])
+    }
+    expect(text(writer.abort(refusal))).toContain('"sequence_number":1')
+  })
+
   it('says nothing more in strict mode, but for transport tokens', () => {
     const strict = text(responsesDialect.openWriter(request()).abort({ ...refusal, strict: true }))
     expect(strict).not.toMatch(/marker|classification/)

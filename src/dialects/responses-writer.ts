@@ -56,6 +56,7 @@ export class ResponsesWriter implements ResponseWriter {
   #ahead = 0
   /** The last frame with an event in it, or the number of the last event we made ourselves. */
   #last: Uint8Array | number | undefined
+  #sealed = false
 
   constructor(v: RequestView) {
     this.#isStream = v.stream
@@ -74,7 +75,7 @@ export class ResponsesWriter implements ResponseWriter {
     for (const part of f.parts)
       if (part.kind === 'text' && isStreamed(part)) this.#stream(part.channel.key).length += part.text.length
     // A comment numbers nothing.
-    if (written === f.raw && written.length > 0 && written[0] !== 0x3a) this.#last = written
+    if (written === f.raw && written.length > 0 && written[0] !== 0x3a) this.#left(written)
     return written
   }
 
@@ -101,6 +102,14 @@ export class ResponsesWriter implements ResponseWriter {
 
   comment(text: string): Uint8Array {
     return this.#isStream ? sseComment(text) : NOTHING
+  }
+
+  seal(): void {
+    this.#sealed = true
+  }
+
+  #left(what: Uint8Array | number): void {
+    if (!this.#sealed) this.#last = what
   }
 
   #stream(key: string): Written {
@@ -180,7 +189,7 @@ export class ResponsesWriter implements ResponseWriter {
     } else this.#requireLinesOnly(f, edits)
     if (replacements.length === 0) return f.raw
     const written = encoder.encode(splice(text, replacements))
-    this.#last = written
+    this.#left(written)
     return written
   }
 
@@ -251,7 +260,7 @@ export class ResponsesWriter implements ResponseWriter {
     const { text, count } = noticeEvents(notice, number === undefined ? undefined : number + this.#ahead, isNamed)
     if (number !== undefined) {
       this.#ahead += count - 1
-      this.#last = number + this.#ahead
+      this.#left(number + this.#ahead)
     }
     return encoder.encode(text)
   }

@@ -80,6 +80,7 @@ export class StreamSink {
 
   /** Renders a frame that will not leave; throws what rendering it throws. */
   rehearse(frame: Frame, edits: readonly Edit[]): void {
+    this.#writer.seal?.()
     this.#writer.write(frame, edits)
   }
 

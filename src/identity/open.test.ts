@@ -39,8 +39,8 @@ describe('the identity setting', () => {
     ['mtls', { mtls }, 'mtls', true],
     ['trustedProxy', { trustedProxy }, 'trusted_proxy', true],
     ['all of them', { jwt, apiKey, mtls, trustedProxy }, 'first_presented', true],
-  ])('%s', (_, setting, name, verified) => {
-    expect(openIdentity(setting, ports)).toMatchObject({ name, verified })
+  ])('%s', async (_, setting, name, verified) => {
+    expect(await openIdentity(setting, ports)).toMatchObject({ name, verified })
   })
 
   const issuer = jwt.issuers[0]
@@ -104,12 +104,12 @@ describe('the identity setting', () => {
       { trustedProxy: { ...trustedProxy, proxies: '10.0.0.1' } },
       'proxies: expected a list',
     ],
-  ])('%s is an error that names it', (_, setting, message) => {
+  ])('%s is an error that names it', async (_, setting, message) => {
     expect(() => checkIdentity(setting)).toThrow(message)
-    expect(() => openIdentity(setting as VerifiedIdentity, ports)).toThrow(message)
+    await expect(openIdentity(setting as VerifiedIdentity, ports)).rejects.toThrow(message)
   })
 
-  it('an error never repeats a value, for it may be a key', () => {
+  it('an error never repeats a value, for it may be a key', async () => {
     for (const bad of [
       { apiKey: { keys: [{ hash: 'sgk_secret', owner: 'agent:x' }] } },
       { apiKey: { keys: ['sgk_secret'] } },
@@ -117,7 +117,7 @@ describe('the identity setting', () => {
     ]) {
       let text = ''
       try {
-        openIdentity(bad as unknown as VerifiedIdentity, ports)
+        await openIdentity(bad as unknown as VerifiedIdentity, ports)
       } catch (error) {
         text = String(error)
       }

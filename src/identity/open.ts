@@ -3,7 +3,7 @@ import { type ApiKeyOptions, apiKeyIdentity } from './api-key.ts'
 import { assertedIdentity } from './asserted.ts'
 import { firstPresented } from './combine.ts'
 import type { DocumentEgress } from './issuer-documents.ts'
-import { type JwtOptions, jwtIdentity } from './jwt.ts'
+import type { JwtOptions } from './jwt.ts'
 import { type MtlsOptions, mtlsIdentity } from './mtls.ts'
 import {
   anyObject,
@@ -39,12 +39,16 @@ export interface IdentityPorts {
   readonly randomBytes: (length: number) => Uint8Array
 }
 
-export function openIdentity(setting: IdentitySetting, ports: IdentityPorts): IdentityStrategy {
+/** The token verifier is loaded only where it is wanted: most of this room's start-up time and memory is `jose`. */
+export async function openIdentity(setting: IdentitySetting, ports: IdentityPorts): Promise<IdentityStrategy> {
   if (setting === 'asserted') return assertedIdentity()
   checkIdentity(setting)
   const { jwt, apiKey, mtls, trustedProxy } = setting
   const strategies: VerifiedStrategy[] = []
-  if (jwt !== undefined) strategies.push(jwtIdentity(jwt, ports))
+  if (jwt !== undefined) {
+    const { jwtIdentity } = await import('./jwt.ts')
+    strategies.push(jwtIdentity(jwt, ports))
+  }
   if (apiKey !== undefined) strategies.push(apiKeyIdentity(apiKey, ports))
   if (mtls !== undefined) strategies.push(mtlsIdentity(mtls, ports))
   if (trustedProxy !== undefined) strategies.push(trustedProxyIdentity(trustedProxy))

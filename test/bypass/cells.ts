@@ -106,7 +106,7 @@ function textCells(surface: Surface, row: string, b: TextBuilder, mode: Mode): C
         hidden: [FORBIDDEN],
         code: 'output_pattern',
         channel: b.channel,
-        offsets: [b.before].flat().map(before => before.length + LEAD.length),
+        ...(d.split && b.apart ? {} : { offsets: [b.before].flat().map(before => before.length + LEAD.length) }),
         upTo: LEAD,
       })
       add(`redact${suffix}`, cut(LEAD + d.dress(SECRET) + TAIL), b.redaction === 'blocked' ? 'refused' : b.redaction, {

@@ -23,6 +23,7 @@ interface Shape {
   readonly before?: TextBuilder['before']
   readonly harmless?: Pieces
   readonly tools?: Pieces
+  readonly apart?: true
 }
 
 interface Shapes extends Shape {
@@ -43,6 +44,7 @@ function builder(name: string, joins: boolean, shape: Shapes): TextBuilder {
     channel: shape.channel,
     before: shape.before ?? '',
     ...(shape.harmless === undefined ? {} : { harmless: shape.harmless }),
+    ...(shape.apart === undefined ? {} : { apart: shape.apart }),
     ...(shape.tools === undefined ? {} : { tools: shape.tools }),
   }
 }
@@ -108,7 +110,7 @@ export const MESSAGES_TEXT: Readonly<Record<string, TextBuilder>> = Object.fromE
   joined(
     'redacted_thinking.data',
     blocks(data => ({ type: 'redacted_thinking', data })),
-    { channel: block('data'), redaction: 'blocked' },
+    { apart: true, channel: block('data'), redaction: 'blocked' },
   ),
   value('server_tool_use.id', { channel: constant('id') }),
   value('server_tool_use.name', { channel: constant('name') }),
@@ -132,7 +134,7 @@ export const MESSAGES_TEXT: Readonly<Record<string, TextBuilder>> = Object.fromE
   joined(
     'unknown block',
     blocks(text => ({ type: 'commentary', said: { deep: [text] } })),
-    { channel: block('said/deep/\\*') },
+    { apart: true, channel: block('said/deep/\\*') },
   ),
   value('tool_use.id', { ...calling(id => ({ id })), channel: /^call/, redaction: 'blocked' }),
   value('tool_use.name', {
@@ -170,12 +172,12 @@ export const MESSAGES_TEXT: Readonly<Record<string, TextBuilder>> = Object.fromE
   joined(
     'message_start content[].text',
     p => start({ content: p.map(text => ({ type: 'text', text })) }) + finish() + END,
-    { channel: block('text') },
+    { apart: true, channel: block('text') },
   ),
   joined(
     'content_block_start text',
     blocks(text => ({ type: 'text', text })),
-    { channel: block('text') },
+    { apart: true, channel: block('text') },
   ),
   joined(
     'unknown delta',

@@ -183,21 +183,12 @@ const CHAT_CUT: Cut = {
 /** A field is a kind of delta and the member it speaks through. */
 const MESSAGES_CUT: Cut = {
   surface: 'messages',
-  fields: ['text', 'thinking', 'x_note', 'text by block'],
+  fields: ['text', 'thinking', 'x_note'],
   stream: (field, deltas) => {
-    const [name = ''] = field.split(' ')
-    const inOne =
-      begin(0, { type: name, [name]: '' }) +
-      deltas.map(text => delta(0, { type: `${name}_delta`, [name]: text })).join('') +
-      stop(0)
-    const apart = deltas.map((text, i) => begin(i, { type: name, [name]: text }) + stop(i))
-    return streamed(answer(field === name ? inOne : apart.join('')))
+    const said = deltas.map(text => delta(0, { type: `${field}_delta`, [field]: text }))
+    return streamed(answer(begin(0, { type: field, [field]: '' }) + said.join('') + stop(0)))
   },
-  of: (one, field) => {
-    const [name = ''] = field.split(' ')
-    const { delta, content_block } = one as Record<'delta' | 'content_block', Record<string, string> | undefined>
-    return (delta ?? content_block)?.[name]
-  },
+  of: (one, field) => (one as { delta?: Record<string, string> }).delta?.[field],
 }
 
 const COMPLETIONS_CUT: Cut = {

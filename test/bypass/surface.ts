@@ -42,6 +42,8 @@ export interface TextBuilder {
   readonly channel: RegExp
   /** What the channel holds in front of the pieces, or what it may hold where several channels say the same. */
   readonly before: string | readonly string[]
+  /** The pieces are values of their own: something stands between them in the channel. */
+  readonly apart?: true
   /** What says nothing wrong there, where any text would not do. */
   readonly harmless?: readonly string[]
   /** The request's own tools, where they decide. */

@@ -209,7 +209,7 @@ describe('the openai package, other surfaces', () => {
       for (const ask of asks(client)) {
         const error = await thrown(ask)
         expect(error).toBeInstanceOf(OpenAI.PermissionDeniedError)
-        expect(error).toMatchObject({ error: 'opaque_input', status: 403 })
+        expect(error).toMatchObject({ status: 403 })
         const { check_name, decision, metadata } = gate.rows().at(-1) ?? {}
         expect({ check_name, decision, metadata }).toMatchObject({
           check_name: 'pipeline.admission',
@@ -218,6 +218,18 @@ describe('the openai package, other surfaces', () => {
         })
       }
       expect([...upstream.asked.values()].reduce((a, b) => a + b, 0)).toBe(before)
+    })
+
+    it('is refused with a reason that says what to do', async () => {
+      const res = await fetch(`${gate.url}/v1/completions`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...OWNER },
+        body: '{"model":"fine","prompt":[9906,1917]}',
+      })
+      expect([res.status, await res.json()]).toMatchObject([
+        403,
+        { check: 'references', stage: 'admission', reason: expect.stringContaining('send it as text') },
+      ])
     })
 
     it('passes where the operator allows it', async () => {

@@ -30,9 +30,23 @@ const COLLECTIONS: readonly Collection[] = [
     ],
   },
   {
+    folder: 'responses',
+    path: '/v1/responses',
+    gated: [
+      'custom-tool-refused',
+      'held-call',
+      'marker-mid-stream',
+      'openai-parallel-tools-one-refused',
+      'openai-tools-refused-unary',
+      'secret-with-logprobs',
+      'web-search-not-allowed',
+    ],
+  },
+  {
     folder: 'messages',
     path: '/v1/messages',
     gated: [
+      'code-execution-not-registered',
       'held-call',
       'held-call-unary',
       'marker-mid-stream',
@@ -74,7 +88,9 @@ describe('golden transcripts', () => {
     expect(readdirSync(join(import.meta.dirname, folder)).sort()).toEqual(wanted.sort())
   })
 
-  const transcripts = COLLECTIONS.flatMap(c => namesIn(c.folder).map(name => [`${c.folder}: ${name}`, name, c] as const))
+  const transcripts = COLLECTIONS.flatMap(c =>
+    namesIn(c.folder).map(name => [`${c.folder}: ${name}`, name, c] as const),
+  )
   it.each(transcripts)('%s', async (_, name, { folder, path, gated }) => {
     const nameOf = (kind: string) => join(import.meta.dirname, folder, `${name}.${kind}`)
     const file = (kind: string) => readFileSync(nameOf(kind), 'utf8')

@@ -60,7 +60,7 @@ async function unusable(pipeline: PipelineConfig): Promise<readonly Finding[]> {
   try {
     // Made and not asked: nothing is fetched.
     const egress = { send: () => Promise.reject(new Error('lint calls nobody')) }
-    if (typeof identity === 'object') openIdentity(identity, { egress, now: () => 0, randomBytes })
+    if (typeof identity === 'object') await openIdentity(identity, { egress, now: () => 0, randomBytes })
   } catch (error) {
     findings.push({ code: 'SIG000', level: 'error', message: oneLine(error) })
   }

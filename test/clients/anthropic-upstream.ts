@@ -1,0 +1,122 @@
+/** An upstream that speaks Messages and follows the last thing it is told, so that a test can hold a conversation. */
+import { createServer, type IncomingMessage } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+type Block = Readonly<Record<string, unknown>> & { readonly type: string }
+
+interface Asked {
+  readonly model: string
+  readonly stream?: boolean
+  readonly messages: readonly { readonly role: string; readonly content: string | readonly Block[] }[]
+}
+
+export interface AnthropicUpstream {
+  readonly url: string
+  /** Requests so far, bodies as they came. */
+  readonly seen: readonly {
+    readonly path: string
+    readonly body: string
+    readonly headers: IncomingMessage['headers']
+  }[]
+  close(): Promise<void>
+}
+
+/**
+ * `say: …` is repeated, `hex: …` decoded first; `think: …` is thought, signed, and answered; `call: a b` proposes calls of these names with one
+ * argument each; a tool result is reported; `fail` is an error of the API, `break` one in the middle of a stream.
+ */
+export async function startAnthropicUpstream(): Promise<AnthropicUpstream> {
+  const seen: { path: string; body: string; headers: IncomingMessage['headers'] }[] = []
+  const server = createServer((req, res) => {
+    const chunks: Buffer[] = []
+    req.on('data', (chunk: Buffer) => chunks.push(chunk))
+    req.on('end', () => {
+      const body = Buffer.concat(chunks).toString()
+      seen.push({ path: req.url ?? '', body, headers: req.headers })
+      const asked = JSON.parse(body) as Asked
+      const json = (status: number, value: unknown) =>
+        res.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value))
+      const told = lastOf(asked)
+      if (req.url === '/v1/messages/count_tokens') json(200, { input_tokens: body.length })
+      else if (told === 'fail') json(529, { type: 'error', error: { type: 'overloaded_error', message: 'Overloaded' } })
+      else if (asked.stream === true) {
+        res.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' })
+        for (const event of eventsOf(blocksFor(told), told === 'break')) res.write(event)
+        res.end()
+      } else json(200, { ...HEAD, model: asked.model, ...done(blocksFor(told)), content: blocksFor(told) })
+    })
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  return {
+    url: `http://127.0.0.1:${port}/v1`,
+    seen,
+    close: () =>
+      new Promise(resolve => {
+        server.closeAllConnections()
+        server.close(() => resolve())
+      }),
+  }
+}
+
+const HEAD = { id: 'msg_1', type: 'message', role: 'assistant', model: 'm', stop_sequence: null }
+const SIGNATURE = 'U0lHTkVE'.repeat(20)
+const usage = { input_tokens: 9, output_tokens: 7 }
+const done = (blocks: readonly Block[]) => ({
+  stop_reason: blocks.some(b => b.type === 'tool_use') ? 'tool_use' : 'end_turn',
+  usage,
+})
+
+/** The last message: its text, or what its tool results say. */
+function lastOf({ messages }: Asked): string {
+  const content = messages.at(-1)?.content ?? ''
+  if (typeof content === 'string') return content
+  const results = content.filter(b => b.type === 'tool_result').map(b => String(b['content']))
+  return results.length > 0 ? `say: The tools said ${results.join(', ')}.` : String(content[0]?.['text'])
+}
+
+function blocksFor(told: string): readonly Block[] {
+  const [verb, rest = ''] = told.split(/: (.*)/s)
+  if (verb === 'think') {
+    return [
+      { type: 'thinking', thinking: rest, signature: SIGNATURE },
+      { type: 'text', text: 'I have thought.' },
+    ]
+  }
+  if (verb === 'call') {
+    const calls = rest
+      .split(' ')
+      .map((name, i) => ({ type: 'tool_use', id: `toolu_${i}`, name, input: { city: `${name}-arg` } }))
+    return [{ type: 'text', text: 'Let me see.' }, ...calls]
+  }
+  if (verb === 'hex') return [{ type: 'text', text: Buffer.from(rest, 'hex').toString() }]
+  return [{ type: 'text', text: verb === 'say' ? rest : 'Once upon a time' }]
+}
+
+function eventsOf(blocks: readonly Block[], breaks: boolean): readonly string[] {
+  const event = (type: string, rest: object = {}) => `event: ${type}\ndata: ${JSON.stringify({ type, ...rest })}\n\n`
+  const out = [event('message_start', { message: { ...HEAD, content: [], stop_reason: null, usage } }), event('ping')]
+  blocks.forEach((block, index) => {
+    const delta = (value: object) => event('content_block_delta', { index, delta: value })
+    const begin = (content_block: object) => event('content_block_start', { index, content_block })
+    if (block.type === 'tool_use') {
+      out.push(begin({ ...block, input: {} }))
+      for (const piece of cut(JSON.stringify(block['input'])))
+        out.push(delta({ type: 'input_json_delta', partial_json: piece }))
+    } else if (block.type === 'thinking') {
+      out.push(begin({ type: 'thinking', thinking: '', signature: '' }))
+      for (const piece of cut(String(block['thinking']))) out.push(delta({ type: 'thinking_delta', thinking: piece }))
+      out.push(delta({ type: 'signature_delta', signature: block['signature'] }))
+    } else {
+      out.push(begin({ type: 'text', text: '' }))
+      for (const piece of cut(String(block['text']))) out.push(delta({ type: 'text_delta', text: piece }))
+    }
+    out.push(event('content_block_stop', { index }))
+  })
+  if (breaks) return [...out, event('error', { error: { type: 'overloaded_error', message: 'Overloaded' } })]
+  const { stop_reason } = done(blocks)
+  out.push(event('message_delta', { delta: { stop_reason, stop_sequence: null }, usage: { output_tokens: 7 } }))
+  return [...out, event('message_stop')]
+}
+
+const cut = (text: string) => text.match(/.{1,4}/gsu) ?? []
