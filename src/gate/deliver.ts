@@ -12,9 +12,8 @@ import type { Admitted, Decision, Outcome } from '../core/exchange.ts'
 import { ownerString } from '../core/owner.ts'
 import type { Ticket } from '../core/row.ts'
 import { type Because, because, block } from '../core/verdict.ts'
-import type { Dialect, Edit, Fault, Frame, Refusal } from '../core/wire.ts'
+import type { Dialect, Fault, Frame, Part, Refusal } from '../core/wire.ts'
 import { RedactionUnwritable } from '../dialects/redaction-unwritable.ts'
-import type { HeldFrame } from '../escalation/sealed.ts'
 import type { Admission } from '../pipeline/admit.ts'
 import type { Commitment } from '../pipeline/commit.ts'
 import { errorClass, isThenable, within } from '../pipeline/guard.ts'
@@ -25,6 +24,7 @@ import type { UpstreamCall, UpstreamHandler, UpstreamHeaders } from '../upstream
 import { type Asked, gateHeaders, refuse, unavailable } from './answer.ts'
 import type { Gate } from './gate.ts'
 import { headFrame, withoutText } from './head.ts'
+import { Kept } from './kept.ts'
 import { signReceipt } from './receipts.ts'
 import { rememberReferences } from './references.ts'
 import { shadowHeaders } from './shadow.ts'
@@ -48,8 +48,6 @@ const STATE_LIMIT_MS = 5_000
 
 /** Redactions and shadowed findings of one answer that get a row each; the last row counts the rest. */
 const MAX_NOTED = 256
-/** What keeping a frame costs beside its bytes, roughly. */
-const KEPT_FRAME_BYTES = 256
 
 type Work = Uint8Array | 'end' | Fault | Frame
 
@@ -73,21 +71,17 @@ export class Delivery implements UpstreamHandler {
   #calls = { released: 0, refused: 0 }
   /** Calls waiting for a human; from the first one on, nothing more is written. */
   #escalated: Commitment[] = []
-  /** Every frame with its edits, kept while the exchange may still have to be held. */
-  #log: HeldFrame[] | undefined
+  readonly #kept: Kept
   #completed = false
-  #logged = 0
   /** Redactions and shadowed findings so far. */
   #noted = 0
-  /** Bytes of a unary answer gathered so far. */
-  #buffered = 0
-  #heldCounted = 0
   /** The receipt that opens a stream. */
   #opening: Promise<string> | undefined
 
   constructor(options: DeliveryOptions) {
     this.#o = options
     this.#newId = () => options.gate.random.uuid()
+    this.#kept = new Kept(options.gate)
     this.over = new Promise(resolve => {
       this.#resolve = resolve
     })
@@ -119,10 +113,10 @@ export class Delivery implements UpstreamHandler {
     if (reader.stream) {
       this.#stream = new StreamSink(writer, res, () => this.#streamHead())
       // A model may call a tool the request never declared, and that call may have to wait for a human too.
-      if (gate.pipeline.commitment.length > 0) this.#log = []
+      if (gate.pipeline.commitment.length > 0) this.#kept.keepFrames()
     } else {
       this.#unary = new UnarySink(writer)
-      this.#log = []
+      this.#kept.keepFrames()
     }
     this.#release = new Release({
       pipeline: gate.pipeline,
@@ -138,7 +132,7 @@ export class Delivery implements UpstreamHandler {
   }
 
   onData(chunk: Uint8Array): void {
-    if (this.#unary !== undefined) this.#buffered += chunk.length
+    if (this.#unary !== undefined) this.#kept.gather(chunk.length)
     this.#take(chunk)
   }
 
@@ -232,7 +226,7 @@ export class Delivery implements UpstreamHandler {
       return undefined
     }
     rememberReferences(this.#o.gate, this.#o.exchange, frame)
-    this.#keep(frame, step.edits)
+    this.#kept.frame(frame, step.edits)
     let last: Ticket | undefined
     // A call that waits for a human is not approved: its row is written where the answer is held.
     for (const c of step.needs) if (c.worst.effect.kind !== 'escalate') last = this.#recordCall(c)
@@ -267,8 +261,8 @@ export class Delivery implements UpstreamHandler {
     if (this.#done) return
     // The last frame may hold text: one that cannot be written must not stand behind a row that says it was.
     const rendered = stream.render(frame, step.edits)
-    if (ends) await this.#completeStream(stream)
-    stream.take(rendered)
+    if (ends) await this.#completeStream(stream, { rendered, speaks: frame.parts.some(speaks) })
+    else stream.take(rendered)
   }
 
   // --- the ways it ends ---
@@ -336,15 +330,23 @@ export class Delivery implements UpstreamHandler {
     endAnswer(res, body)
   }
 
-  /** The row and the receipt that stand before the end of a stream. */
-  async #completeStream(stream: StreamSink): Promise<void> {
+  /**
+   * The row behind the end of a stream, and the receipt over everything that is said in it: before a bare end mark
+   * (`[DONE]`, `message_stop`), after a last event that repeats the answer (`response.completed`).
+   */
+  async #completeStream(
+    stream: StreamSink,
+    last?: { readonly rendered: Uint8Array; readonly speaks: boolean },
+  ): Promise<void> {
     const { gate, asked, exchange, res } = this.#o
     this.#completed = true
     await stream.flush()
     if (this.#done) return
     const outcome = this.#outcome('completed', this.#observed())
-    const digest = stream.digest()
-    const ticket = gate.audit.append(completedRow(exchange, outcome, this.#facts(stream.bytes, digest), this.#newId))
+    const said = last?.speaks === true ? last.rendered : undefined
+    const digest = stream.digest(said)
+    const facts = this.#facts(stream.bytes + (said?.length ?? 0), digest)
+    const ticket = gate.audit.append(completedRow(exchange, outcome, facts, this.#newId))
     const durable = ticket.durable()
     durable.catch(() => undefined)
     if (gate.receipts !== undefined) {
@@ -359,11 +361,15 @@ export class Delivery implements UpstreamHandler {
         check: undefined,
       })
       await durable
+      if (said !== undefined) stream.take(said)
       stream.comment(`signet-receipt ${receipt}`)
       if (stream.started && !res.destroyed && res.useChunkedEncodingByDefault)
         res.addTrailers({ [`${gate.receipts.headerName}-Final`]: receipt })
+    } else {
+      await durable
+      if (said !== undefined) stream.take(said)
     }
-    await durable
+    if (last !== undefined && said === undefined) stream.take(last.rendered)
   }
 
   async #refused(decision: Decision): Promise<void> {
@@ -450,7 +456,8 @@ export class Delivery implements UpstreamHandler {
     const { gate, res, dialect, asked, exchange } = this.#o
     const first = this.#escalated[0]
     if (first === undefined || first.worst.effect.kind !== 'escalate') return
-    if (this.#log === undefined) {
+    const frames = this.#kept.frames
+    if (frames === undefined) {
       await this.#faulted(because('upstream_too_large', 'the answer is too large to be held for approval'))
       return
     }
@@ -471,7 +478,7 @@ export class Delivery implements UpstreamHandler {
         name: c.call.name,
         argumentsText: c.call.argumentsText,
       })),
-      frames: this.#log,
+      frames,
     })
     const why = first.worst.effect.because
     let row = decisionRow(exchange, first.worst, this.#newId, {
@@ -585,27 +592,8 @@ export class Delivery implements UpstreamHandler {
     if (this.#done) return
     this.#done = true
     this.#work = []
-    this.#countHeld(0)
-    if (this.#log !== undefined) this.#dropLog()
+    this.#kept.release()
     this.#resolve(outcome)
-  }
-
-  /** Beyond the bound the answer can no longer be held; an escalation then ends it. */
-  #keep(frame: Frame, edits: readonly Edit[]): void {
-    if (this.#log === undefined) return
-    const { load, settings } = this.#o.gate
-    const bytes = frame.raw.length + KEPT_FRAME_BYTES
-    this.#logged += bytes
-    load.heldBytes += bytes
-    // Half of the room is for answers that wait already: these only might have to.
-    if (this.#logged > settings.maxHeldBytes || load.heldBytes > settings.maxHeldBytesTotal / 2) this.#dropLog()
-    else this.#log.push({ raw: frame.raw, edits })
-  }
-
-  #dropLog(): void {
-    this.#log = undefined
-    this.#o.gate.load.heldBytes -= this.#logged
-    this.#logged = 0
   }
 
   // --- facts ---
@@ -697,13 +685,16 @@ export class Delivery implements UpstreamHandler {
     return { status: this.#status, headers }
   }
 
-  #countHeld(now = (this.#release?.heldBytes ?? 0) + this.#buffered): void {
-    this.#o.gate.load.heldBytes += now - this.#heldCounted
-    this.#heldCounted = now
-    if (now > 0 && this.#o.gate.load.heldBytes > this.#o.gate.settings.maxHeldBytesTotal) {
+  #countHeld(): void {
+    if (this.#kept.count(this.#release?.heldBytes ?? 0)) {
       this.#work = [{ kind: 'fault', code: 'overloaded', message: 'too much of too many answers is being held back' }]
     }
   }
+}
+
+/** Is there anything in it that a caller reads as part of the answer? */
+function speaks(part: Part): boolean {
+  return part.kind === 'text' || part.kind === 'callPiece' || part.kind === 'callDone'
 }
 
 function isFault(work: Work): work is Fault {

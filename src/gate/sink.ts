@@ -101,9 +101,10 @@ export class StreamSink {
     this.#batch = [this.#writer.abort(refusal)]
   }
 
-  /** SHA-256 (hex) of every byte written so far. Flush first. */
-  digest(): string {
-    return this.#hash.copy().digest('hex')
+  /** SHA-256 (hex) of every byte written so far, and of `next`, which will be written. Flush first. */
+  digest(next?: Uint8Array): string {
+    const so = this.#hash.copy()
+    return (next === undefined ? so : so.update(next)).digest('hex')
   }
 
   flush(): MaybeAsync<void> {

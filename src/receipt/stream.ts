@@ -74,15 +74,18 @@ function readRemainder(rest: Uint8Array): VerifiedStream['remainder'] {
   }
   const lines = text.split(/\r\n|\r|\n/).filter(line => line !== '')
   if (lines.length === 0) return 'blank'
-  const [first, second] = lines
-  if (lines.length === 1 && (first === 'data: [DONE]' || first === 'data:[DONE]')) return 'end_marker'
-  if (lines.length === 2 && first === 'event: message_stop' && isMessageStop(second)) return 'end_marker'
+  // `message_stop`, named or not, and then `[DONE]` from servers that speak both APIs.
+  if (lines.every(isEndMark) && new Set(lines).size === lines.length) return 'end_marker'
   throw unsigned()
 }
 
+function isEndMark(line: string): boolean {
+  return line === 'data: [DONE]' || line === 'data:[DONE]' || line === 'event: message_stop' || isMessageStop(line)
+}
+
 /** Anthropic's `message_stop` carries nothing but its type; anything more would be text that no receipt covers. */
-function isMessageStop(line: string | undefined): boolean {
-  if (line === undefined || !line.startsWith('data:')) return false
+function isMessageStop(line: string): boolean {
+  if (!line.startsWith('data:')) return false
   try {
     const value: unknown = JSON.parse(line.slice('data:'.length))
     return isObject(value) && value['type'] === 'message_stop' && Object.keys(value).length === 1
