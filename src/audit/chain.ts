@@ -2,7 +2,8 @@
  * The HMAC chain: each row's MAC covers the row and the MAC before it.
  *
  * Guarantees: rows are stamped in call order with rising timestamps; `rewind` puts the chain back to a position it had,
- * so that rows which never reached the disk leave no gap. Does not: write anything.
+ * so that rows which never reached the disk leave no gap. A row is signed with the key whose time its timestamp is;
+ * `append` throws `KeyError` when no key may sign, and the chain has then not moved. Does not: write anything.
  */
 import { hash } from 'node:crypto'
 import type { Placed, Row } from '../core/row.ts'
@@ -57,7 +58,7 @@ export class Chain {
     const from = this.#head
     const now = this.#nowNs()
     const tsNs = now > from.tsNs ? now : from.tsNs + 1n
-    const key = this.#ring.active
+    const key = this.#ring.at(tsNs)
     const scratch = this.#scratch
     scratch.set(this.#random(SALT_BYTES), 0)
     const salt = scratch.toString('base64', 0, SALT_BYTES)

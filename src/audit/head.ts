@@ -74,7 +74,7 @@ export class HeadFile {
   }
 
   async write(position: Position): Promise<void> {
-    const record = encodeHead(position, this.#ring.active)
+    const record = encodeHead(position, this.#ring.vouching(position.tsNs))
     this.#slot = this.#slot === 0 ? 1 : 0
     await writeAll(this.#file, record, this.#slot * SLOT)
   }

@@ -9,8 +9,8 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 import { mkdirSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import { createPrivate, readPrivate } from '../keys/files.ts'
 import type { Key } from '../keys/ring.ts'
-import { createPrivate, readPrivate } from '../keys/store.ts'
 
 export interface OwnerSealer {
   /** `person` is `type:id`; `entryId` and `field` bind the text to its place. Throws when the key cannot be kept. */

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Key, KeyRing } from '../keys/ring.ts'
 import { openAuditLog } from './open.ts'
 import { findRow, readRows, tailRows } from './read.ts'
-import { testRing, testRow } from './testing/rows.test-support.ts'
+import { SECRET, testRing, testRow } from './testing/rows.test-support.ts'
 import { verifyLog } from './verify.ts'
 import { verifyParallel } from './verify-parallel.ts'
 import { Walk } from './walk.ts'
@@ -95,8 +95,11 @@ describe('a sound log', () => {
     const first = await openAuditLog({ path, ring })
     await first.append(testRow(1)).durable()
     await first.close()
-    const later = testRing()
-    later.rotate(new Key('k2', Buffer.alloc(32, 9)))
+    const now = Date.now()
+    const later = KeyRing.dated([
+      { key: new Key('k1', SECRET), notBefore: undefined, notAfter: undefined },
+      { key: new Key('k2', Buffer.alloc(32, 9)), notBefore: now, notAfter: undefined },
+    ])
     const second = await openAuditLog({ path, ring: later })
     await second.append(testRow(2)).durable()
     await second.close()
@@ -104,6 +107,20 @@ describe('a sound log', () => {
     const report = await verifyLog(path, ring, { head: 'ignore' })
     expect(kinds(report)).toEqual(['unknown_key@1'])
     expect(report.breaks[0]?.detail).toContain('"k2"')
+
+    // The same rows, and a key that had ended, or had not begun, when it signed.
+    for (const [one, two] of [
+      [{ notAfter: now - 60_000 }, {}],
+      [{}, { notBefore: now + 3_600_000 }],
+    ]) {
+      const wrong = KeyRing.dated([
+        { key: new Key('k1', SECRET), notBefore: undefined, notAfter: undefined, ...one },
+        { key: new Key('k2', Buffer.alloc(32, 9)), notBefore: now, notAfter: undefined, ...two },
+      ])
+      const refused = await verifyLog(path, wrong)
+      expect(refused.ok).toBe(false)
+      expect(kinds(refused)).toEqual([one?.notAfter === undefined ? 'key_not_valid@1' : 'key_not_valid@0'])
+    }
   })
 
   it('verifies while a gate writes it', async () => {
@@ -289,7 +306,7 @@ describe('tampering', () => {
       expect((await verify(log, changed)).ok, `byte ${at}`).toBe(false)
     }
     expect((await verify(log, Buffer.concat([head, head]))).ok).toBe(false)
-    const other = new KeyRing(new Key('k9', Buffer.alloc(32, 9)), [new Key('k1', ring.active.keyObject().export())])
+    const other = new KeyRing(new Key('k9', Buffer.alloc(32, 9)), [new Key('k1', SECRET)])
     expect((await verifyLog(put(log), other)).ok).toBe(true)
     expect(kinds(await verifyLog(put(log), new KeyRing(new Key('k1', Buffer.alloc(32, 9)))))[0]).toBe('self_mismatch@0')
   })

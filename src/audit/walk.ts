@@ -15,6 +15,7 @@ export type BreakKind =
   | 'self_mismatch'
   | 'link_mismatch'
   | 'unknown_key'
+  | 'key_not_valid'
   | 'missing_key_id'
   | 'malformed_line'
   | 'duplicate_key'
@@ -189,6 +190,8 @@ export class Walk {
       this.#break(row.entryId(), 'unknown_key', `key ${shortId(row.keyId)} is not in the key ring`)
     } else if (!row.sound && linked) {
       this.#break(row.entryId(), 'self_mismatch', 'hmac does not match the row')
+    } else if (!this.#ring.accepts(row.keyId, row.tsNs)) {
+      this.#break(row.entryId(), 'key_not_valid', `key ${shortId(row.keyId)} was not valid at ${row.tsNs}`)
     } else if (linked && row.salted && this.#tsNs !== undefined && row.tsNs <= this.#tsNs) {
       // Only this gate promises rising timestamps; the Python implementation stamps before it sequences.
       this.#break(row.entryId(), 'timestamp_regression', `ts_ns ${row.tsNs} is not after ${this.#tsNs}`)

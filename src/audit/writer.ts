@@ -94,12 +94,14 @@ export class LogWriter implements AuditWriter {
   }
 
   get ok(): boolean {
-    return this.#trouble === undefined && !this.#closed
+    return this.#trouble === undefined && !this.#closed && this.#ports.ring.canSign(this.#ports.nowNs())
   }
 
   /** Why `ok` is false; one line. */
   get reason(): string | undefined {
-    return this.#trouble?.message ?? (this.#closed ? 'the audit log is closed' : undefined)
+    if (this.#trouble !== undefined) return this.#trouble.message
+    if (this.#closed) return 'the audit log is closed'
+    return this.#ports.ring.canSign(this.#ports.nowNs()) ? undefined : 'no chain key is valid now'
   }
 
   get head(): { readonly size: bigint; readonly hmac: string | undefined } {
@@ -124,7 +126,7 @@ export class LogWriter implements AuditWriter {
       this.#kick()
       return ticket
     } catch (error) {
-      // Only sealing can fail here, when a new owner's key cannot be kept. The chain has not moved.
+      // A new owner's key that cannot be kept, or no chain key that is valid now. The chain has not moved.
       this.#lost++
       return new LostTicket(
         row.entryId,

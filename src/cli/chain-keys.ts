@@ -5,8 +5,8 @@ import { readEnvFile } from '../config/env-file.ts'
 import { ConfigError, oneLine } from '../config/problem.ts'
 import { fromEnvironment, fromFlags, settle } from '../config/settings.ts'
 import { keyIdProblem } from '../config/values.ts'
-import { Key, KeyRing, SERVER_KEY_BYTES } from '../keys/ring.ts'
-import { KeyFolder, readSecretFile } from '../keys/store.ts'
+import { type DatedKey, Key, KeyRing, SERVER_KEY_BYTES } from '../keys/ring.ts'
+import { KeyFolder, macKeys, readSecretFile } from '../keys/store.ts'
 import { type Context, located } from './context.ts'
 import { CommandError } from './failure.ts'
 
@@ -17,16 +17,26 @@ export interface KeyOptions {
   readonly legacyKey?: readonly string[]
 }
 
-/** Where `--dev` keeps its keys, below the project folder. */
+/** The key folder unless another one is set, below the project folder: where `--dev` keeps its keys. */
 export const DEV_FOLDER = '.signet'
 
-/** The key that `--dev` made here, if it did. Looking does not make one. */
-export function devKey(folder: string): Key | undefined {
-  const path = join(folder, DEV_FOLDER)
-  return existsSync(join(path, 'chain.key')) ? new KeyFolder(path).secret('chain') : undefined
+/** The chain keys of a key folder, if it has any. Looking does not make one. */
+function folderKeys(path: string): readonly DatedKey[] {
+  return existsSync(path) ? macKeys(new KeyFolder(path).keys('chain')) : []
 }
 
-/** Flags, then the environment, then `.env`, then what `--dev` made in this folder. `undefined`: no key anywhere. */
+/** Where the key folder is: the flag, the environment, `.env`, or below the project folder. */
+export function keyFolderPath(flag: string | undefined, context: Context): string {
+  const env = readEnvFile(join(context.folder, '.env'), false).variables
+  const { settings } = settle([
+    fromFlags({ keyFolder: flag }),
+    fromEnvironment(keyVariables(context.environment), ''),
+    fromEnvironment(keyVariables(env), '.env'),
+  ])
+  return located(context, settings.keyFolder ?? DEV_FOLDER)
+}
+
+/** Flags, then the environment, then `.env`, then the key folder. `undefined`: no key anywhere. */
 export function findKeyRing(options: KeyOptions, context: Context): KeyRing | undefined {
   const env = readEnvFile(join(context.folder, '.env'), false).variables
   const flags = fromFlags({
@@ -42,19 +52,18 @@ export function findKeyRing(options: KeyOptions, context: Context): KeyRing | un
   // A key from the command line is meant instead of the one in the environment, in whichever of the two forms.
   const givenAsFlag = options.hmacSecret !== undefined || options.hmacSecretFile !== undefined
   const { settings, from } = settle(layers)
-  const dev = devKey(context.folder)
+  const kept = folderKeys(located(context, settings.keyFolder ?? DEV_FOLDER))
   const secret = secretOf()
   const legacy = [
     ...Object.entries(settings.hmacLegacyKeys).map(([id, hex]) => Key.fromHex(id, hex)),
     ...(options.legacyKey ?? []).map(legacyKey),
   ]
-  if (secret === undefined && dev === undefined) {
-    const [first, ...rest] = legacy
-    return first === undefined ? undefined : ringOf(first, rest)
-  }
-  const active = secret ?? dev
-  if (active === undefined) return undefined
-  return ringOf(active, dev !== undefined && dev !== active && dev.id !== active.id ? [...legacy, dev] : legacy)
+  const signing: readonly DatedKey[] =
+    secret === undefined ? kept : [{ key: secret, notBefore: undefined, notAfter: undefined }]
+  const others = secret === undefined ? [] : kept.map(({ key }) => key).filter(({ id }) => id !== secret.id)
+  const [first, ...rest] = legacy
+  if (signing.length > 0) return ringOf(() => KeyRing.dated(signing, [...legacy, ...others]))
+  return first === undefined ? undefined : ringOf(() => new KeyRing(first, rest))
 
   function secretOf(): Key | undefined {
     const useFile = settings.hmacSecretFile !== undefined && !(givenAsFlag && options.hmacSecretFile === undefined)
@@ -73,12 +82,14 @@ export function findKeyRing(options: KeyOptions, context: Context): KeyRing | un
 function keyVariables(
   variables: Readonly<Record<string, string | undefined>>,
 ): Readonly<Record<string, string | undefined>> {
-  return Object.fromEntries(Object.entries(variables).filter(([name]) => name.startsWith('SIGNET_HMAC_')))
+  return Object.fromEntries(
+    Object.entries(variables).filter(([name]) => name.startsWith('SIGNET_HMAC_') || name === 'SIGNET_KEY_FOLDER'),
+  )
 }
 
-function ringOf(active: Key, legacy: readonly Key[]): KeyRing {
+function ringOf(make: () => KeyRing): KeyRing {
   try {
-    return new KeyRing(active, legacy)
+    return make()
   } catch (error) {
     throw new ConfigError([oneLine(error)])
   }

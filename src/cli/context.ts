@@ -14,6 +14,8 @@ export interface Context {
   readonly input: () => Promise<Uint8Array>
   /** Resolves when the process is asked to end (SIGINT, SIGTERM), with the signal's name. */
   readonly asked: () => Promise<string>
+  /** Calls back whenever the process gets SIGHUP; returns how to stop that. */
+  readonly onHangup?: (f: () => void) => () => void
   /** How the command ended. */
   exit(code: ExitCode): void
 }

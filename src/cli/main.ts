@@ -30,6 +30,7 @@ export async function run(args: readonly string[], io: Io): Promise<ExitCode> {
     now: io.now,
     input: io.input,
     asked: io.asked,
+    ...(io.onHangup === undefined ? {} : { onHangup: io.onHangup }),
     exit: code => {
       exitCode = code
     },
@@ -100,6 +101,7 @@ export async function start(): Promise<void> {
     now: Date.now,
     input: readInput,
     asked: askedToEnd,
+    onHangup,
   })
 }
 
@@ -107,6 +109,11 @@ async function readInput(): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   for await (const chunk of process.stdin) chunks.push(chunk)
   return Buffer.concat(chunks)
+}
+
+function onHangup(f: () => void): () => void {
+  process.on('SIGHUP', f)
+  return () => process.off('SIGHUP', f)
 }
 
 function askedToEnd(): Promise<string> {

@@ -1,6 +1,5 @@
 /** From resolved settings to a gate that listens. What cannot work is a one-line error before anything listens. */
 import { randomBytes } from 'node:crypto'
-import { join } from 'node:path'
 import { type AuditLog, openAuditLog } from '../audit/open.ts'
 import type { PipelineConfig } from '../config/pipeline.ts'
 import { ConfigError, errorCode, oneLine } from '../config/problem.ts'
@@ -9,14 +8,12 @@ import { VERSION } from '../config/version.ts'
 import { DIALECTS } from '../dialects/registry.ts'
 import { startGate } from '../gate/start.ts'
 import { openIdentity } from '../identity/open.ts'
-import { Key, KeyRing } from '../keys/ring.ts'
-import { SigningKey } from '../keys/signing.ts'
-import { KeyFolder, readSecretFile } from '../keys/store.ts'
 import { type Egress, openEgress } from '../plugins/egress.ts'
+import { systemClock } from '../state/system.ts'
 import type { DemoUpstream } from '../upstream/demo/server.ts'
 import type { Credential } from '../upstream/headers.ts'
 import { createUpstream } from '../upstream/pool.ts'
-import { DEV_FOLDER, devKey } from './chain-keys.ts'
+import { type GateKeys, openGateKeys } from './gate-keys.ts'
 
 export interface Serving {
   /** Where it listens. */
@@ -31,27 +28,38 @@ export interface Serving {
   readonly policyDigest: string
   /** The audit key, when it dies with this process and was not given: to verify the log later. */
   readonly ephemeralKey: { readonly id: string; readonly hex: string } | undefined
+  /** Looks for new keys now (SIGHUP). */
+  reload(): void
   close(): Promise<void>
 }
 
 export interface ServingEvents {
+  /** Keys were read anew or could not be, or the signer process stopped or is back. */
+  readonly onKeys?: (ok: boolean, message: string) => void
   /** The audit log stopped being writable, or is again. */
   readonly onAuditState?: (ok: boolean, reason: string) => void
 }
 
 /** `folder`: the project folder, where `--dev` keeps keys. */
 export async function startServing(
-  { settings, tls, hmacKey, receiptKey }: Resolved,
+  resolved: Resolved,
   pipeline: PipelineConfig,
   folder: string,
   events: ServingEvents = {},
 ): Promise<Serving> {
+  const { settings, tls } = resolved
+  let keys: GateKeys | undefined
   let demo: DemoUpstream | undefined
   let audit: AuditLog | undefined
   let egress: Egress | undefined
   try {
-    const { ring, ephemeralKey } = chainKeys()
-    const signer = receiptSigner()
+    keys = await openGateKeys(resolved, {
+      clock: systemClock,
+      folder,
+      environment: process.env,
+      onEvent: (ok, message) => events.onKeys?.(ok, message),
+    })
+    const { ring, receipts, ephemeralKey } = keys
     egress = openEgress()
     const identity = await openIdentity(settings.identity, { egress, now: Date.now, randomBytes })
     if (settings.upstreamUrl === 'demo') {
@@ -91,11 +99,11 @@ export async function startServing(
       identity,
       audit,
       ...(tls === undefined ? {} : { tls }),
-      ...(signer === undefined
+      ...(receipts === undefined
         ? {}
         : {
             receipts: {
-              signer,
+              signer: receipts,
               issuer: settings.issuer,
               headerName: settings.receiptHeaderName,
               form: settings.receipts,
@@ -142,45 +150,20 @@ export async function startServing(
       identity,
       policyDigest: gate.gate.pipeline.digest,
       ephemeralKey,
+      reload: () => keys?.look(),
       close: async () => {
         await gate.close()
+        await keys?.close()
         await egress?.close()
         await demo?.close()
       },
     }
   } catch (error) {
     await audit?.close().catch(() => undefined)
+    await keys?.close()
     await egress?.close()
     await demo?.close()
     throw startProblem(error)
-  }
-
-  function chainKeys(): { readonly ring: KeyRing; readonly ephemeralKey: Serving['ephemeralKey'] } {
-    const legacy = Object.entries(settings.hmacLegacyKeys).map(([id, hex]) => Key.fromHex(id, hex))
-    if (settings.hmacSecret !== undefined) {
-      // Rows that --dev wrote before there was a key of one's own still have to verify.
-      const dev = devKey(folder)
-      const known = dev === undefined || dev.id === settings.hmacKeyId || legacy.some(({ id }) => id === dev.id)
-      return {
-        ring: new KeyRing(Key.fromHex(settings.hmacKeyId, settings.hmacSecret), known ? legacy : [...legacy, dev]),
-        ephemeralKey: undefined,
-      }
-    }
-    if (hmacKey === 'kept in .signet')
-      return { ring: new KeyRing(keyFolder().secret('chain'), legacy), ephemeralKey: undefined }
-    const id = `ephemeral-${randomBytes(4).toString('hex')}`
-    const hex = randomBytes(32).toString('hex')
-    return { ring: new KeyRing(Key.fromHex(id, hex), legacy), ephemeralKey: { id, hex } }
-  }
-
-  function receiptSigner(): SigningKey | undefined {
-    if (receiptKey === 'off') return undefined
-    if (settings.receiptKeyFile !== undefined) return SigningKey.fromPem(readSecretFile(settings.receiptKeyFile))
-    return receiptKey === 'kept in .signet' ? keyFolder().signing('receipts') : SigningKey.generate()
-  }
-
-  function keyFolder(): KeyFolder {
-    return new KeyFolder(join(folder, DEV_FOLDER))
   }
 
   function startProblem(error: unknown): unknown {

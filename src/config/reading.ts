@@ -47,6 +47,15 @@ export function asList(text: string): Reading {
   }
 }
 
+/** An object or a list, as JSON. */
+export function asJson(text: string): Reading {
+  try {
+    return { value: JSON.parse(text) }
+  } catch {
+    return { problem: 'expected JSON' }
+  }
+}
+
 /** `id=hex,id=hex`. The values are secrets and never part of the problem. */
 export function asKeys(text: string): Reading {
   const keys = new Map<string, string>()

@@ -1,6 +1,6 @@
 /** From layers of values to settings that can be started with: secrets read from their files, the rules between settings checked. */
-import { statSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { existsSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import type { IdentitySetting } from '../identity/open.ts'
 import { readSecretFile } from '../keys/store.ts'
 import { identityFrom, readIdentityFile } from './identity.ts'
@@ -11,7 +11,7 @@ import { readAuthorities, readCertificate, readKey, readRevocations, type TlsFil
 import { credential, hexSecret, type Shape } from './values.ts'
 
 /** Where the key of the audit chain comes from. */
-export type KeySource = 'given' | 'kept in .signet' | 'ephemeral'
+export type KeySource = 'given' | 'kept in .signet' | 'in the key folder' | 'ephemeral'
 
 export interface Resolved {
   readonly dev: boolean
@@ -19,7 +19,7 @@ export interface Resolved {
   /** What the listener speaks TLS with; `undefined`: plain http. */
   readonly tls: TlsFiles | undefined
   readonly hmacKey: KeySource
-  readonly receiptKey: KeySource | 'off'
+  readonly receiptKey: KeySource | 'another process' | 'off'
   /** One line each: allowed, but worth knowing. */
   readonly warnings: readonly string[]
 }
@@ -55,10 +55,11 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
     }
   }
 
-  const hmacKey: KeySource = hmacSecret !== undefined ? 'given' : dev ? 'kept in .signet' : 'ephemeral'
+  const kept = chosen.keyFolder !== undefined ? 'in the key folder' : dev ? 'kept in .signet' : undefined
+  const hmacKey: KeySource = hmacSecret !== undefined ? 'given' : (kept ?? 'ephemeral')
   if (hmacKey === 'ephemeral' && !chosen.allowEphemeralKey && !from.has('hmacSecret') && !from.has('hmacSecretFile')) {
     problems.push(
-      'SIGNET_HMAC_SECRET: not set, and the audit log needs a key; run "signet init", or pass --hmac-secret-file, --allow-ephemeral-key or --dev',
+      'SIGNET_HMAC_SECRET: not set, and the audit log needs a key; run "signet init", or pass --hmac-secret-file, --allow-ephemeral-key or --dev, or set SIGNET_KEY_FOLDER',
     )
   }
   if (Object.hasOwn(chosen.hmacLegacyKeys, chosen.hmacKeyId)) {
@@ -200,13 +201,27 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
     }
   }
 
-  function receiptKeySource(): KeySource | 'off' {
+  function receiptKeySource(): Resolved['receiptKey'] {
+    const own = (['receiptKeyFile', 'receiptSigner'] as const).filter(setting => chosen[setting] !== undefined)
+    if (own.length === 2)
+      problems.push(`${name('receiptSigner')}: set together with ${name('receiptKeyFile')}; keep one of them`)
+    // A key that stands alone would take the place of those that verifiers know, without anybody having rotated.
+    else if (
+      own[0] !== undefined &&
+      chosen.keyFolder !== undefined &&
+      chosen.emitReceipts &&
+      holdsReceiptKeys(chosen.keyFolder)
+    )
+      problems.push(
+        `${name(own[0])}: set, and ${name('keyFolder')} holds receipt keys too; keep one of them, so that verifiers go on finding the keys they know`,
+      )
     if (!chosen.emitReceipts) return 'off'
+    if (chosen.receiptSigner !== undefined) return 'another process'
     if (chosen.receiptKeyFile !== undefined) return 'given'
-    if (dev) return 'kept in .signet'
+    if (kept !== undefined) return kept
     if (!chosen.allowEphemeralKey) {
       problems.push(
-        'SIGNET_RECEIPT_KEY_FILE: not set, and receipts need a signing key; run "signet keys generate --kind ed25519 --out receipt-key.pem" and set it, or set SIGNET_EMIT_RECEIPTS=0',
+        'SIGNET_RECEIPT_KEY_FILE: not set, and receipts need a signing key; run "signet keys generate --kind ed25519 --out receipt-key.pem" and set it, or set SIGNET_KEY_FOLDER or SIGNET_EMIT_RECEIPTS=0',
       )
     }
     return 'ephemeral'
@@ -230,6 +245,10 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
     problems.push(`${name(file)}: the secret in "${path}" ${checked.problem ?? 'is not valid'}`)
     return undefined
   }
+}
+
+function holdsReceiptKeys(folder: string): boolean {
+  return existsSync(join(folder, 'receipts.1.json'))
 }
 
 function isFolder(path: string): boolean {

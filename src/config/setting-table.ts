@@ -3,11 +3,13 @@
  * is said about them in docs/configuration.md is compared with this table by a test.
  */
 import { DEFAULT_FORWARD_HEADERS } from '../upstream/headers.ts'
-import { asBoolean, asInteger, asKeys, asList, asNumber, asText, type Reading } from './reading.ts'
+import { asBoolean, asInteger, asJson, asKeys, asList, asNumber, asText, type Reading } from './reading.ts'
 import * as value from './values.ts'
 
 /** 64 GiB: more is a slip of the finger. */
 const MOST_HELD = 64 * 1024 ** 3
+/** More processes than that wait for the one sequencer. */
+const MOST_WORKERS = 64
 
 export const SHAPE = {
   upstreamUrl: value.upstreamUrl,
@@ -22,6 +24,7 @@ export const SHAPE = {
   extraForwardHeaders: value.forwardedHeaders,
   host: value.host,
   port: value.port,
+  workers: value.wholeNumber(1, MOST_WORKERS),
   tlsCertFile: value.path,
   tlsKeyFile: value.path,
   tlsClientCaFile: value.path,
@@ -50,11 +53,13 @@ export const SHAPE = {
   hmacSecret: value.hexSecret,
   hmacSecretFile: value.path,
   hmacLegacyKeys: value.legacyKeys,
+  keyFolder: value.path,
   allowEphemeralKey: value.flag,
   emitReceipts: value.flag,
   receipts: value.oneOf('jws', 'signet-v1'),
   receiptHeaderName: value.receiptHeaderName,
   receiptKeyFile: value.path,
+  receiptSigner: value.signerCommand,
   issuer: value.name,
   corsAllowedOrigins: value.origins,
   corsAllowedMethods: value.methods,
@@ -86,6 +91,7 @@ export const SPECS: Readonly<Record<SettingName, Spec>> = {
   extraForwardHeaders: { read: asList, expected: 'a list of header names' },
   host: { read: asText, expected: 'a host name or an address', flag: '--host' },
   port: { read: asInteger, expected: 'a whole number from 0 to 65535', flag: '--port' },
+  workers: { read: asInteger, expected: `a whole number from 1 to ${MOST_WORKERS}`, flag: '--workers' },
   tlsCertFile: { read: asText, expected: 'a path' },
   tlsKeyFile: { read: asText, expected: 'a path' },
   tlsClientCaFile: { read: asText, expected: 'a path' },
@@ -117,11 +123,13 @@ export const SPECS: Readonly<Record<SettingName, Spec>> = {
   hmacSecret: { read: asText, expected: 'at least 32 bytes of hex', flag: '--hmac-secret', secret: true },
   hmacSecretFile: { read: asText, expected: 'a path', flag: '--hmac-secret-file' },
   hmacLegacyKeys: { read: asKeys, expected: 'key ids with hex secrets', secret: true },
+  keyFolder: { read: asText, expected: 'a path' },
   allowEphemeralKey: { read: asBoolean, expected: 'true or false', flag: '--allow-ephemeral-key' },
   emitReceipts: { read: asBoolean, expected: 'true or false' },
   receipts: { read: asText, expected: '"jws" or "signet-v1"' },
   receiptHeaderName: { read: asText, expected: 'a header name' },
   receiptKeyFile: { read: asText, expected: 'a path' },
+  receiptSigner: { read: asJson, expected: 'a program and its arguments, { command, args } as JSON' },
   issuer: { read: asText, expected: 'a short name or URL' },
   corsAllowedOrigins: { read: asList, expected: 'a list of origins' },
   corsAllowedMethods: { read: asList, expected: 'a list of methods' },
@@ -150,6 +158,8 @@ type Absent =
   | 'hmacSecret'
   | 'hmacSecretFile'
   | 'receiptKeyFile'
+  | 'receiptSigner'
+  | 'keyFolder'
 
 /** What was set, each value checked on its own; rules between settings are `resolve.ts`. */
 export type Settings = { readonly [K in Exclude<SettingName, Absent>]: Values[K] } & {
@@ -165,6 +175,7 @@ export const DEFAULTS: Settings = Object.freeze({
   extraForwardHeaders: [...DEFAULT_FORWARD_HEADERS],
   host: '127.0.0.1',
   port: 8443,
+  workers: 1,
   allowedHosts: [],
   allowedOrigins: [],
   trustedProxies: [],

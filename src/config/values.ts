@@ -3,6 +3,7 @@
  * takes a quarter of the whole start.
  */
 import type { IdentitySetting } from '../identity/open.ts'
+import type { SignerCommand } from '../keys/external-signer.ts'
 import { isCidr, isHost, isOrigin } from './network-names.ts'
 import { pathProblem } from './paths.ts'
 import { trimBlanks } from './reading.ts'
@@ -136,6 +137,40 @@ export const path = text(pathProblem)
 export const identity: Shape<IdentitySetting> = given => {
   const isObject = typeof given === 'object' && given !== null && !Array.isArray(given)
   return given === 'asserted' || isObject ? { ok: true, value: given as IdentitySetting } : UNEXPECTED
+}
+
+/** A program that signs, and how it is run: docs/keys.md. */
+export const signerCommand: Shape<SignerCommand> = given => {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) return UNEXPECTED
+  const { command, args = [], env = [], timeLimitMs, concurrency, ...rest } = given as Readonly<Record<string, unknown>>
+  const [unknown] = Object.keys(rest)
+  if (unknown !== undefined) return { ok: false, problem: `holds ${JSON.stringify(unknown)}, which it has not` }
+  if (typeof command !== 'string' || !command.includes('/') || pathProblem(command) !== undefined)
+    return { ok: false, problem: 'must name its command as a path, such as ./signer or /usr/local/bin/signer' }
+  if (!isTexts(args)) return { ok: false, problem: 'must give args as a list of texts' }
+  if (!isTexts(env) || !env.every(name => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)))
+    return { ok: false, problem: 'must give env as a list of names of variables' }
+  for (const [name, value, most] of [
+    ['timeLimitMs', timeLimitMs, 60_000],
+    ['concurrency', concurrency, 4096],
+  ] as const) {
+    if (value !== undefined && !wholeNumber(1, most)(value).ok)
+      return { ok: false, problem: `must give ${name} as a whole number from 1 to ${most}` }
+  }
+  return {
+    ok: true,
+    value: {
+      command,
+      args,
+      env,
+      ...(typeof timeLimitMs === 'number' ? { timeLimitMs } : {}),
+      ...(typeof concurrency === 'number' ? { concurrency } : {}),
+    },
+  }
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every(item => typeof item === 'string' && !item.includes('\0'))
 }
 
 /** At least 32 bytes of hex: HMAC-SHA256 is as strong as its key. `0x` is tolerated. */

@@ -7,8 +7,8 @@ import type { Sealer } from '../escalation/sealed.ts'
 import type { ListenerRule } from '../identity/host.ts'
 import type { PeerResolver } from '../identity/peer.ts'
 import type { IdentityStrategy } from '../identity/strategy.ts'
+import type { SigningKeys } from '../keys/signing-keys.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
-import type { ReceiptSigner } from '../receipt/issue.ts'
 import type { RequestHeaders } from '../upstream/headers.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 
@@ -45,14 +45,13 @@ export interface Target {
 }
 
 export interface Receipts {
-  readonly signer: ReceiptSigner
+  /** Who signs, and what is served at `/.well-known/jwks.json`; both change with rotation. */
+  readonly keys: SigningKeys
   /** `iss`: exactly this in every receipt. */
   readonly issuer: string
   readonly headerName: string
   /** `jws`, or the Python implementation's `signet=v1` form. */
   readonly form: 'jws' | 'signet-v1'
-  /** Served at `/.well-known/jwks.json`. */
-  readonly jwks: string
 }
 
 /** Where held exchanges wait, sealed. */

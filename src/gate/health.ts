@@ -1,6 +1,8 @@
 /** Liveness, readiness, version and public keys. Nothing here needs or reveals a credential. */
 import type { ServerResponse } from 'node:http'
+import { buildJwks } from '../receipt/jwks.ts'
 import type { Gate } from './gate.ts'
+import { receiptsReady } from './receipts.ts'
 
 const startedAt = new WeakMap<Gate, number>()
 
@@ -26,6 +28,7 @@ export function health(gate: Gate) {
 
 export async function ready(gate: Gate): Promise<{ readonly status: number; readonly body: unknown }> {
   if (!gate.audit.ok) return { status: 503, body: { status: 'not_ready', reason: 'the audit log cannot be written' } }
+  if (!receiptsReady(gate)) return { status: 503, body: { status: 'not_ready', reason: 'no receipt can be signed' } }
   const upstreams = [...new Set(Object.values(gate.targets).map(t => t.upstream))]
   const probes = await Promise.all(upstreams.map(async upstream => ({ upstream, probe: await upstream.probe() })))
   const down = probes.find(p => !p.probe.ready)
@@ -47,9 +50,9 @@ export function versionInfo(gate: Gate) {
   return { version: gate.version, service: 'signet' }
 }
 
-/** RFC 7517. Public keys change only with rotation. */
+/** RFC 7517. Public keys change only with rotation; a new one is published before it signs. */
 export function jwks(gate: Gate, res: ServerResponse): void {
-  const body = Buffer.from(gate.receipts?.jwks ?? '{"keys":[]}')
+  const body = Buffer.from(JSON.stringify(buildJwks(gate.receipts?.keys.published(gate.clock.now()) ?? [])))
   res.writeHead(200, {
     'content-type': 'application/jwk-set+json',
     'content-length': body.length,

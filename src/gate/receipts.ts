@@ -1,6 +1,8 @@
 /** Receipts of one exchange: named by a row's leaf as soon as the row has its place, signed while the sync runs. */
 import type { Ticket } from '../core/row.ts'
 import type { Verdict } from '../core/verdict.ts'
+import { KeyError } from '../keys/error.ts'
+import type { Signer } from '../keys/signing.ts'
 import type { PublicLeaf, ReceiptStage } from '../receipt/claims.ts'
 import { issueReceipt } from '../receipt/issue.ts'
 import { issueSignetV1 } from '../receipt/signet-v1.ts'
@@ -19,10 +21,18 @@ export interface ReceiptFacts {
   readonly check: string | undefined
 }
 
+/** False: receipts are configured and nobody can sign one, so nothing may be released. */
+export function receiptsReady(gate: Gate): boolean {
+  return gate.receipts === undefined || gate.receipts.keys.at(gate.clock.now()) !== undefined
+}
+
+/** Rejects when no key is valid, or the signer fails: what the receipt is about must then not be released. */
 export async function signReceipt(gate: Gate, receipts: Receipts, f: ReceiptFacts): Promise<string> {
   const placed = await f.ticket.placed
   if (receipts.form === 'signet-v1')
-    return issueSignetV1(f.ticket.entryId, Buffer.from(placed.canonical), receipts.signer)
+    return issueSignetV1(f.ticket.entryId, Buffer.from(placed.canonical), signerAt(receipts, gate.clock.now()))
+  // One moment for both: the key has to be valid at `iat`.
+  const now = gate.clock.now()
   const leaf: PublicLeaf = {
     v: 1,
     entry_id: f.ticket.entryId,
@@ -34,7 +44,7 @@ export async function signReceipt(gate: Gate, receipts: Receipts, f: ReceiptFact
   return issueReceipt(
     {
       iss: receipts.issuer,
-      iat: Math.floor(gate.clock.now() / 1000),
+      iat: Math.floor(now / 1000),
       jti: f.ticket.entryId,
       exchange: f.exchange,
       stage: f.stage,
@@ -47,6 +57,12 @@ export async function signReceipt(gate: Gate, receipts: Receipts, f: ReceiptFact
       ...(gate.settings.strict || f.owner === undefined ? {} : { owner: f.owner }),
       ...(gate.settings.strict || f.check === undefined ? {} : { check: f.check }),
     },
-    receipts.signer,
+    signerAt(receipts, now),
   )
+}
+
+function signerAt(receipts: Receipts, ms: number): Signer {
+  const signer = receipts.keys.at(ms)
+  if (signer === undefined) throw new KeyError('key_not_valid', 'no receipt key is valid now')
+  return signer
 }

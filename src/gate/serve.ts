@@ -22,6 +22,7 @@ import { type Asked, refuse, unavailable } from './answer.ts'
 import { Delivery } from './deliver.ts'
 import type { Gate } from './gate.ts'
 import { readBody } from './intake.ts'
+import { receiptsReady } from './receipts.ts'
 import { judgeReferences } from './references.ts'
 import { shadowHeaders } from './shadow.ts'
 import { statusOf } from './status.ts'
@@ -44,8 +45,8 @@ export async function serve(
   const preflight = (fault: Fault, owner: Owner = UNRESOLVED): Promise<void> =>
     preflightRefusal(gate, res, dialect, asked, fault, owner)
 
-  // No row, no release: without a log there is nothing to decide.
-  if (!gate.audit.ok) return unavailable(gate, res, dialect, asked)
+  // No row, no release, and no receipt where one is due: without them there is nothing to decide.
+  if (!gate.audit.ok || !receiptsReady(gate)) return unavailable(gate, res, dialect, asked)
   if (gate.load.active >= gate.settings.maxConcurrent) return preflight(OVERLOADED)
   gate.load.active += 1
   try {

@@ -14,9 +14,9 @@ import { createDuplicateRule } from '../identity/headers.ts'
 import { createListenerRule } from '../identity/host.ts'
 import { createPeerResolver } from '../identity/peer.ts'
 import type { IdentityStrategy } from '../identity/strategy.ts'
+import type { Signer } from '../keys/signing.ts'
+import { ScheduledSigners, type SigningKeys } from '../keys/signing-keys.ts'
 import { buildPipeline } from '../pipeline/pipeline.ts'
-import type { ReceiptSigner } from '../receipt/issue.ts'
-import { buildJwks } from '../receipt/jwks.ts'
 import { MemoryReferenceState, MemorySealedStore, MemorySessionState } from '../state/memory.ts'
 import { systemClock, systemRandom } from '../state/system.ts'
 import { type Credential, createRequestHeaders } from '../upstream/headers.ts'
@@ -38,7 +38,8 @@ export interface StartOptions {
   readonly identity: IdentityStrategy
   readonly audit: AuditWriter
   readonly receipts?: {
-    readonly signer: ReceiptSigner & { readonly publicJwk: object }
+    /** One key without an end, or keys that change. */
+    readonly signer: Signer | SigningKeys
     readonly issuer: string
     readonly headerName?: string
     readonly form?: 'jws' | 'signet-v1'
@@ -134,11 +135,10 @@ function assemble(o: StartOptions): Gate {
       o.receipts === undefined
         ? undefined
         : {
-            signer: o.receipts.signer,
+            keys: 'at' in o.receipts.signer ? o.receipts.signer : ScheduledSigners.of(o.receipts.signer),
             issuer: o.receipts.issuer,
             headerName: o.receipts.headerName ?? 'X-Signet-Receipt',
             form: o.receipts.form ?? 'jws',
-            jwks: JSON.stringify(buildJwks([o.receipts.signer.publicJwk])),
           },
     sessions: o.sessions ?? new MemorySessionState(),
     held: {

@@ -3,6 +3,7 @@ import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Key, KeyError, KeyRing } from './ring.ts'
+import { OVERLAP_MS } from './schedule.ts'
 
 const secret = Uint8Array.from({ length: 32 }, (_, i) => i)
 const hex = Buffer.from(secret).toString('hex')
@@ -86,26 +87,61 @@ describe('a key', () => {
 describe('a key ring', () => {
   const key = (id: string) => new Key(id, Buffer.from(id.padEnd(32, '.')))
 
-  it('finds keys by id and keeps the old active key on rotation', () => {
-    const ring = new KeyRing(key('a'), [key('old')])
-    ring.rotate(key('b'))
-    expect(ring.active.id).toBe('b')
-    expect(ring.ids).toEqual(['a', 'old', 'b'])
-    expect(ring.get('a')?.id).toBe('a')
+  const day = 86_400_000
+  const ns = (ms: number) => BigInt(ms) * 1_000_000n
+  const dated = (id: string, notBefore?: number, notAfter?: number) => ({ key: key(id), notBefore, notAfter })
+
+  it('signs with the key whose time it is, and keeps all for verifying', () => {
+    const ring = KeyRing.dated([dated('b', 10 * day), dated('a')], [key('old')])
+    expect(ring.at(ns(0)).id).toBe('a')
+    expect(ring.at(ns(10 * day) - 1n).id).toBe('a')
+    expect(ring.at(ns(10 * day)).id).toBe('b')
+    expect(ring.at(ns(20 * day)).id).toBe('b')
+    // A clock that was set back.
+    expect(ring.at(ns(9 * day)).id).toBe('a')
+    expect([...ring.ids].sort()).toEqual(['a', 'b', 'old'])
     expect(ring.get('nobody')).toBeUndefined()
+  })
+
+  it('accepts what a key signed within its period and shortly after its successor began, and no more', () => {
+    const ring = KeyRing.dated([dated('a'), dated('b', 10 * day, 20 * day)], [key('old')])
+    expect(ring.accepts('a', ns(0))).toBe(true)
+    expect(ring.accepts('a', ns(10 * day + OVERLAP_MS) - 1n)).toBe(true)
+    expect(ring.accepts('a', ns(10 * day + OVERLAP_MS))).toBe(false)
+    expect(ring.accepts('b', ns(10 * day) - 1_000_000n)).toBe(false)
+    expect(ring.accepts('b', ns(20 * day) - 1n)).toBe(true)
+    expect(ring.accepts('b', ns(20 * day))).toBe(false)
+    expect(ring.accepts('old', ns(99 * day))).toBe(true)
+  })
+
+  it('signs nothing when the newest key has ended: the one before does not come back', () => {
+    const ring = KeyRing.dated([dated('a'), dated('b', 10 * day, 20 * day)])
+    expect(ring.canSign(ns(20 * day))).toBe(false)
+    expect(() => ring.at(ns(20 * day))).toThrow(/b ended at 1970-01-21T.*fix: signet keys rotate --purpose chain/)
+    expect(ring.vouching(ns(21 * day)).id).toBe('b')
+    expect(ring.vouching(-1n).id).toBe('a')
+  })
+
+  it('takes new keys while it is used, whole or not at all', () => {
+    const ring = KeyRing.dated([dated('a')])
+    expect(ring.at(ns(5 * day)).id).toBe('a')
+    expect(() => ring.replace([dated('a'), dated('a', 2 * day)])).toThrow(/already in the ring/)
+    expect(ring.ids).toEqual(['a'])
+    ring.replace([dated('a'), dated('b', 2 * day)])
+    expect(ring.at(ns(5 * day)).id).toBe('b')
   })
 
   it('refuses an id that it has', () => {
     const ring = new KeyRing(key('a'))
     expect(() => ring.addLegacy(key('a'))).toThrow(/already in the ring/)
-    expect(() => ring.rotate(key('a'))).toThrow(/already in the ring/)
     expect(() => new KeyRing(key('a'), [key('b'), key('b')])).toThrow(/already in the ring/)
   })
 
   it('survives the way to a worker', () => {
-    const ring = new KeyRing(key('a'), [key('b')])
+    const ring = KeyRing.dated([dated('a'), dated('c', day, 2 * day)], [key('b')])
     const again = KeyRing.fromShared(ring.share())
-    expect(again.active.mac(Buffer.from('m'))).toBe(ring.active.mac(Buffer.from('m')))
-    expect(again.ids).toEqual(['a', 'b'])
+    expect(again.at(0n).mac(Buffer.from('m'))).toBe(ring.at(0n).mac(Buffer.from('m')))
+    expect(again.accepts('c', ns(2 * day))).toBe(false)
+    expect(again.ids).toEqual(['a', 'c', 'b'])
   })
 })

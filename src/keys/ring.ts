@@ -1,21 +1,15 @@
 /**
- * MAC keys: one active key signs, the active and the legacy ones verify.
+ * MAC keys: one signs at a time, all verify.
  *
  * Guarantees: a secret is never in `toString`, `inspect`, JSON or an error. Ids are unique within a ring, so a row's
- * key id names one key for ever. Does not: give keys validity periods, or wipe memory.
+ * key id names one key for ever. A key signs only within its period, and `accepts` says whether a moment lies within
+ * what a key may have signed; keys added with `legacy` verify whatever they are found on. Does not: wipe memory.
  */
 import { createHmac, createSecretKey, hash, type KeyObject, timingSafeEqual } from 'node:crypto'
+import { KeyError } from './error.ts'
+import { type Period, Schedule } from './schedule.ts'
 
-export type KeyErrorCode = 'key_id_invalid' | 'key_too_short' | 'key_not_hex' | 'key_duplicate' | 'key_unreadable'
-
-export class KeyError extends Error {
-  override readonly name = 'KeyError'
-  readonly code: KeyErrorCode
-  constructor(code: KeyErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options)
-    this.code = code
-  }
-}
+export { KeyError, type KeyErrorCode } from './error.ts'
 
 /** What a library caller may use; the server asks for `SERVER_KEY_BYTES`. */
 export const MIN_KEY_BYTES = 16
@@ -122,20 +116,46 @@ export class Key {
   }
 }
 
+/** A key that may sign, and when. */
+export interface DatedKey extends Period {
+  readonly key: Key
+}
+
+interface SharedKey extends Period {
+  readonly id: string
+  readonly secret: KeyObject
+}
+
 /** What a worker thread needs to rebuild a ring. */
 export interface SharedRing {
-  readonly active: { readonly id: string; readonly secret: KeyObject }
+  readonly signing: readonly SharedKey[]
   readonly legacy: readonly { readonly id: string; readonly secret: KeyObject }[]
 }
 
-export class KeyRing {
-  #active: Key
-  readonly #keys = new Map<string, Key>()
+const ALWAYS: Period = { notBefore: undefined, notAfter: undefined }
 
+export class KeyRing {
+  #signing: readonly DatedKey[]
+  #schedule: Schedule<DatedKey>
+  #legacy: readonly Key[]
+  #keys: ReadonlyMap<string, Entry>
+  /** The key that `at` gave last, and until when (ns) it need not look again. */
+  #last: { readonly key: Key; readonly fromNs: bigint; readonly untilNs: bigint } | undefined
+
+  /** One key without an end signs; the others only verify. */
   constructor(active: Key, legacy: readonly Key[] = []) {
-    this.#active = active
-    this.#keys.set(active.id, active)
-    for (const key of legacy) this.addLegacy(key)
+    this.#signing = [{ key: active, ...ALWAYS }]
+    this.#schedule = new Schedule(this.#signing)
+    this.#legacy = legacy
+    this.#keys = index(this.#signing, legacy, this.#schedule)
+  }
+
+  static dated(signing: readonly DatedKey[], legacy: readonly Key[] = []): KeyRing {
+    const [first] = signing
+    if (first === undefined) throw new KeyError('key_unknown', 'a key ring needs a key that signs')
+    const ring = new KeyRing(first.key)
+    ring.replace(signing, legacy)
+    return ring
   }
 
   static fromHex(
@@ -149,53 +169,132 @@ export class KeyRing {
     )
   }
 
-  get active(): Key {
-    return this.#active
-  }
-
   get ids(): readonly string[] {
     return [...this.#keys.keys()]
   }
 
   get(id: string): Key | undefined {
-    return this.#keys.get(id)
+    return this.#keys.get(id)?.key
+  }
+
+  /** The key that signs what is dated `tsNs` (nanoseconds since 1970). Throws `KeyError` when none may. */
+  at(tsNs: bigint): Key {
+    const last = this.#last
+    if (last !== undefined && tsNs >= last.fromNs && tsNs < last.untilNs) return last.key
+    const ms = Number(tsNs / 1_000_000n)
+    const dated = this.#schedule.at(ms)
+    if (dated === undefined) throw new KeyError('key_not_valid', this.#whyNone(ms))
+    const change = this.#schedule.changesAfter(ms)
+    this.#last = { key: dated.key, fromNs: tsNs, untilNs: nsOf(change) }
+    return dated.key
+  }
+
+  /** May something be signed at `tsNs`? */
+  canSign(tsNs: bigint): boolean {
+    const last = this.#last
+    if (last !== undefined && tsNs >= last.fromNs && tsNs < last.untilNs) return true
+    return this.#schedule.at(Number(tsNs / 1_000_000n)) !== undefined
+  }
+
+  /** The key that vouches for a state as of `tsNs`, ended or not; of a time before all keys, the first. */
+  vouching(tsNs: bigint): Key {
+    const dated = this.#schedule.begunBy(Number(tsNs / 1_000_000n)) ?? this.#schedule.first
+    if (dated === undefined) throw new KeyError('key_not_valid', 'the key ring has no key that was ever valid')
+    return dated.key
+  }
+
+  /** Was this key allowed to sign at `tsNs`? Keys given without a period are. */
+  accepts(id: string, tsNs: bigint): boolean {
+    const entry = this.#keys.get(id)
+    return entry !== undefined && tsNs >= entry.fromNs && tsNs < entry.untilNs
   }
 
   addLegacy(key: Key): void {
-    this.#refuseKnown(key)
-    this.#keys.set(key.id, key)
+    this.replace(this.#signing, [...this.#legacy, key])
   }
 
-  /** The old active key stays, to verify what it signed. */
-  rotate(next: Key): void {
-    this.#refuseKnown(next)
-    this.#keys.set(next.id, next)
-    this.#active = next
+  /** Takes effect whole or, when an id would be there twice, not at all. */
+  replace(signing: readonly DatedKey[], legacy: readonly Key[] = this.#legacy): void {
+    const schedule = new Schedule(signing)
+    const keys = index(signing, legacy, schedule)
+    this.#signing = signing
+    this.#legacy = legacy
+    this.#keys = keys
+    this.#schedule = schedule
+    this.#last = undefined
   }
 
-  #refuseKnown(key: Key): void {
-    if (this.#keys.has(key.id)) {
-      throw new KeyError('key_duplicate', `key id ${key.id} is already in the ring; give every key an id of its own`)
-    }
+  #whyNone(ms: number): string {
+    const ended = this.#schedule.begunBy(ms)
+    if (ended === undefined)
+      return 'no chain key is valid yet; fix: signet keys rotate --purpose chain --activate-at now'
+    return `the chain key ${ended.key.id} ended at ${isoOf(ended.notAfter)}; fix: signet keys rotate --purpose chain --activate-at now`
   }
 
   share(): SharedRing {
-    const legacy: { id: string; secret: KeyObject }[] = []
-    for (const key of this.#keys.values()) {
-      if (key !== this.#active) legacy.push({ id: key.id, secret: key.keyObject() })
+    return {
+      signing: this.#signing.map(({ key, notBefore, notAfter }) => ({
+        id: key.id,
+        secret: key.keyObject(),
+        notBefore,
+        notAfter,
+      })),
+      legacy: this.#legacy.map(key => ({ id: key.id, secret: key.keyObject() })),
     }
-    return { active: { id: this.#active.id, secret: this.#active.keyObject() }, legacy }
   }
 
   static fromShared(shared: SharedRing): KeyRing {
     const rebuild = (k: { readonly id: string; readonly secret: KeyObject }) => new Key(k.id, k.secret.export())
-    return new KeyRing(rebuild(shared.active), shared.legacy.map(rebuild))
+    return KeyRing.dated(
+      shared.signing.map(k => ({ key: rebuild(k), notBefore: k.notBefore, notAfter: k.notAfter })),
+      shared.legacy.map(rebuild),
+    )
   }
 
   toString(): string {
     return `KeyRing(${this.ids.join(', ')})`
   }
-  toJSON(): { readonly active: string; readonly ids: readonly string[] } {
-    return { active: this.#active.id, ids: this.ids }
+
+  toJSON(): { readonly ids: readonly string[] } {
+    return { ids: this.ids }
   }
+}
+
+/** A key, and the times (nanoseconds since 1970) between which its signatures count. */
+interface Entry {
+  readonly key: Key
+  readonly fromNs: bigint
+  readonly untilNs: bigint
+}
+
+/** Beyond every timestamp of a row. */
+const BOUNDLESS_NS = 1n << 80n
+
+function index(
+  signing: readonly DatedKey[],
+  legacy: readonly Key[],
+  schedule: Schedule<DatedKey>,
+): ReadonlyMap<string, Entry> {
+  const keys = new Map<string, Entry>()
+  const add = (entry: Entry): void => {
+    const { id } = entry.key
+    if (keys.has(id)) {
+      throw new KeyError('key_duplicate', `key id ${id} is already in the ring; give every key an id of its own`)
+    }
+    keys.set(id, entry)
+  }
+  for (const dated of signing) {
+    const until = schedule.acceptedUntil(dated)
+    add({ key: dated.key, fromNs: nsOf(dated.notBefore ?? -Infinity), untilNs: nsOf(until) })
+  }
+  for (const key of legacy) add({ key, fromNs: -BOUNDLESS_NS, untilNs: BOUNDLESS_NS })
+  return keys
+}
+
+function nsOf(ms: number): bigint {
+  return Number.isFinite(ms) ? BigInt(ms) * 1_000_000n : ms < 0 ? -BOUNDLESS_NS : BOUNDLESS_NS
+}
+
+function isoOf(ms: number | undefined): string {
+  return ms === undefined ? 'an unknown time' : new Date(ms).toISOString()
 }

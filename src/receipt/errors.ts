@@ -14,6 +14,7 @@ export type ReceiptErrorCode =
   | 'jwks_unreachable'
   | 'key_unknown'
   | 'key_unusable'
+  | 'key_not_valid'
   // claims
   | 'claims_malformed'
   | 'claims_inconsistent'

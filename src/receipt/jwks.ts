@@ -14,6 +14,9 @@ export interface Ed25519Jwk {
   readonly kid: string
   readonly alg?: string
   readonly use?: string
+  /** Seconds since 1970: what the key signed is believed from `nbf` on and before `exp`. Absent: without that end. */
+  readonly nbf?: number
+  readonly exp?: number
 }
 
 export interface JwksDocument {
@@ -38,7 +41,7 @@ export function buildJwks(keys: readonly object[]): {
       if (typeof kid !== 'string' || kid === '') throw new ReceiptInvalid('jwks_invalid', 'expected a key id (`kid`)')
       if (seen.has(kid)) throw new ReceiptInvalid('jwks_invalid', `two keys share the id ${kid}; ids must be unique`)
       seen.add(kid)
-      return { kty: 'OKP', crv: 'Ed25519', x, kid, alg: 'EdDSA', use: 'sig' }
+      return { kty: 'OKP', crv: 'Ed25519', x, kid, alg: 'EdDSA', use: 'sig', ...periodOf(key) }
     }),
   }
 }
@@ -65,7 +68,17 @@ export async function findKey(source: KeySource, kid: string): Promise<Ed25519Jw
     (use !== undefined && use !== 'sig')
   )
     throw new ReceiptInvalid('key_unusable', 'expected an Ed25519 signature key under the id that the receipt names')
-  return { kty, crv, x, kid }
+  return { kty, crv, x, kid, ...periodOf(key) }
+}
+
+/** RFC 7517 section 4 leaves room for members of one's own; these are named as in RFC 7519. */
+function periodOf(key: Readonly<Record<string, unknown>>): { readonly nbf?: number; readonly exp?: number } {
+  const { nbf, exp } = key
+  for (const time of [nbf, exp]) {
+    if (time !== undefined && !(typeof time === 'number' && Number.isSafeInteger(time)))
+      throw new ReceiptInvalid('jwks_invalid', 'expected `nbf` and `exp` of a key to be whole seconds')
+  }
+  return { ...(typeof nbf === 'number' ? { nbf } : {}), ...(typeof exp === 'number' ? { exp } : {}) }
 }
 
 function readJwks(value: unknown): readonly Readonly<Record<string, unknown>>[] {

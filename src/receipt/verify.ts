@@ -2,7 +2,7 @@
  * Verifying receipts, with WebCrypto only: the same file runs in Node, Deno, Bun, workers and browsers.
  *
  * Guarantees, when `verifyReceipt` resolves: the holder of the key that YOU trust under this `kid` and issuer stated
- * exactly these claims; bytes that were passed in are the bytes it stated them about. It does not show that the row is
+ * exactly these claims, and dated them within that key's validity; bytes that were passed in are the bytes it stated them about. It does not show that the row is
  * in the log (take `leaf` to an inclusion proof for that), nor when it was made beyond what `iat` says.
  * RFC 8725 is followed throughout: one algorithm, explicit type, exact issuer, no key material from the token.
  */
@@ -46,8 +46,10 @@ const FORBIDDEN = ['jku', 'jwk', 'x5u', 'x5c', 'x5t', 'x5t#S256', 'crit', 'b64',
 /** Resolves with the proven claims; rejects with `ReceiptInvalid`. */
 export async function verifyReceipt(compact: string, options: VerifyReceiptOptions): Promise<VerifiedReceipt> {
   const kid = readHeader(compact)
-  const { x } = await findKey(options.keys, kid)
+  const { x, nbf, exp } = await findKey(options.keys, kid)
   const claims = readClaims(await openPayload(compact, x))
+  if ((nbf !== undefined && claims.iat < nbf) || (exp !== undefined && claims.iat >= exp))
+    throw new ReceiptInvalid('key_not_valid', 'the receipt says it was issued at a time when its key was not valid')
   if (claims.iss !== options.issuer)
     throw new ReceiptInvalid('issuer_wrong', 'the receipt was issued by another issuer than the expected one')
   if (claims.shadow === true && options.allowShadow !== true)

@@ -1,7 +1,8 @@
-/** `signet keys generate`: a new key, written once, readable by its owner alone. */
+/** `signet keys generate`: a single new key, written once, readable by its owner alone. */
 import { Option } from 'commander'
 import { type Context, located, pathOption, type Register } from '../context.ts'
 import { CommandError, DONE, UNUSABLE } from '../failure.ts'
+import { registerKeyFolder } from './keys-folder.ts'
 
 interface Options {
   readonly kind?: 'hmac' | 'ed25519' | 'api'
@@ -11,7 +12,8 @@ interface Options {
 }
 
 export const registerKeys: Register = (program, context) => {
-  const keys = program.command('keys').description('make keys')
+  const keys = program.command('keys').description('make keys, and keep them over time')
+  registerKeyFolder(keys, context)
   keys
     .command('generate')
     .description('make a key for the audit log (hmac), for receipts (ed25519) or for a caller (api)')

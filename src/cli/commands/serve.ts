@@ -95,9 +95,11 @@ async function serve(options: Options, context: Context): Promise<void> {
   const { startServing } = await import('../serving.ts')
   const { keepHeapSmall } = await import('../engine.ts')
   const serving = await startServing(resolved, pipeline, folder, {
+    onKeys: (ok, message) => (ok ? log.info('keys', message) : log.warn('keys', message)),
     onAuditState: (ok, reason) =>
       ok ? log.info('audit_available', `audit log: ${reason}`) : log.warn('audit_unavailable', `audit log: ${reason}`),
   })
+  const forget = context.onHangup?.(() => serving.reload())
   const { upstreamLabel, anthropicUpstreamLabel, identity } = serving
   const upstreams = anthropicUpstreamLabel === undefined ? '' : `, Anthropic's surfaces -> ${anthropicUpstreamLabel}`
   log.info('listening', `signet ${VERSION} -> ${upstreamLabel}${upstreams}  (listening on ${serving.url})`, {
@@ -125,6 +127,7 @@ async function serve(options: Options, context: Context): Promise<void> {
 
   const signal = await context.asked()
   log.info('stopping', `${signal}: letting running exchanges end (at most ${settings.shutdownGraceSeconds} s)`)
+  forget?.()
   await serving.close()
   log.info('stopped', 'stopped')
   context.exit(DONE)

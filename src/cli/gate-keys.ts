@@ -1,0 +1,147 @@
+/**
+ * The keys of a running gate: the ring of its chain and the keys of its receipts, from wherever the operator keeps them,
+ * and kept up to date with the key folder while it runs.
+ *
+ * Guarantees: what is loaded is loaded whole, so a file that cannot be read changes nothing and is reported; a gate whose
+ * keys have ended does not start.
+ */
+import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Resolved } from '../config/resolve.ts'
+import type { Clock } from '../core/clock.ts'
+import { KeyError } from '../keys/error.ts'
+import type { ExternalSigner } from '../keys/external-signer.ts'
+import { readSecretFile } from '../keys/files.ts'
+import { Key, KeyRing } from '../keys/ring.ts'
+import { Schedule } from '../keys/schedule.ts'
+import { SigningKey } from '../keys/signing.ts'
+import { ScheduledSigners, type SigningKeys } from '../keys/signing-keys.ts'
+import { KeyFolder, macKeys, noKeyNow, signingKeys } from '../keys/store.ts'
+import { type Watch, watchKeys } from '../keys/watch.ts'
+import { DEV_FOLDER } from './chain-keys.ts'
+
+export interface GateKeys {
+  readonly ring: KeyRing
+  /** `undefined`: no receipts are issued. */
+  readonly receipts: SigningKeys | undefined
+  /** The audit key, when it dies with this process and was not given. */
+  readonly ephemeralKey: { readonly id: string; readonly hex: string } | undefined
+  /** Looks for new keys now instead of within seconds. */
+  look(): void
+  close(): Promise<void>
+}
+
+export interface GateKeyPorts {
+  readonly clock: Clock
+  /** The project folder. */
+  readonly folder: string
+  /** For the operator: keys were loaded anew, or could not be; the signer process stopped or is back. */
+  readonly onEvent: (ok: boolean, message: string) => void
+  readonly environment: Readonly<Record<string, string | undefined>>
+}
+
+export async function openGateKeys(resolved: Resolved, ports: GateKeyPorts): Promise<GateKeys> {
+  const { settings, hmacKey, receiptKey } = resolved
+  const { clock, folder } = ports
+  const path = settings.keyFolder ?? join(folder, DEV_FOLDER)
+  const fromFolder = (source: string): boolean => source === 'kept in .signet' || source === 'in the key folder'
+  const uses = fromFolder(hmacKey) || fromFolder(receiptKey) || existsSync(path)
+  const keyFolder = uses ? new KeyFolder(path, { now: () => clock.now() }) : undefined
+
+  const legacy = Object.entries(settings.hmacLegacyKeys).map(([id, hex]) => Key.fromHex(id, hex))
+  const { ring, ephemeralKey, reloadRing } = chain()
+  const receipts = await receiptKeys()
+  refuseEnded()
+
+  let watch: Watch | undefined
+  if (keyFolder !== undefined && (fromFolder(hmacKey) || fromFolder(receiptKey))) {
+    watch = watchKeys({
+      clock,
+      fingerprint: () => keyFolder.fingerprint(),
+      onChange: () => {
+        reloadRing()
+        receipts.reload()
+        ports.onEvent(true, 'the keys were read anew')
+      },
+      onTrouble: error =>
+        ports.onEvent(false, `the keys could not be read anew, and those read before stay in use: ${lineOf(error)}`),
+    })
+  }
+  return {
+    ring,
+    receipts: receipts.keys,
+    ephemeralKey,
+    look: () => watch?.look(),
+    close: async () => {
+      watch?.close()
+      await receipts.external?.close()
+    },
+  }
+
+  function chain(): {
+    readonly ring: KeyRing
+    readonly ephemeralKey: GateKeys['ephemeralKey']
+    readonly reloadRing: () => void
+  } {
+    const still = (): void => undefined
+    if (settings.hmacSecret !== undefined) {
+      // Rows that --dev wrote, or the key folder's keys, before there was a key of one's own still have to verify.
+      const known = new Set([settings.hmacKeyId, ...legacy.map(key => key.id)])
+      const kept = keyFolder === undefined ? [] : macKeys(keyFolder.keys('chain')).map(({ key }) => key)
+      const ring = new KeyRing(Key.fromHex(settings.hmacKeyId, settings.hmacSecret), [
+        ...legacy,
+        ...kept.filter(({ id }) => !known.has(id)),
+      ])
+      return { ring, ephemeralKey: undefined, reloadRing: still }
+    }
+    if (keyFolder !== undefined && fromFolder(hmacKey)) {
+      const ring = keyFolder.ring('chain', legacy)
+      return { ring, ephemeralKey: undefined, reloadRing: () => ring.replace(macKeys(keyFolder.keys('chain'))) }
+    }
+    const id = `ephemeral-${randomBytes(4).toString('hex')}`
+    const hex = randomBytes(32).toString('hex')
+    return { ring: new KeyRing(Key.fromHex(id, hex), legacy), ephemeralKey: { id, hex }, reloadRing: still }
+  }
+
+  async function receiptKeys(): Promise<{
+    readonly keys: SigningKeys | undefined
+    readonly external?: ExternalSigner
+    reload(): void
+  }> {
+    const reload = (): void => undefined
+    if (receiptKey === 'off') return { keys: undefined, reload }
+    if (settings.receiptSigner !== undefined) {
+      const { ExternalSigner } = await import('../keys/external-signer.ts')
+      const external = await ExternalSigner.open(settings.receiptSigner, {
+        clock,
+        folder,
+        environment: ports.environment,
+        onState: ports.onEvent,
+      })
+      return { keys: external, external, reload }
+    }
+    if (settings.receiptKeyFile !== undefined)
+      return { keys: ScheduledSigners.of(SigningKey.fromPem(readSecretFile(settings.receiptKeyFile))), reload }
+    if (keyFolder !== undefined && fromFolder(receiptKey)) {
+      const keys = keyFolder.signers('receipts')
+      return { keys, reload: () => keys.replace(signingKeys(keyFolder.keys('receipts'))) }
+    }
+    return { keys: ScheduledSigners.of(SigningKey.generate()), reload }
+  }
+
+  function refuseEnded(): void {
+    const now = clock.now()
+    // Throws, and says how to go on.
+    ring.at(BigInt(now) * 1_000_000n)
+    if (receipts.keys === undefined || receipts.keys.at(now) !== undefined) return
+    if (keyFolder === undefined || receipts.external !== undefined)
+      throw new KeyError('key_not_valid', 'the signer process announced no receipt key that is valid now')
+    const ended = new Schedule(keyFolder.keys('receipts')).begunBy(now)
+    throw new KeyError('key_not_valid', noKeyNow('receipts', ended?.id, ended?.notAfter))
+  }
+}
+
+function lineOf(error: unknown): string {
+  return error instanceof Error ? (error.message.split('\n')[0] ?? '') : 'unknown error'
+}
