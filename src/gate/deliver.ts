@@ -26,7 +26,7 @@ import type { Gate } from './gate.ts'
 import { headFrame, withoutText } from './head.ts'
 import { Kept } from './kept.ts'
 import { signReceipt } from './receipts.ts'
-import { rememberReferences } from './references.ts'
+import { Given } from './references.ts'
 import { shadowHeaders } from './shadow.ts'
 import { endAnswer, type Head, StreamSink, UnarySink } from './sink.ts'
 import { statusOf } from './status.ts'
@@ -72,6 +72,7 @@ export class Delivery implements UpstreamHandler {
   /** Calls waiting for a human; from the first one on, nothing more is written. */
   #escalated: Commitment[] = []
   readonly #kept: Kept
+  readonly #given: Given
   #completed = false
   /** Redactions and shadowed findings so far. */
   #noted = 0
@@ -82,6 +83,7 @@ export class Delivery implements UpstreamHandler {
     this.#o = options
     this.#newId = () => options.gate.random.uuid()
     this.#kept = new Kept(options.gate)
+    this.#given = new Given(options.gate, options.exchange)
     this.over = new Promise(resolve => {
       this.#resolve = resolve
     })
@@ -225,7 +227,7 @@ export class Delivery implements UpstreamHandler {
       if (step.edits.length > 0) this.#relayed = withoutText(this.#relayed)
       return undefined
     }
-    rememberReferences(this.#o.gate, this.#o.exchange, frame)
+    this.#given.frame(frame)
     this.#kept.frame(frame, step.edits)
     let last: Ticket | undefined
     // A call that waits for a human is not approved: its row is written where the answer is held.
@@ -311,6 +313,8 @@ export class Delivery implements UpstreamHandler {
     try {
       signed = await receipt
       await durable
+      const remembered = this.#given.remembered()
+      if (remembered !== undefined) await remembered
     } catch {
       durable.catch(() => undefined)
       await this.#auditLost(observed)
@@ -341,6 +345,8 @@ export class Delivery implements UpstreamHandler {
     const { gate, asked, exchange, res } = this.#o
     this.#completed = true
     await stream.flush()
+    const remembered = this.#given.remembered()
+    if (remembered !== undefined) await remembered
     if (this.#done) return
     const outcome = this.#outcome('completed', this.#observed())
     const said = last?.speaks === true ? last.rendered : undefined
