@@ -3,8 +3,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { Clock } from '../../core/clock.ts'
 import type { SharedState } from '../../core/state.ts'
 import { AUTHORITY, pem } from '../../identity/certificates.test-support.ts'
+import { systemClock } from '../system.ts'
 import { openRedisState, type RedisStateOptions } from './open.ts'
 import { type RedisServer, startRedis, until } from './testing/server.test-support.ts'
 
@@ -132,12 +134,23 @@ describe('a server that is slow', () => {
   })
 
   it('frozen: the connection is given up, and a new one found after it thaws', async () => {
-    const s = await opened({ timeoutMs: 50 })
+    const ended: number[] = []
+    const clock: Pick<Clock, 'timer'> = {
+      timer: (ms, f) =>
+        systemClock.timer(ms, () => {
+          ended.push(ms)
+          f()
+        }),
+    }
+    const s = await opened({ timeoutMs: 50, clock })
+    const connections = async () => String(await server.command('CLIENT', 'LIST', 'TYPE', 'normal')).match(/^id=\d+/gm)
+    const before = await connections()
     server.freeze()
     await expect(take(s)).rejects.toThrow('did not answer')
-    await new Promise(resolve => setTimeout(resolve, 400))
+    await until(() => ended.includes(250), 'the end of patience')
     server.thaw()
     await until(() => s.reachable(), 'the server')
+    expect((await connections())?.filter(id => !before?.includes(id))).toHaveLength(1)
     await s.close()
   })
 })
