@@ -8,7 +8,7 @@ import { isLoopbackHost } from './network-names.ts'
 import { ConfigError, errorCode, oneLine } from './problem.ts'
 import { environmentName, type Layer, type SettingName, type Settings, settle } from './settings.ts'
 import { readAuthorities, readCertificate, readKey, readRevocations, type TlsFiles } from './tls.ts'
-import { credential, hexSecret, type Shape } from './values.ts'
+import { credential, hexSecret, password, type Shape } from './values.ts'
 
 /** Where the key of the audit chain comes from. */
 export type KeySource = 'given' | 'kept in .signet' | 'ephemeral'
@@ -56,7 +56,7 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
   const hmacSecret = secret('hmacSecret', 'hmacSecretFile', hexSecret)
   const upstreamApiKey = secret('upstreamApiKey', 'upstreamApiKeyFile', credential)
   const anthropicUpstreamApiKey = secret('anthropicUpstreamApiKey', 'anthropicUpstreamApiKeyFile', credential)
-  const redisPassword = secret('redisPassword', 'redisPasswordFile', credential)
+  const redisPassword = secret('redisPassword', 'redisPasswordFile', password)
   const redis = resolveRedis()
   if (chosen.anthropicUpstreamUrl === undefined) {
     for (const setting of [

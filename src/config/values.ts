@@ -183,6 +183,12 @@ export const credential = text(key => {
     : 'holds a blank, a control or a non-ASCII character; paste the key again'
 })
 
+/** Whatever a server's own rules allow; a control character is a slip of the copy. */
+export const password = text(given => {
+  if (given === '' || given.length > 8192) return 'is empty or longer than 8192 characters'
+  return /\p{Cc}/u.test(given) ? 'holds a control character; paste the password again' : undefined
+})
+
 /** What is wrong with a key id, or `undefined`. Ids are printed, logged and sent in headers. */
 export function keyIdProblem(id: string): string | undefined {
   if (id === '') return 'is empty; use letters, digits, "_", ".", ":" and "-"'
