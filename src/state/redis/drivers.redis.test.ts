@@ -49,7 +49,7 @@ async function keys(): Promise<string[]> {
 }
 
 describe('several processes', () => {
-  const child = fileURLToPath(new URL('./testing/taker-child.ts', import.meta.url))
+  const child = fileURLToPath(new URL('./testing/taker.test-support.ts', import.meta.url))
 
   it('never get more than there is, whatever their clocks say', { timeout: 120_000 }, async () => {
     const offsets = [0, DAY * 3, -DAY * 400, 90_000]

@@ -1,5 +1,5 @@
 /**
- * A process that takes as fast as it can: `node taker-child.ts <url> <clock offset ms> <times>`. Its own clock is wrong by
+ * A process that takes as fast as it can: `node taker.test-support.ts <url> <clock offset ms> <times>`. Its own clock is wrong by
  * the offset. Prints, as JSON, how many tokens and how much budget it was granted.
  */
 import { openRedisState } from '../open.ts'
