@@ -14,6 +14,7 @@ import { StreamScan, scanOnce } from './stream.ts'
 export type { Hit, LiteralRule, PatternSet, RegexRule, Rule, Scan, Scanner, ScanStream } from './contract.ts'
 export { assertLinearEnough } from './linear.ts'
 export { PatternError } from './pattern.ts'
+export { assertUsable } from './rules.ts'
 
 /** Joins the rules of all sets. Throws an error naming set and rule for a rule that cannot be used. */
 export function compileScanner(sets: readonly PatternSet[]): Scanner {
