@@ -11,11 +11,14 @@ import { rolldown } from 'rolldown'
 const root = import.meta.dirname
 const dist = join(root, 'dist')
 
+/** What reads a command line and says how it ended: `signet --version` should load nothing else. */
+const PROGRAM =
+  /\/src\/(?:cli\/(?:commands\/(?:audit|bench|doctor|init|keys|lint|plugins|receipt|serve)|context|escape|failure|log-option|main|percentiles|pipeline-file|terminal)|config\/(?:env-file|paths|problem|version))\.ts$/
 /** What every `serve` needs. Not in it: what browsers import, what only other commands or other settings need. */
 const SERVING =
   /\/src\/(?:text|core|dialects|checks|keys|state|pipeline|audit|escalation|identity|upstream|config|gate|plugins|cli)\//
 const APART =
-  /\/src\/(?:audit\/verify-parallel|identity\/(?:jwt|issuer)|upstream\/demo|plugins\/(?!egress)|checks\/prompt-injection\/probes|config\/default-pipeline|cli\/(?:bin|engine|main|commands|scaffold|load|lint-rules|http|percentiles|report|verify-log|new-file|row-text))/
+  /\/src\/(?:audit\/verify-parallel|identity\/(?:jwt|issuer)|upstream\/demo|plugins\/(?!egress)|checks\/prompt-injection\/probes|config\/default-pipeline|cli\/(?:bin|engine|commands|scaffold|load|lint-rules|http|report|verify-log|new-file|row-text))/
 
 const bundle = await rolldown({
   cwd: root,
@@ -29,6 +32,8 @@ const bundle = await rolldown({
   },
   platform: 'node',
   external: /^[^./]/,
+  // What some commands load late, others need at once.
+  checks: { ineffectiveDynamicImport: false },
   preserveEntrySignatures: 'allow-extension',
 })
 
@@ -43,7 +48,10 @@ await bundle.write({
   minify: false,
   codeSplitting: {
     includeDependenciesRecursively: false,
-    groups: [{ name: 'serving', test: id => SERVING.test(id) && !APART.test(id) }],
+    groups: [
+      { name: 'program', test: PROGRAM, priority: 1 },
+      { name: 'serving', test: id => SERVING.test(id) && !APART.test(id) },
+    ],
   },
 })
 await bundle.close()
