@@ -1,6 +1,7 @@
 /**
  * An answer that came to its end. Guarantees that its completion row is durable, and its receipt signed, before the last
- * of it leaves: a unary body whole, a stream's end mark; and that what it gave its owner is on record by then, unless the record is down.
+ * of it leaves: a unary body whole, a stream's end mark. What it gave its owner is on record by then, unless the record
+ * is down.
  */
 import { hash } from 'node:crypto'
 import { because } from '../core/verdict.ts'

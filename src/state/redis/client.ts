@@ -21,7 +21,7 @@ export async function loadClient(): Promise<typeof import('redis')> {
     return await import('redis')
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND') {
-      throw new RedisMissing('the package "redis" is not installed; run: npm install redis')
+      throw new RedisMissing('redisUrl: the package "redis" is not installed; run: npm install redis')
     }
     throw error
   }
