@@ -13,7 +13,7 @@ const LEVELS: readonly (readonly string[])[] = [
   ['dialects', 'checks', 'policy', 'keys', 'state'],
   ['pipeline'],
   ['audit', 'receipt', 'capability', 'escalation', 'identity', 'upstream'],
-  ['plugins', 'clients'],
+  ['plugins', 'clients', 'workers'],
   ['config', 'telemetry'],
   ['gate', 'control'],
   ['cli'],

@@ -8,7 +8,7 @@
 import { hash } from 'node:crypto'
 import type { Placed, Row } from '../core/row.ts'
 import type { KeyRing } from '../keys/ring.ts'
-import { encodeLeaf, encodeRow, MAX_LINE } from './row.ts'
+import { encodeLeaf, encodeRow, MAX_LINE, type Stamp } from './row.ts'
 
 /** The state of a log after some row. */
 export interface Position {
@@ -62,7 +62,8 @@ export class Chain {
     const scratch = this.#scratch
     scratch.set(this.#random(SALT_BYTES), 0)
     const salt = scratch.toString('base64', 0, SALT_BYTES)
-    const { before, after } = encodeRow(row, { tsNs, prevHmac: from.hmac, keyId: key.id, salt })
+    const stamp: Stamp = { tsNs, prevHmac: from.hmac, keyId: key.id, salt }
+    const { before, after } = encodeRow(row, stamp)
     const cut = scratch.write(before, SALT_BYTES)
     const length = cut + scratch.write(after, SALT_BYTES + cut)
     const hmac = key.mac(scratch.subarray(SALT_BYTES, SALT_BYTES + length))
@@ -76,26 +77,31 @@ export class Chain {
 
     const end = { count: from.count + 1n, length: from.length + line.length, hmac, tsNs }
     this.#head = end
-    return { placed: new PlacedRow(row, from.count, tsNs, hmac, commit, before + after), line, end }
+    return { placed: new PlacedRow(row, from.count, stamp, hmac, commit, before + after), line, end }
   }
 }
 
 /** The leaf is made when somebody asks for it: most rows' never is. */
-class PlacedRow implements Placed {
+export class PlacedRow implements Placed {
   readonly index: bigint
-  readonly tsNs: bigint
+  /** With the row it gives the canonical text again. */
+  readonly stamp: Stamp
   readonly hmac: string
   readonly commit: string
   readonly canonical: string
   readonly #row: Row
 
-  constructor(row: Row, index: bigint, tsNs: bigint, hmac: string, commit: string, canonical: string) {
+  constructor(row: Row, index: bigint, stamp: Stamp, hmac: string, commit: string, canonical: string) {
     this.#row = row
     this.index = index
-    this.tsNs = tsNs
+    this.stamp = stamp
     this.hmac = hmac
     this.commit = commit
     this.canonical = canonical
+  }
+
+  get tsNs(): bigint {
+    return this.stamp.tsNs
   }
 
   get leaf(): Uint8Array {

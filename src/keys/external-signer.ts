@@ -189,7 +189,10 @@ export class ExternalSigner implements SigningKeys {
         withdrawn: false,
       })),
     )
-    if (this.#ready) return
+    if (this.#ready) {
+      this.#ports.onState(true, 'the signer process announced its keys anew')
+      return
+    }
     this.#ready = true
     const first = this.#onFirst
     if (first === undefined) this.#ports.onState(true, 'the signer process answers again')

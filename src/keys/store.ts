@@ -105,10 +105,12 @@ export class KeyFolder {
   }
 
   /**
-   * Makes the next key, which signs from `notBefore` (milliseconds since 1970) on. Refused while another one still waits
+   * Makes the next key, which signs from `notBefore` (milliseconds since 1970) on, rounded up to a second. Refused while another one still waits
    * for its time, and before the time of the one there is.
    */
   rotate(purpose: KeyPurpose, notBefore: number): StoredKey {
+    // Whole seconds, as in receipts and key sets.
+    const begins = Math.ceil(notBefore / 1000) * 1000
     const known = this.ensure(purpose)
     const waiting = known.find(k => (k.notBefore ?? -Infinity) > this.#now() && !k.withdrawn && !neverValid(k))
     if (waiting !== undefined) {
@@ -118,10 +120,10 @@ export class KeyFolder {
       )
     }
     const last = known.at(-1)
-    if (last?.notBefore !== undefined && notBefore <= last.notBefore && !neverValid(last)) {
+    if (last?.notBefore !== undefined && begins <= last.notBefore && !neverValid(last)) {
       throw new KeyError('key_not_valid', `the next ${purpose} key must begin after ${timeOf(last.notBefore)}`)
     }
-    const made = this.#make(purpose, notBefore)
+    const made = this.#make(purpose, begins)
     if (createOnly(this.#file(purpose, known.length + 1), encodeKeyFile(purpose, made))) return made
     throw new KeyError(
       'key_duplicate',

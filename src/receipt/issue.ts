@@ -23,6 +23,12 @@ export async function issueReceipt(claims: ReceiptClaims, signer: ReceiptSigner)
   return `${input}.${Buffer.from(signature.buffer, signature.byteOffset, signature.byteLength).toString('base64url')}`
 }
 
+/** Is this what `issueReceipt` would ask this signer to sign, and no other kind of token? */
+export function isReceiptInput(input: Uint8Array, signer: ReceiptSigner): boolean {
+  const begins = Buffer.from(`${headerSegment(signer)}.`, 'latin1')
+  return input.length > begins.length && begins.equals(input.subarray(0, begins.length))
+}
+
 function headerSegment(signer: ReceiptSigner): string {
   const known = headers.get(signer)
   if (known !== undefined) return known

@@ -150,6 +150,7 @@ async function ownGate(
       upstreamUrl: options.upstream ?? 'demo',
       host: '127.0.0.1',
       port: '0',
+      workers: '1',
       auditLogPath: join(folder, 'audit.jsonl'),
       allowEphemeralKey: true,
       identity: 'asserted',
@@ -158,7 +159,7 @@ async function ownGate(
     const serving = await startServing(
       resolveSettings([flags, fromPipeline(settings, options.config ?? '')], false),
       pipeline,
-      folder,
+      { folder, file: undefined, variables: {} },
     )
     return {
       url: serving.url,

@@ -13,8 +13,10 @@ interface Options {
   readonly upstreamLabel?: string
   readonly host?: string
   readonly port?: string
+  readonly workers?: string
   readonly config?: string
   readonly envFile?: string
+  readonly redisUrl?: string
   readonly auditLog?: string
   readonly hmacSecret?: string
   readonly hmacSecretFile?: string
@@ -34,8 +36,13 @@ export const registerServe: Register = (program, context) => {
     .option('--upstream-label <name>', 'what callers see instead of its host (SIGNET_UPSTREAM_LABEL)')
     .option('--host <host>', 'where to listen (SIGNET_HOST, default 127.0.0.1)')
     .option('--port <port>', 'where to listen, 0 for any free port (SIGNET_PORT, default 8443)')
+    .option(
+      '--workers <n>',
+      'processes that serve, beside one that writes the log (SIGNET_WORKERS, default 1: one for all)',
+    )
     .option('--config <file>', 'the pipeline file; it is run (default: pipeline.ts, if there is one)', pathOption)
     .option('--env-file <file>', 'read variables from here (default: .env, if there is one)', pathOption)
+    .option('--redis-url <url>', 'share limits, budgets and sessions with other gates here (SIGNET_REDIS_URL)')
     .option('--audit-log <file>', 'the audit log (SIGNET_AUDIT_LOG_PATH, default audit.jsonl)', pathOption)
     .option(
       '--hmac-secret <hex>',
@@ -71,6 +78,8 @@ async function serve(options: Options, context: Context): Promise<void> {
     upstreamLabel: options.upstreamLabel,
     host: options.host,
     port: options.port,
+    workers: options.workers,
+    redisUrl: options.redisUrl,
     auditLogPath: options.auditLog,
     hmacSecret: options.hmacSecret,
     hmacSecretFile: options.hmacSecretFile,
@@ -94,11 +103,28 @@ async function serve(options: Options, context: Context): Promise<void> {
 
   const { startServing } = await import('../serving.ts')
   const { keepHeapSmall } = await import('../engine.ts')
-  const serving = await startServing(resolved, pipeline, folder, {
-    onKeys: (ok, message) => (ok ? log.info('keys', message) : log.warn('keys', message)),
-    onAuditState: (ok, reason) =>
-      ok ? log.info('audit_available', `audit log: ${reason}`) : log.warn('audit_unavailable', `audit log: ${reason}`),
-  })
+  const serving = await startServing(
+    resolved,
+    pipeline,
+    { folder, file, variables: envFile.variables },
+    {
+      onWorker: (ok, message) => (ok ? log.info('worker', message) : log.warn('worker', message)),
+      onKeys: (ok, message) => (ok ? log.info('keys', message) : log.warn('keys', message)),
+      onAuditState: (ok, reason) =>
+        ok
+          ? log.info('audit_available', `audit log: ${reason}`)
+          : log.warn('audit_unavailable', `audit log: ${reason}`),
+      onSharedState: (ok, reason) =>
+        ok
+          ? log.info('state_available', `shared state: ${reason}`)
+          : log.warn('state_unavailable', `shared state: ${reason}; exchanges are refused until it is back`),
+      onEviction: policy =>
+        log.warn(
+          'state_eviction',
+          `shared state: Redis throws keys away when it is full (maxmemory-policy ${policy}), and limits with them; set noeviction`,
+        ),
+    },
+  )
   const forget = context.onHangup?.(() => serving.reload())
   const { upstreamLabel, anthropicUpstreamLabel, identity } = serving
   const upstreams = anthropicUpstreamLabel === undefined ? '' : `, Anthropic's surfaces -> ${anthropicUpstreamLabel}`
@@ -125,7 +151,7 @@ async function serve(options: Options, context: Context): Promise<void> {
   for (const warning of [...envFile.warnings, ...resolved.warnings]) log.warn('warning', warning)
   keepHeapSmall()
 
-  const signal = await context.asked()
+  const signal = await Promise.race([context.asked(), serving.failed])
   log.info('stopping', `${signal}: letting running exchanges end (at most ${settings.shutdownGraceSeconds} s)`)
   forget?.()
   await serving.close()

@@ -1,0 +1,119 @@
+/** What the primary tells a worker before it listens, and what the worker tells it back; both are JSON on the way. */
+import { identityFrom } from '../config/identity.ts'
+import type { Resolved } from '../config/resolve.ts'
+import { fromPipeline, settle } from '../config/settings.ts'
+import type { TlsFiles } from '../config/tls.ts'
+import type { Listening } from './listening.ts'
+import type { Project } from './serving.ts'
+
+export interface Begin extends Pick<Resolved, 'settings' | 'tls'> {
+  readonly project: Project
+  readonly sealingKey: Uint8Array
+  readonly demoUrl: string | undefined
+  readonly receipts: boolean
+}
+
+interface More {
+  readonly sealingKey: Uint8Array
+  readonly demoUrl: string | undefined
+  readonly receipts: boolean
+}
+
+/** Each worker's share of what all together may use, and none of the keys that only the primary needs. */
+export function shareOf({ settings, tls }: Resolved, project: Project, more: More): Readonly<Record<string, unknown>> {
+  const {
+    hmacSecret: _secret,
+    hmacSecretFile: _secretFile,
+    hmacLegacyKeys: _legacy,
+    receiptKeyFile: _receipts,
+    receiptSigner: _signer,
+    keyFolder: _keys,
+    redisUrl: _redis,
+    ...rest
+  } = settings
+  const share = (whole: number): number => Math.floor(whole / settings.workers)
+  return {
+    settings: {
+      ...rest,
+      maxConcurrent: share(settings.maxConcurrent),
+      upstreamPoolMaxConnections: share(settings.upstreamPoolMaxConnections),
+      maxHeldBytesTotal: share(settings.maxHeldBytesTotal),
+    },
+    ...(tls === undefined ? {} : { tls }),
+    // What the pipeline file may want; the gate's own settings, secrets among them, are not for it.
+    project: {
+      ...project,
+      variables: Object.fromEntries(
+        Object.entries(project.variables).filter(([name]) => !/^(?:SIGNET_|NODE_)/i.test(name)),
+      ),
+    },
+    sealingKey: Buffer.from(more.sealingKey).toString('base64'),
+    ...(more.demoUrl === undefined ? {} : { demoUrl: more.demoUrl }),
+    receipts: more.receipts,
+  }
+}
+
+/** Throws when it is not what `shareOf` makes. */
+export function readBegin(facts: Readonly<Record<string, unknown>>): Begin {
+  const { settings: given, tls, project, sealingKey, demoUrl, receipts } = facts
+  const { settings } = settle([fromPipeline(record(given), '')])
+  const { folder, file, variables } = record(project)
+  const pems = tls === undefined ? undefined : record(tls)
+  return {
+    settings: { ...settings, identity: identityFrom(settings.identity) },
+    tls: pems === undefined ? undefined : tlsOf(pems),
+    project: {
+      folder: text(folder),
+      file: file === undefined ? undefined : text(file),
+      variables: Object.fromEntries(Object.entries(record(variables)).map(([name, value]) => [name, text(value)])),
+    },
+    sealingKey: Buffer.from(text(sealingKey), 'base64'),
+    demoUrl: demoUrl === undefined ? undefined : text(demoUrl),
+    receipts: receipts === true,
+  }
+}
+
+function tlsOf({ cert, key, clientCa, clientCrl }: Readonly<Record<string, unknown>>): TlsFiles {
+  return {
+    cert: text(cert),
+    key: text(key),
+    ...(clientCa === undefined ? {} : { clientCa: text(clientCa) }),
+    ...(clientCrl === undefined ? {} : { clientCrl: text(clientCrl) }),
+  }
+}
+
+export function listeningFacts(listening: Listening): Readonly<Record<string, unknown>> {
+  const { url, upstreamUrl, upstreamLabel, anthropicUpstreamLabel, identity, policyDigest } = listening
+  const { name, verified } = identity
+  return {
+    url,
+    upstreamUrl,
+    upstreamLabel,
+    ...(anthropicUpstreamLabel === undefined ? {} : { anthropicUpstreamLabel }),
+    identity: { name, verified },
+    policyDigest,
+  }
+}
+
+export function readListening(facts: Readonly<Record<string, unknown>>): Omit<Listening, 'port' | 'close'> {
+  const { url, upstreamUrl, upstreamLabel, anthropicUpstreamLabel, identity, policyDigest } = facts
+  const { name, verified } = record(identity)
+  return {
+    url: text(url),
+    upstreamUrl: text(upstreamUrl),
+    upstreamLabel: text(upstreamLabel),
+    anthropicUpstreamLabel: anthropicUpstreamLabel === undefined ? undefined : text(anthropicUpstreamLabel),
+    identity: { name: text(name), verified: verified === true },
+    policyDigest: text(policyDigest),
+  }
+}
+
+function text(value: unknown): string {
+  if (typeof value === 'string') return value
+  throw new TypeError('a worker and its primary are not of one version')
+}
+
+function record(value: unknown): Readonly<Record<string, unknown>> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value }
+  throw new TypeError('a worker and its primary are not of one version')
+}

@@ -1,0 +1,51 @@
+/**
+ * The program of a worker process: started by the primary, never by hand. It is told everything over its connection, runs
+ * the pipeline file, listens, and leaves when it is asked to or when the primary is gone.
+ */
+import { keepCompiledCode, keepHeapSmall } from './engine.ts'
+
+keepCompiledCode()
+// The primary decides who leaves: a Ctrl-C, or a supervisor that signals the whole group, reaches workers too.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
+
+const { Socket } = await import('node:net')
+const { Worker } = await import('../workers/worker.ts')
+const { LINK_FD } = await import('../workers/fd.ts')
+
+const worker = new Worker(new Socket({ fd: LINK_FD, readable: true, writable: true }), {
+  // Nothing that this process still does can be recorded.
+  onOver: () => process.exit(1),
+})
+try {
+  const { readBegin, listeningFacts } = await import('./worker-facts.ts')
+  const { startProblem } = await import('./backing.ts')
+  const { ConfigError } = await import('../config/problem.ts')
+  const begin = readBegin(await worker.begun)
+  try {
+    const { folder, file, variables } = begin.project
+    const pipeline =
+      file === undefined
+        ? (await import('../config/default-pipeline.ts')).defaultPipeline({ demo: begin.demoUrl !== undefined })
+        : await (await import('./pipeline-file.ts')).runPipelineFile(file, { variables, warnings: [] }, { folder })
+    const { listen } = await import('./listening.ts')
+    const listening = await listen(begin, pipeline, {
+      ...worker.ground,
+      receipts: begin.receipts ? worker.ground.receipts : undefined,
+      sealingKey: begin.sealingKey,
+      demoUrl: begin.demoUrl,
+    })
+    keepHeapSmall()
+    worker.listening(listeningFacts(listening))
+    await worker.asked
+    await listening.close().catch(() => undefined)
+    await worker.finish()
+    process.exit(0)
+  } catch (error) {
+    const problem = startProblem(error, begin.settings)
+    worker.failed(problem instanceof ConfigError ? problem.problems.join('\n') : 'the worker cannot start')
+    await worker.finish()
+    process.exit(1)
+  }
+} catch {
+  process.exit(1)
+}

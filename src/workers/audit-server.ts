@@ -1,0 +1,71 @@
+/**
+ * The primary's side of one worker's rows: appends them in the order they come, tells their place at once and their
+ * durability when it was asked for.
+ *
+ * Guarantees: nothing is said to be durable before the writer says so. A row that arrived whole is appended even if its
+ * worker dies right after. Tickets are kept until the row, or a later one of the same worker, is durable; beyond
+ * `MOST_OPEN` the writer is asked to sync.
+ */
+import { PlacedRow } from '../audit/chain.ts'
+import type { AuditWriter, Row, Ticket } from '../core/row.ts'
+import type { Frames } from './frames.ts'
+
+const MOST_OPEN = 4096
+
+export class AuditServer {
+  readonly #audit: AuditWriter
+  readonly #frames: Frames
+  readonly #open = new Map<number, Ticket>()
+
+  constructor(audit: AuditWriter, frames: Frames) {
+    this.#audit = audit
+    this.#frames = frames
+    this.health('')
+  }
+
+  row(n: number, row: Row): void {
+    const ticket = this.#audit.append(row)
+    this.#open.set(n, ticket)
+    ticket.placed.then(
+      placed => {
+        if (!(placed instanceof PlacedRow)) throw new Error('the writer of the log placed a row without its stamp')
+        const { index, stamp, hmac, commit } = placed
+        const { tsNs, prevHmac, keyId, salt } = stamp
+        this.#frames.say(['placed', n, [index.toString(), tsNs.toString(), prevHmac, hmac, commit, keyId, salt]])
+      },
+      (error: unknown) => this.#lost(n, error),
+    )
+    if (this.#open.size > MOST_OPEN) this.durable(n)
+  }
+
+  durable(n: number): void {
+    const ticket = this.#open.get(n)
+    // Durable already, with a later one; or lost, and it has been told.
+    if (ticket === undefined) return
+    ticket.durable().then(
+      () => {
+        for (const known of this.#open.keys()) {
+          if (known > n) break
+          this.#open.delete(known)
+        }
+        const { size, hmac } = this.#audit.head
+        this.#frames.say(['durable', n, size.toString(), hmac ?? ''])
+      },
+      (error: unknown) => this.#lost(n, error),
+    )
+  }
+
+  /** The log can be written, or not: also when nobody has asked. */
+  health(reason: string): void {
+    const { ok, head } = this.#audit
+    this.#frames.say(['health', ok, ok ? '' : reason, head.size.toString(), head.hmac ?? null])
+    if (ok) return
+    // What is not durable by now is lost, and nobody may wait for it.
+    for (const n of [...this.#open.keys()]) this.durable(n)
+  }
+
+  #lost(n: number, error: unknown): void {
+    if (!this.#open.delete(n)) return
+    this.#frames.say(['lost', n, error instanceof Error ? error.message : 'the audit log cannot be written'])
+  }
+}

@@ -1,0 +1,92 @@
+/** The primary's end of one worker: what it says is parsed, and goes to its rows, its calls or its life. */
+import type { Duplex } from 'node:stream'
+import type { AuditWriter } from '../core/row.ts'
+import { AuditServer } from './audit-server.ts'
+import { Frames } from './frames.ts'
+import { readToPrimary } from './messages.ts'
+import { type StatePorts, StateServer } from './state-server.ts'
+
+export interface LinkPorts extends StatePorts {
+  readonly audit: AuditWriter
+}
+
+export interface LinkEvents {
+  readonly onListening: (facts: Readonly<Record<string, unknown>>) => void
+  /** It cannot start; one line. */
+  readonly onFailed: (reason: string) => void
+}
+
+export class Link {
+  readonly #frames: Frames
+  readonly #audit: AuditServer
+  readonly #state: StateServer
+  readonly #ports: LinkPorts
+  /** Resolves when the connection is over and what the worker had reserved is charged; says how much that was. */
+  readonly over: Promise<number>
+
+  constructor(socket: Duplex, ports: LinkPorts, events: LinkEvents) {
+    this.#ports = ports
+    const { promise, resolve } = Promise.withResolvers<number>()
+    this.over = promise
+    this.#frames = new Frames(
+      socket,
+      message => {
+        const said = readToPrimary(message)
+        switch (said?.kind) {
+          case 'row':
+            return this.#audit.row(said.n, said.row)
+          case 'durable':
+            return this.#audit.durable(said.n)
+          case 'call':
+            return this.#state.call(said.id, said.call, said.given)
+          case 'listening':
+            return events.onListening(said.facts)
+          case 'failed':
+            return events.onFailed(said.reason)
+          case undefined:
+            // A worker that talks nonsense is not one of ours any more.
+            return this.#frames.end()
+        }
+      },
+      () => {
+        const open = this.#state.open
+        void this.#state.end().then(() => resolve(open))
+      },
+    )
+    this.#audit = new AuditServer(ports.audit, this.#frames)
+    this.#state = new StateServer(ports, this.#frames)
+    this.keys()
+  }
+
+  begin(facts: Readonly<Record<string, unknown>>): void {
+    this.#frames.say(['begin', facts])
+  }
+
+  /** The log can be written, or not. */
+  health(reason: string): void {
+    this.#audit.health(reason)
+  }
+
+  /** The receipt keys as they are now. */
+  keys(): void {
+    const { receipts, now } = this.#ports
+    const keys = receipts?.published(now()) ?? []
+    this.#frames.say([
+      'keys',
+      receipts?.at(now()) !== undefined,
+      keys.map(({ x, nbf, exp }) => ({
+        x,
+        ...(nbf === undefined ? {} : { nbf }),
+        ...(exp === undefined ? {} : { exp }),
+      })),
+    ])
+  }
+
+  leave(): void {
+    this.#frames.say(['leave'])
+  }
+
+  end(): void {
+    this.#frames.end()
+  }
+}

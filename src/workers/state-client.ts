@@ -1,0 +1,132 @@
+/**
+ * State and signatures, from a worker: each call goes to the primary and comes back, so that N workers share one bucket, one
+ * ledger, one record of sessions and of upstream's ids, one store of held answers.
+ *
+ * Guarantees: an answer is given to the call it belongs to; when the connection is over every call under way fails, and
+ * so do all later ones. What comes back is parsed: a wrong shape is a failure, and a failure refuses. Does not: bound
+ * the time of a call (those who call do).
+ */
+import type { SealedStore, Session, SharedState } from '../core/state.ts'
+import type { Frames } from './frames.ts'
+import type { Call, CallArguments, ToWorker } from './messages.ts'
+
+export class PrimaryGone extends Error {
+  override readonly name = 'PrimaryGone'
+}
+
+export class Calls {
+  readonly #frames: Frames
+  readonly #open = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>()
+  #next = 0
+
+  constructor(frames: Frames) {
+    this.#frames = frames
+  }
+
+  call<T>(call: Call, given: CallArguments, read: (value: unknown) => T | undefined): Promise<T> {
+    if (this.#frames.over) return Promise.reject(new PrimaryGone('the primary process is gone'))
+    const id = this.#next++
+    this.#frames.say(['call', id, call, given])
+    return new Promise<unknown>((resolve, reject) => this.#open.set(id, { resolve, reject })).then(value => {
+      const parsed = read(value)
+      if (parsed === undefined) throw new Error(`the primary answered ${call} with something else`)
+      return parsed
+    })
+  }
+
+  /** True when the message was an answer. */
+  take(said: ToWorker): boolean {
+    if (said.kind !== 'answer' && said.kind !== 'refusal') return false
+    const open = this.#open.get(said.id)
+    this.#open.delete(said.id)
+    if (said.kind === 'answer') open?.resolve(said.value)
+    else open?.reject(new Error(said.reason))
+    return true
+  }
+
+  fence(): void {
+    for (const { reject } of this.#open.values()) reject(new PrimaryGone('the primary process is gone'))
+    this.#open.clear()
+  }
+}
+
+/** What a call gives that gives nothing. */
+const DONE = 'done'
+
+export function remoteState(calls: Calls): SharedState {
+  return {
+    rateLimits: {
+      take: (key, capacity, refillPerSecond, nowMs) =>
+        calls.call('rate-limit.take', [key, capacity, refillPerSecond, nowMs], value => {
+          const { ok, remaining, retryAfterS } = facts(value)
+          if (typeof ok !== 'boolean' || typeof remaining !== 'number') return undefined
+          return { ok, remaining, ...(typeof retryAfterS === 'number' ? { retryAfterS } : {}) }
+        }),
+    },
+    budgets: {
+      reserve: (key, amount, cap, windowMs, nowMs) =>
+        calls.call('budget.reserve', [key, amount, cap, windowMs, nowMs], value => {
+          const { ok, reservation, used, reserved, retryAfterS } = facts(value)
+          if (ok === true) return typeof reservation === 'string' ? { ok, reservation } : undefined
+          if (ok !== false || typeof used !== 'number' || typeof reserved !== 'number') return undefined
+          return typeof retryAfterS === 'number' ? { ok, used, reserved, retryAfterS } : undefined
+        }),
+      settle: (reservation, used) => nothing(calls.call('budget.settle', [reservation, used], done)),
+    },
+    sessions: {
+      touch: (owner, id, nowMs) => calls.call('session.touch', [owner, id, nowMs], session),
+    },
+    references: {
+      remember: (owner, kind, id, rank) => nothing(calls.call('reference.remember', [owner, kind, id, rank], done)),
+      find: async (owner, kind, id) => {
+        const found = await calls.call('reference.find', [owner, kind, id], value =>
+          typeof value === 'number' || value === null ? { rank: value } : undefined,
+        )
+        return found.rank ?? undefined
+      },
+    },
+    reachable: () =>
+      calls
+        .call('reachable', [], value => (typeof value === 'boolean' ? { value } : undefined))
+        .then(
+          ({ value }) => value,
+          () => false,
+        ),
+    // The primary's; it closes it.
+    close: () => Promise.resolve(),
+  }
+}
+
+export function remoteSealedStore(calls: Calls): SealedStore {
+  return {
+    put: (id, owner, sealed, expiresAtMs) =>
+      nothing(calls.call('held.put', [id, owner, Buffer.from(sealed).toString('base64'), expiresAtMs], done)),
+    get: async id => {
+      const found = await calls.call('held.get', [id], value =>
+        typeof value === 'string' || value === null ? { sealed: value } : undefined,
+      )
+      return found.sealed === null ? undefined : Buffer.from(found.sealed, 'base64')
+    },
+    delete: id => nothing(calls.call('held.delete', [id], done)),
+  }
+}
+
+function done(value: unknown): typeof DONE | undefined {
+  return value === DONE ? DONE : undefined
+}
+
+async function nothing(confirmed: Promise<typeof DONE>): Promise<void> {
+  await confirmed
+}
+
+function facts(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? { ...value } : {}
+}
+
+function session(value: unknown): Session | undefined {
+  const { id, owner, createdAtMs, lastSeenAtMs, requestCount } = facts(value)
+  if (typeof id !== 'string' || typeof owner !== 'string') return undefined
+  if (typeof createdAtMs !== 'number' || typeof lastSeenAtMs !== 'number' || typeof requestCount !== 'number')
+    return undefined
+  return { id, owner, createdAtMs, lastSeenAtMs, requestCount }
+}

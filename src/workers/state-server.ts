@@ -1,0 +1,146 @@
+/**
+ * The primary's side of one worker's calls: state, held answers, signatures.
+ *
+ * Guarantees: every call gets one answer. Reservations that a worker has not settled when its connection ends are settled
+ * with their whole amount, as an answer that broke off is: nobody knows what upstream has done, and a crash must not be a
+ * way to spend without being charged. A signature is made only with a key that may sign now, and only of what begins as
+ * a receipt of that key does: a worker that was taken over gets no other token signed.
+ */
+import type { SealedStore, SharedState } from '../core/state.ts'
+import type { Signer } from '../keys/signing.ts'
+import type { SigningKeys } from '../keys/signing-keys.ts'
+import { isReceiptInput } from '../receipt/issue.ts'
+import type { Frames } from './frames.ts'
+import type { Call, CallArguments } from './messages.ts'
+
+export interface StatePorts {
+  readonly shared: SharedState
+  readonly held: SealedStore
+  readonly receipts: SigningKeys | undefined
+  /** Which form of receipt is issued. */
+  readonly form: 'jws' | 'signet-v1'
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+}
+
+const DONE = 'done'
+/** How every canonical row begins. */
+const ROW = '{"approval_chain":['
+
+export class StateServer {
+  readonly #ports: StatePorts
+  readonly #frames: Frames
+  /** Reservations of this worker, with what they reserve. */
+  readonly #reserved = new Map<string, number>()
+  #over = false
+
+  constructor(ports: StatePorts, frames: Frames) {
+    this.#ports = ports
+    this.#frames = frames
+  }
+
+  get open(): number {
+    return this.#reserved.size
+  }
+
+  call(id: number, call: Call, given: CallArguments): void {
+    this.#answer(call, new Given(given)).then(
+      value => this.#frames.say(['answer', id, value]),
+      // Its class only: a driver's message may name what it was asked about.
+      (error: unknown) => this.#frames.say(['refusal', id, error instanceof Error ? error.name : 'Error']),
+    )
+  }
+
+  /** The worker is gone. Resolves when what it had reserved is charged. */
+  async end(): Promise<void> {
+    this.#over = true
+    const open = [...this.#reserved]
+    this.#reserved.clear()
+    await Promise.allSettled(
+      open.map(async ([reservation, amount]) => this.#ports.shared.budgets.settle(reservation, amount)),
+    )
+  }
+
+  async #answer(call: Call, given: Given): Promise<unknown> {
+    const { shared, held } = this.#ports
+    switch (call) {
+      case 'rate-limit.take':
+        return shared.rateLimits.take(given.text(0), given.number(1), given.number(2), given.number(3))
+      case 'budget.reserve': {
+        const amount = given.number(1)
+        const made = await shared.budgets.reserve(
+          given.text(0),
+          amount,
+          given.number(2),
+          given.number(3),
+          given.number(4),
+        )
+        if (!made.ok) return made
+        // Its worker died while a remote store answered.
+        if (this.#over) await shared.budgets.settle(made.reservation, amount)
+        else this.#reserved.set(made.reservation, amount)
+        return made
+      }
+      case 'budget.settle': {
+        const reservation = given.text(0)
+        const used = given.number(1)
+        // Only its own, and once.
+        if (this.#reserved.delete(reservation)) await shared.budgets.settle(reservation, used)
+        return DONE
+      }
+      case 'session.touch':
+        return shared.sessions.touch(given.text(0), given.text(1), given.number(2))
+      case 'reference.remember':
+        await shared.references.remember(given.text(0), given.text(1), given.text(2), given.number(3))
+        return DONE
+      case 'reference.find':
+        return (await shared.references.find(given.text(0), given.text(1), given.text(2))) ?? null
+      case 'held.put':
+        await held.put(given.text(0), given.text(1), Buffer.from(given.text(2), 'base64'), given.number(3))
+        return DONE
+      case 'held.get': {
+        const found = await held.get(given.text(0))
+        return found === undefined ? null : Buffer.from(found).toString('base64')
+      }
+      case 'held.delete':
+        await held.delete(given.text(0))
+        return DONE
+      case 'reachable':
+        return shared.reachable()
+      case 'sign':
+        return this.#sign(given.text(0), Buffer.from(given.text(1), 'base64'))
+    }
+  }
+
+  async #sign(kid: string, input: Buffer): Promise<string> {
+    const signer = this.#ports.receipts?.named(kid, this.#ports.now())
+    if (signer === undefined) throw new Error('no receipt key of that id may sign now')
+    if (!this.#isReceipt(input, signer)) throw new Error('only receipts are signed')
+    return Buffer.from(await signer.sign(input)).toString('base64')
+  }
+
+  /** The older form signs the canonical row itself. */
+  #isReceipt(input: Buffer, signer: Signer): boolean {
+    return this.#ports.form === 'jws' ? isReceiptInput(input, signer) : input.toString('latin1', 0, ROW.length) === ROW
+  }
+}
+
+class Given {
+  readonly #values: CallArguments
+
+  constructor(values: CallArguments) {
+    this.#values = values
+  }
+
+  text(at: number): string {
+    const value = this.#values[at]
+    if (typeof value !== 'string') throw new TypeError(`argument ${at}: expected text`)
+    return value
+  }
+
+  number(at: number): number {
+    const value = this.#values[at]
+    if (typeof value !== 'number') throw new TypeError(`argument ${at}: expected a number`)
+    return value
+  }
+}

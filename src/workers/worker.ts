@@ -1,0 +1,73 @@
+/**
+ * A worker's end of its connection: the ports that the gate in it stands on, and when to begin and to leave.
+ *
+ * Guarantees: when the connection is over, every row and every call that waits is refused before `onOver` is called, so
+ * nothing is released on the strength of a primary that is gone.
+ */
+import type { Duplex } from 'node:stream'
+import type { AuditWriter } from '../core/row.ts'
+import type { SealedStore, SharedState } from '../core/state.ts'
+import type { SigningKeys } from '../keys/signing-keys.ts'
+import { AuditClient } from './audit-client.ts'
+import { Frames } from './frames.ts'
+import { RemoteSigningKeys } from './keys-client.ts'
+import { readToWorker } from './messages.ts'
+import { Calls, remoteSealedStore, remoteState } from './state-client.ts'
+
+export interface WorkerGround {
+  readonly audit: AuditWriter
+  readonly receipts: SigningKeys
+  readonly shared: SharedState
+  readonly sealedStore: SealedStore
+}
+
+export class Worker {
+  readonly ground: WorkerGround
+  /** What the primary says before this worker listens. */
+  readonly begun: Promise<Readonly<Record<string, unknown>>>
+  /** The primary asks it to leave. */
+  readonly asked: Promise<void>
+  readonly #frames: Frames
+
+  constructor(socket: Duplex, { onOver }: { readonly onOver: () => void }) {
+    const begun = Promise.withResolvers<Readonly<Record<string, unknown>>>()
+    const asked = Promise.withResolvers<void>()
+    this.begun = begun.promise
+    this.asked = asked.promise
+    let finishing = false
+    const frames = new Frames(
+      socket,
+      message => {
+        const said = readToWorker(message)
+        if (said === undefined) frames.end()
+        else if (said.kind === 'begin') begun.resolve(said.facts)
+        else if (said.kind === 'leave') asked.resolve()
+        else if (!audit.take(said) && !calls.take(said)) receipts.take(said)
+      },
+      () => {
+        audit.fence()
+        calls.fence()
+        if (!finishing) onOver()
+      },
+    )
+    const audit = new AuditClient(frames)
+    const calls = new Calls(frames)
+    const receipts = new RemoteSigningKeys(calls)
+    this.#frames = frames
+    this.ground = { audit, receipts, shared: remoteState(calls), sealedStore: remoteSealedStore(calls) }
+    this.finish = () => {
+      finishing = true
+      return frames.finish()
+    }
+  }
+
+  readonly finish: () => Promise<void>
+
+  listening(facts: Readonly<Record<string, unknown>>): void {
+    this.#frames.say(['listening', facts])
+  }
+
+  failed(reason: string): void {
+    this.#frames.say(['failed', reason])
+  }
+}
