@@ -8,6 +8,9 @@ keepCompiledCode()
 // The primary decides who leaves: a Ctrl-C, or a supervisor that signals the whole group, reaches workers too.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
 
+const { default: cluster } = await import('node:cluster')
+// Whatever goes wrong on Node's own channel, the primary is gone.
+cluster.worker?.on('error', () => process.exit(1))
 const { Socket } = await import('node:net')
 const { Worker } = await import('../workers/worker.ts')
 const { LINK_FD } = await import('../workers/fd.ts')

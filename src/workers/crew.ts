@@ -5,8 +5,8 @@
  * no waiting connection with it, work is spread evenly, and when the primary dies nobody listens any more: what workers
  * are left cannot take a request, whatever they have noticed.
  *
- * Guarantees: a worker that ends is started again with back-off, up to 5 s, and never more often; when `GIVE_UP` of them
- * in a row have ended before any stayed, `failed` rejects. Its reservations are charged and a row says that it ended.
+ * Guarantees: a worker that ends is started again with back-off, up to 5 s; when `GIVE_UP` in a row have ended before any
+ * stayed and none is left, `failed` rejects. Its reservations are charged and a row says that it ended.
  * `close` asks all to leave and ends those that stay. Does not: move an exchange to another worker; its caller sees the
  * connection break.
  */
@@ -34,7 +34,7 @@ export interface CrewOptions {
   readonly onWorker: (ok: boolean, message: string) => void
 }
 
-/** Endings in a row, none of the workers having stayed, before the primary gives up. */
+/** Endings in a row, no worker having stayed, before the primary gives up when none is left. */
 const GIVE_UP = 10
 /** How long what a dead worker has written may take to be read. */
 const LAST_WORDS_MS = 2000
@@ -99,11 +99,6 @@ export class Crew {
     }
   }
 
-  /** Process ids, for an operator. */
-  get pids(): readonly number[] {
-    return this.#posts.flatMap(({ worker }) => (worker?.process.pid === undefined ? [] : [worker.process.pid]))
-  }
-
   health(reason: string): void {
     for (const { link } of this.#posts) link?.health(reason)
   }
@@ -162,8 +157,8 @@ export class Crew {
   #listens(post: Post, facts: Readonly<Record<string, unknown>>): void {
     post.listening = true
     const first = this.#starting
-    if (first === undefined) this.#o.onWorker(true, `worker ${post.number} is there again`)
-    else if (this.#posts.every(p => p.listening)) first.resolve(facts)
+    this.#o.onWorker(true, `worker ${post.number} listens (process ${post.worker?.process.pid})`)
+    if (this.#posts.every(p => p.listening)) first?.resolve(facts)
     post.cancel = this.#o.clock.timer(STAYED_MS, () => {
       this.#endings = 0
       post.backoff.reset()
@@ -172,7 +167,7 @@ export class Crew {
 
   #ended(post: Post, why: string, open: number): void {
     post.cancel()
-    const { number, listening } = post
+    const { number } = post
     post.listening = false
     if (this.#leaving) return
     if (this.#starting !== undefined) {
@@ -184,7 +179,7 @@ export class Crew {
     audit.append(
       noteRow(this.#o.random.uuid(), 'workers.ended', 'a worker process ended; its exchanges broke off', details),
     )
-    this.#endings = listening ? this.#endings : this.#endings + 1
+    this.#endings += 1
     if (this.#endings >= GIVE_UP && !this.#posts.some(p => p.listening)) {
       this.#giveUp(new Error(`no worker stays up (the last ended: ${why}); see what it wrote above`))
       return

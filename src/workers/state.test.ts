@@ -1,0 +1,258 @@
+/** State and signatures over a connection: the contract of shared state, and what a dead or lying worker may not do. */
+import { createPublicKey, verify } from 'node:crypto'
+import { duplexPair } from 'node:stream'
+import { describe, expect, it } from 'vitest'
+import type { AuditWriter } from '../core/row.ts'
+import { SigningKey } from '../keys/signing.ts'
+import { ScheduledSigners } from '../keys/signing-keys.ts'
+import { issueReceipt } from '../receipt/issue.ts'
+import { contract } from '../state/testing/contract.test-support.ts'
+import { Frames } from './frames.ts'
+import { Link, type LinkPorts } from './link.ts'
+import { memoryShared } from './testing/memory.test-support.ts'
+import { Worker } from './worker.ts'
+
+const audit: AuditWriter = {
+  append: () => {
+    throw new Error('no rows here')
+  },
+  ok: true,
+  head: { size: 0n, hmac: undefined },
+  drain: async () => undefined,
+  close: async () => undefined,
+}
+
+async function settled(): Promise<void> {
+  for (let i = 0; i < 30; i++) await new Promise(resolve => setImmediate(resolve))
+}
+
+async function connect(ports: Partial<LinkPorts> = {}) {
+  const memory = memoryShared()
+  const [here, there] = duplexPair()
+  const link = new Link(
+    here,
+    { audit, receipts: undefined, form: 'jws', now: Date.now, shared: memory.shared, held: memory.held, ...ports },
+    { onListening: () => undefined, onFailed: () => undefined },
+  )
+  let over = false
+  const worker = new Worker(there, { onOver: () => (over = true) })
+  await settled()
+  return { link, worker, memory, over: () => over }
+}
+
+contract('over a connection', async () => {
+  const { worker } = await connect()
+  let now = 0
+  return {
+    ...worker.ground.shared,
+    at: async (ms: number) => {
+      now = ms
+    },
+    now: () => now,
+  }
+})
+
+const MINUTE = 60_000
+
+describe('several workers', () => {
+  it('share one bucket, one ledger, one session, one record of ids, one store of held answers', async () => {
+    const one = await connect()
+    const ports = { shared: one.memory.shared, held: one.memory.held }
+    const two = await connect(ports)
+    const [a, b] = [one.worker.ground, two.worker.ground]
+    let taken = 0
+    for (let i = 0; i < 10; i++) if ((await (i % 2 ? a : b).shared.rateLimits.take('o', 5, 0, 0)).ok) taken++
+    expect(taken).toBe(5)
+    expect((await a.shared.budgets.reserve('o', 60, 100, MINUTE, 0)).ok).toBe(true)
+    expect(await b.shared.budgets.reserve('o', 60, 100, MINUTE, 0)).toMatchObject({ ok: false, reserved: 60 })
+    await a.shared.sessions.touch('o', 's', 1)
+    expect((await b.shared.sessions.touch('o', 's', 2)).requestCount).toBe(2)
+    await a.shared.references.remember('o', 'file', 'f1', 2)
+    expect(await b.shared.references.find('o', 'file', 'f1')).toBe(2)
+    expect(await b.shared.references.find('other', 'file', 'f1')).toBeUndefined()
+    const sealed = Uint8Array.from({ length: 3_000_000 }, (_, i) => i)
+    await a.sealedStore.put('x', 'o', sealed, Date.now() + MINUTE)
+    expect(Buffer.from((await b.sealedStore.get('x')) ?? []).equals(sealed)).toBe(true)
+    await b.sealedStore.delete('x')
+    expect(await a.sealedStore.get('x')).toBeUndefined()
+  })
+
+  it('are charged for what they had reserved when they die, whole, and for what they settled, once', async () => {
+    const one = await connect()
+    const { budgets } = one.worker.ground.shared
+    const first = await budgets.reserve('o', 30, 100, MINUTE, 0)
+    await budgets.reserve('o', 40, 100, MINUTE, 0)
+    if (first.ok) {
+      await budgets.settle(first.reservation, 5)
+      await budgets.settle(first.reservation, 5)
+    }
+    one.link.end()
+    expect(await one.link.over).toBe(1)
+    expect(one.memory.budgets.open).toBe(0)
+    expect(one.memory.budgets.reserve('o', 56, 100, MINUTE, 0)).toMatchObject({ ok: false, used: 45, reserved: 0 })
+    expect(one.memory.budgets.reserve('o', 55, 100, MINUTE, 0)).toMatchObject({ ok: true })
+  })
+
+  it("cannot settle each other's reservations", async () => {
+    const one = await connect()
+    const two = await connect({ shared: one.memory.shared, held: one.memory.held })
+    const made = await one.worker.ground.shared.budgets.reserve('o', 100, 100, MINUTE, 0)
+    if (made.ok) await two.worker.ground.shared.budgets.settle(made.reservation, 0)
+    expect((await two.worker.ground.shared.budgets.reserve('o', 1, 100, MINUTE, 0)).ok).toBe(false)
+  })
+
+  it('fail every call when the primary is gone, and say that state is out of reach', async () => {
+    const never = new Promise<never>(() => undefined)
+    const one = await connect({ shared: { ...memoryShared().shared, sessions: { touch: () => never } } })
+    const waiting = one.worker.ground.shared.sessions.touch('o', 's', 1)
+    one.link.end()
+    await expect(waiting).rejects.toThrow(/primary process is gone/)
+    await expect(one.worker.ground.shared.rateLimits.take('o', 1, 1, 0)).rejects.toThrow(/gone/)
+    expect(await one.worker.ground.shared.reachable()).toBe(false)
+    expect(one.over()).toBe(true)
+  })
+
+  it("get a failure's name and not its text", async () => {
+    const one = await connect({
+      shared: {
+        ...memoryShared().shared,
+        sessions: {
+          touch: () => {
+            throw new RangeError('human:alice has done it')
+          },
+        },
+      },
+    })
+    await expect(one.worker.ground.shared.sessions.touch('o', 's', 1)).rejects.toThrow(/^RangeError$/)
+  })
+})
+
+describe('signing through the primary', () => {
+  const claims = {
+    iss: 'i',
+    iat: 1,
+    jti: 'j',
+    exchange: 'e',
+    stage: 'admission',
+    decision: 'allow',
+    final: false,
+    req: 'sha256:00',
+    leaf: { v: 1, entry_id: 'j', exchange: 'e', ts_ns: '1', decision: 'allow', commit: 'c' },
+  } as const
+  const dated = (signer: SigningKey, notBefore?: number, notAfter?: number) => ({
+    signer,
+    notBefore,
+    notAfter,
+    withdrawn: false,
+  })
+
+  it('gives the signature of its key, and only to receipts', async () => {
+    const key = SigningKey.generate()
+    const { worker } = await connect({ receipts: ScheduledSigners.of(key) })
+    expect(worker.ground.receipts.published(0)).toEqual([key.publicJwk])
+    const signer = worker.ground.receipts.at(Date.now())
+    if (signer === undefined) throw new Error('expected a signer')
+    const receipt = await issueReceipt(claims, signer)
+    const cut = receipt.lastIndexOf('.')
+    const signature = Buffer.from(receipt.slice(cut + 1), 'base64url')
+    expect(verify(null, Buffer.from(receipt.slice(0, cut)), createPublicKey(key.publicPem()), signature)).toBe(true)
+    const capability = Buffer.from('{"alg":"EdDSA","typ":"signet-capability+jwt"}').toString('base64url')
+    await expect(signer.sign(Buffer.from(`${capability}.e30`))).rejects.toThrow()
+    await expect(signer.sign(Buffer.from('signet-head-v1'))).rejects.toThrow()
+  })
+
+  it('follows a rotation, signs for a moment longer with the old key, and stops when none is valid', async () => {
+    const [one, two] = [SigningKey.generate(), SigningKey.generate()]
+    const day = 86_400_000
+    let now = day
+    const keys = new ScheduledSigners([dated(one)])
+    const { worker, link } = await connect({ receipts: keys, now: () => now })
+    const { receipts } = worker.ground
+    const before = receipts.at(now)
+    keys.replace([dated(one), dated(two, 2 * day, 3 * day)])
+    link.keys()
+    await settled()
+    expect(receipts.published(now).map(k => k.kid)).toEqual([one.kid, two.kid])
+    expect(receipts.at(now)?.kid).toBe(one.kid)
+    now = 2 * day
+    expect(receipts.at(now)?.kid).toBe(two.kid)
+    if (before === undefined) throw new Error('expected a signer')
+    await issueReceipt(claims, before)
+    now += 3_600_000
+    await expect(issueReceipt(claims, before)).rejects.toThrow()
+    now = 3 * day
+    expect(receipts.at(now)).toBeUndefined()
+    // A signer process that is down.
+    keys.replace([])
+    link.keys()
+    await settled()
+    expect(receipts.at(day)).toBeUndefined()
+  })
+})
+
+describe('a connection', () => {
+  it.each([
+    ['a word that it does not know', [['what', 1]]],
+    ['a row without an owner', [['row', 0, { entryId: 'x' }]]],
+    ['a call that is none', [['call', 0, 'audit.close', []]]],
+    ['arguments that are objects', [['call', 0, 'session.touch', [{}]]]],
+    ['no list', { row: 1 }],
+  ])('ends at %s', async (_, said) => {
+    const [here, there] = duplexPair()
+    const memory = memoryShared()
+    const link = new Link(
+      here,
+      { audit, receipts: undefined, form: 'jws', now: Date.now, ...memory },
+      {
+        onListening: () => undefined,
+        onFailed: () => undefined,
+      },
+    )
+    const body = Buffer.from(JSON.stringify(said))
+    const head = Buffer.alloc(4)
+    head.writeUInt32BE(body.length)
+    there.write(Buffer.concat([head, body]))
+    expect(await link.over).toBe(0)
+  })
+
+  it('ends at a frame that is too long, before it is read', async () => {
+    const [here, there] = duplexPair()
+    const { promise, resolve } = Promise.withResolvers<void>()
+    new Frames(here, () => undefined, resolve)
+    there.write(Buffer.from([0xff, 0xff, 0xff, 0xff]))
+    await promise
+  })
+
+  it('gives whole messages in order, however the bytes are cut', async () => {
+    const [here, there] = duplexPair()
+    const sent: Buffer[] = []
+    there.on('data', (chunk: Buffer) => sent.push(chunk))
+    const said = Array.from({ length: 40 }, (_, i) => ['m', i, 'é'.repeat(i * 7)])
+    const out = new Frames(
+      here,
+      () => undefined,
+      () => undefined,
+    )
+    for (const [i, message] of said.entries()) {
+      out.say(message)
+      if (i % 3 === 0) await settled()
+    }
+    await settled()
+    const bytes = Buffer.concat(sent)
+    for (const step of [1, 2, 3, 5, 7, 64, 1000, bytes.length]) {
+      const [a, b] = duplexPair()
+      const got: unknown[] = []
+      new Frames(
+        b,
+        m => got.push(m),
+        () => undefined,
+      )
+      for (let at = 0; at < bytes.length; at += step) {
+        a.write(bytes.subarray(at, at + step))
+        if (step > 2) await new Promise(resolve => setImmediate(resolve))
+      }
+      while (got.length < said.length) await settled()
+      expect(got).toEqual(said)
+    }
+  })
+})
