@@ -13,7 +13,7 @@ import { systemClock, systemRandom } from '../state/system.ts'
 import { Crew } from '../workers/crew.ts'
 import type { Backing, ServingEvents } from './backing.ts'
 import type { Listening } from './listening.ts'
-import type { Project } from './serving.ts'
+import type { Project } from './project.ts'
 import { readListening, shareOf } from './worker-facts.ts'
 
 /** Beyond the time that running exchanges get. */

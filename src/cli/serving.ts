@@ -4,6 +4,7 @@ import type { Resolved } from '../config/resolve.ts'
 import type { Crew } from '../workers/crew.ts'
 import { type Backing, openBacking, type ServingEvents, startProblem } from './backing.ts'
 import { type Listening, listen } from './listening.ts'
+import type { Project } from './project.ts'
 
 export type { ServingEvents } from './backing.ts'
 
@@ -61,12 +62,4 @@ export async function startServing(
     await backing?.close()
     throw startProblem(error, resolved.settings)
   }
-}
-
-export interface Project {
-  readonly folder: string
-  /** `undefined`: the default pipeline. */
-  readonly file: string | undefined
-  /** Of the `.env` file, for what the pipeline file reads itself. */
-  readonly variables: Readonly<Record<string, string>>
 }

@@ -4,7 +4,7 @@ import type { Resolved } from '../config/resolve.ts'
 import { fromPipeline, settle } from '../config/settings.ts'
 import type { TlsFiles } from '../config/tls.ts'
 import type { Listening } from './listening.ts'
-import type { Project } from './serving.ts'
+import type { Project } from './project.ts'
 
 export interface Begin extends Pick<Resolved, 'settings' | 'tls'> {
   readonly project: Project

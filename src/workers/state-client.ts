@@ -25,6 +25,9 @@ export class Calls {
 
   call<T>(call: Call, given: CallArguments, read: (value: unknown) => T | undefined): Promise<T> {
     if (this.#frames.over) return Promise.reject(new PrimaryGone('the primary process is gone'))
+    // JSON has no word for them, and a wrong amount must fail this call and not the connection.
+    if (given.some(value => typeof value === 'number' && !Number.isFinite(value)))
+      return Promise.reject(new RangeError(`${call}: expected finite numbers`))
     const id = this.#next++
     this.#frames.say(['call', id, call, given])
     return new Promise<unknown>((resolve, reject) => this.#open.set(id, { resolve, reject })).then(value => {
@@ -40,7 +43,7 @@ export class Calls {
     const open = this.#open.get(said.id)
     this.#open.delete(said.id)
     if (said.kind === 'answer') open?.resolve(said.value)
-    else open?.reject(new Error(said.reason))
+    else open?.reject(failure(said.reason))
     return true
   }
 
@@ -48,6 +51,14 @@ export class Calls {
     for (const { reject } of this.#open.values()) reject(new PrimaryGone('the primary process is gone'))
     this.#open.clear()
   }
+}
+
+/** The primary tells the kind of its failure: what rows note, and what the contract of state promises. */
+function failure(name: string): Error {
+  const message = `the primary could not answer (${name})`
+  const error = name === 'RangeError' ? new RangeError(message) : new Error(message)
+  error.name = name
+  return error
 }
 
 /** What a call gives that gives nothing. */

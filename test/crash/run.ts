@@ -10,13 +10,15 @@ import { fileURLToPath } from 'node:url'
 import { openAuditLog } from '../../src/audit/open.ts'
 import { readRows } from '../../src/audit/read.ts'
 import { verifyLog } from '../../src/audit/verify.ts'
+import type { KeyRing } from '../../src/keys/ring.ts'
 import { RING, scenario } from '../support/gate.ts'
 
 /** What a caller was told, by the time the connection broke. */
-interface Told {
+export interface Told {
   readonly exchange: string
   /** A head with a receipt: these rows must be there. */
   readonly needs: readonly string[]
+  readonly status: number
 }
 
 export interface CrashResult {
@@ -70,20 +72,33 @@ export async function crashOnce(path: string, upstreamUrl: string, random: () =>
   await Promise.all(clients)
   await exit
 
+  const checked = await checkLog(path, told, RING)
+  return { told: told.length, answers, ...checked }
+}
+
+/** Opens and verifies the log, and looks for every row that a caller was told of. */
+export async function checkLog(
+  path: string,
+  told: readonly Told[],
+  ring: KeyRing,
+): Promise<Pick<CrashResult, 'rows' | 'tornTail' | 'problems'>> {
   const problems: string[] = []
-  const before = await verifyLog(path, RING)
+  const before = await verifyLog(path, ring)
   const broken = before.breaks.filter(b => b.kind !== 'torn_tail')
   if (broken.length > 0) problems.push(`the log is broken before reopening: ${JSON.stringify(broken)}`)
-  const log = await openAuditLog({ path, ring: RING })
+  const log = await openAuditLog({ path, ring })
   await log.close()
-  const after = await verifyLog(path, RING)
+  const after = await verifyLog(path, ring)
   if (!after.ok) problems.push(`the log does not verify after reopening: ${JSON.stringify(after.breaks)}`)
   const found = new Map<string, Set<string>>()
   let rows = 0
+  const ids = new Set<string>()
   for await (const read of readRows(path)) {
     if (read.kind !== 'row') continue
     rows += 1
     const id = String(read.row.metadata.get('_exchange_id'))
+    if (ids.has(read.row.entryId)) problems.push(`the row ${read.row.entryId} is there twice`)
+    ids.add(read.row.entryId)
     const set = found.get(id) ?? new Set<string>()
     found.set(id, set.add(read.row.checkName).add(read.row.entryId))
   }
@@ -91,13 +106,17 @@ export async function crashOnce(path: string, upstreamUrl: string, random: () =>
     for (const need of t.needs)
       if (!found.get(t.exchange)?.has(need))
         problems.push(`exchange ${t.exchange} was told of ${need}, which is not in the log`)
-  return { told: told.length, answers, rows, tornTail: before.breaks.length > broken.length, problems }
+  return { rows, tornTail: before.breaks.length > broken.length, problems }
 }
 
-const KINDS = ['unary', 'stream', 'refused', 'malformed', 'call', 'marker'] as const
+export const KINDS = ['unary', 'stream', 'refused', 'malformed', 'call', 'marker'] as const
 
 /** What the caller learnt from one request; `undefined` when the connection broke before a head came. */
-function ask(url: string, kind: (typeof KINDS)[number]): Promise<Told | undefined> {
+export function ask(
+  url: string,
+  kind: (typeof KINDS)[number],
+  owner = 'human:alice@example.com',
+): Promise<Told | undefined> {
   const stream = kind === 'stream' || kind === 'marker'
   const body =
     kind === 'malformed'
@@ -116,7 +135,7 @@ function ask(url: string, kind: (typeof KINDS)[number]): Promise<Told | undefine
     const req = request(`${url}/v1/chat/completions`, {
       method: 'POST',
       agent: false,
-      headers: kind === 'refused' ? {} : { 'x-commit-owner': 'human:alice@example.com' },
+      headers: kind === 'refused' ? {} : { 'x-commit-owner': owner },
     })
     req.on('error', () => resolve(undefined))
     req.on('response', res => {
@@ -137,7 +156,7 @@ function ask(url: string, kind: (typeof KINDS)[number]): Promise<Told | undefine
           if (text.includes('signet_abort')) needs.push('pipeline.inspection')
           else if (text.includes('data: [DONE]')) needs.push('pipeline.complete')
         } else needs.push(res.statusCode === 400 ? 'pipeline.preflight' : 'pipeline.admission')
-        resolve({ exchange, needs })
+        resolve({ exchange, needs, status: res.statusCode ?? 0 })
       })
     })
     req.end(body)

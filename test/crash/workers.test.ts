@@ -1,0 +1,161 @@
+/** Several workers and one sequencer: deaths under load, endings, crash loops. More runs: `bench/soak/workers.ts`. */
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { verifyLog } from '../../src/audit/verify.ts'
+import { type DemoUpstream, startDemoUpstream } from '../../src/upstream/demo/server.ts'
+import { scenario } from '../support/gate.ts'
+import { ask, seeded } from './run.ts'
+import { crashWorkersOnce, gone, makeProject, QUOTA, ringOf, startWorkersGate } from './workers-run.ts'
+
+let folder: string
+let demo: DemoUpstream
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'signet-workers-'))
+  demo = await startDemoUpstream()
+})
+afterAll(async () => {
+  await demo.close()
+  rmSync(folder, { recursive: true })
+})
+
+const LONG = { timeout: 300_000 }
+
+/** Rows of the log, parsed. */
+function rowsOf(path: string): { readonly metadata: Record<string, unknown>; readonly check_name: string }[] {
+  return readFileSync(path, 'utf8')
+    .split('\n')
+    .filter(line => line !== '')
+    .map(line => JSON.parse(line))
+}
+
+describe('killed under load', () => {
+  it.each([
+    ['worker', 11],
+    ['primary', 12],
+    ['worker', 13],
+  ] as const)('a %s (seed %i)', LONG, async (victim, seed) => {
+    const project = join(folder, `kill-${seed}`)
+    makeProject(project)
+    const result = await crashWorkersOnce(project, demo.url, 2, victim, seeded(seed))
+    expect(result.problems).toEqual([])
+    // The load was real.
+    expect(result.told).toBeGreaterThan(10)
+    if (victim === 'primary') {
+      // A new start goes on where the log ends.
+      const again = await startWorkersGate(project, ['--workers', '2', '--upstream', demo.url])
+      expect((await ask(again.url, 'unary'))?.status).toBe(200)
+      again.child.kill('SIGTERM')
+      expect(await again.exit).toEqual({ code: 0, signal: null })
+      expect((await verifyLog(join(project, 'audit.jsonl'), ringOf(project))).breaks).toEqual([])
+    } else {
+      const ended = rowsOf(join(project, 'audit.jsonl')).filter(r => r.metadata['_check_name'] === 'workers.ended')
+      expect(ended).toHaveLength(1)
+      expect(ended[0]?.metadata).toMatchObject({ cause: 'SIGKILL' })
+    }
+  })
+})
+
+describe('several workers', () => {
+  it('gate as one does, share a limit, and end what runs when they are asked to', LONG, async () => {
+    const project = join(folder, 'gate')
+    makeProject(project)
+    const gate = await startWorkersGate(project, ['--workers', '3', '--upstream', demo.url])
+    expect(gate.workers.size).toBe(3)
+    // Each request has a connection of its own, so they go to each worker in turn.
+    for (let i = 0; i < 2; i += 1) {
+      for (const [kind, status] of [
+        ['unary', 200],
+        ['stream', 200],
+        ['refused', 403],
+        ['malformed', 400],
+        ['call', 200],
+      ] as const)
+        expect([kind, (await ask(gate.url, kind, `human:a${i}@example.com`))?.status]).toEqual([kind, status])
+      const marker = await ask(gate.url, 'marker', `human:m${i}@example.com`)
+      expect(marker?.needs).toContain('pipeline.inspection')
+    }
+    const unregistered = await fetch(`${gate.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'x-commit-owner': 'human:c@example.com' },
+      body: JSON.stringify(
+        scenario(
+          { kind: 'call', calls: [{ name: 'wipe_disk', arguments: '{}' }] },
+          { tools: [{ type: 'function', function: { name: 'wipe_disk' } }] },
+        ),
+      ),
+    })
+    expect(await unregistered.text()).not.toContain('"wipe_disk"')
+
+    const statuses = await Promise.all(
+      Array.from({ length: QUOTA + 20 }, () => ask(gate.url, 'unary', 'human:q@example.com')),
+    )
+    expect(statuses.filter(s => s?.status === 200)).toHaveLength(QUOTA)
+    expect(statuses.filter(s => s?.status === 429)).toHaveLength(20)
+
+    // One published key set, whoever is asked, and a receipt that it verifies.
+    const { remoteJwks, verifyReceipt } = await import('../../src/receipt/index.ts')
+    const answer = await fetch(`${gate.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'x-commit-owner': 'human:r@example.com' },
+      body: JSON.stringify(scenario({ kind: 'plain' })),
+    })
+    const verified = await verifyReceipt(answer.headers.get('x-signet-receipt') ?? '', {
+      keys: remoteJwks(`${gate.url}/.well-known/jwks.json`),
+      issuer: 'signet',
+      responseBytes: new Uint8Array(await answer.arrayBuffer()),
+    })
+    expect(verified.claims.final).toBe(true)
+
+    // Asked to end in the middle of a slow answer: that one still comes whole.
+    const slow = request(`${gate.url}/v1/chat/completions`, {
+      method: 'POST',
+      agent: false,
+      headers: { 'x-commit-owner': 'human:s@example.com' },
+    })
+    slow.end(
+      JSON.stringify(
+        scenario({ kind: 'slow', delayMs: 40, chunk: 2, text: 'one two three four five six' }, { stream: true }),
+      ),
+    )
+    const [res] = await once(slow, 'response')
+    let text = ''
+    res.on('data', (chunk: Buffer) => (text += String(chunk)))
+    const closed = once(res, 'close')
+    await once(res, 'data')
+    gate.child.kill('SIGTERM')
+    await closed
+    expect(text).toContain('data: [DONE]')
+    expect(await gate.exit).toEqual({ code: 0, signal: null })
+    for (const pid of gate.workers.values()) await gone(pid)
+    expect((await verifyLog(join(project, 'audit.jsonl'), ringOf(project))).breaks).toEqual([])
+  })
+
+  it(
+    'whose pipeline kills them are started again a bounded number of times, and then the gate ends',
+    LONG,
+    async () => {
+      const project = join(folder, 'loop')
+      makeProject(project, "if (process.env['NODE_UNIQUE_ID'] !== undefined) setTimeout(() => process.exit(7), 3000)")
+      const gate = await startWorkersGate(project, ['--workers', '2', '--upstream', demo.url])
+      const { code } = await gate.exit
+      expect(code).toBe(2)
+      expect(gate.printed()).toMatch(/no worker stays up \(the last ended: exit code 7\)/)
+      const starts = gate.printed().match(/listens \(process/g) ?? []
+      expect(starts.length).toBeGreaterThan(2)
+      expect(starts.length).toBeLessThan(16)
+      expect((await verifyLog(join(project, 'audit.jsonl'), ringOf(project))).breaks).toEqual([])
+    },
+  )
+
+  it('that cannot start are one line, and nothing is left behind', LONG, async () => {
+    const project = join(folder, 'taken')
+    makeProject(project)
+    const port = new URL(demo.url).port
+    const started = startWorkersGate(project, ['--workers', '2', '--upstream', demo.url, '--port', port])
+    await expect(started).rejects.toThrow(/Error: port \d+ on 127\.0\.0\.1 is taken/)
+  })
+})
