@@ -16,6 +16,7 @@ import { noteRow } from '../audit/writer.ts'
 import { Backoff } from '../core/backoff.ts'
 import type { Clock, Random } from '../core/clock.ts'
 import { LINK_FD } from './fd.ts'
+import { Handed } from './handed.ts'
 import { Link, type LinkPorts } from './link.ts'
 
 export interface CrewOptions {
@@ -123,6 +124,7 @@ export class Crew {
   #fork(post: Post): void {
     const worker = cluster.fork(Object.fromEntries(this.#o.hidden.map(name => [name, undefined])))
     post.worker = worker
+    const handed = new Handed(worker.process)
     post.listening = false
     const socket = worker.process.stdio[LINK_FD]
     if (!(socket instanceof Duplex)) throw new Error('a worker was started without its connection')
@@ -136,6 +138,7 @@ export class Crew {
       new Promise(resolve => {
         const over = (why: string): void => {
           if (post.link !== link) return
+          handed.close()
           post.link = undefined
           post.worker = undefined
           // What it had written before it ended is still read: its end of the pair closes behind that.

@@ -40,7 +40,7 @@ export default definePipeline({
     new OwnerResolutionCheck(),
     new RateLimitCheck({ capacity: ${QUOTA}, refillPerSecond: 0 }),
     new ClassificationGateCheck(),
-    new RegexOutputCheck({}),
+    new RegexOutputCheck({ patterns: [{ pattern: 'sk-test-[A-Za-z0-9]{8,40}', action: 'redact', label: 'key' }] }),
     new ToolCallInspectorCheck({ registry: { get_weather: { riskTier: 'low' } } }),
   ],
 })

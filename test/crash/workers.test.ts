@@ -118,7 +118,7 @@ describe('several workers', () => {
     })
     slow.end(
       JSON.stringify(
-        scenario({ kind: 'slow', delayMs: 40, chunk: 2, text: 'one two three four five six' }, { stream: true }),
+        SLOW,
       ),
     )
     const [res] = await once(slow, 'response')
