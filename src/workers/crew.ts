@@ -5,8 +5,8 @@
  * no waiting connection with it, work is spread evenly, and when the primary dies nobody listens any more: what workers
  * are left cannot take a request, whatever they have noticed.
  *
- * Guarantees: a worker that ends is started again with back-off, up to 5 s; when `GIVE_UP` in a row have ended before any
- * stayed and none is left, `failed` rejects. Its reservations are charged and a row says that it ended.
+ * Guarantees: a worker that ends is started again with back-off, up to 5 s; when `GIVE_UP` in a row have ended and
+ * none there is has stayed, `failed` rejects. Its reservations are charged and a row says that it ended.
  * `close` asks all to leave and ends those that stay. Does not: move an exchange to another worker; its caller sees the
  * connection break.
  */
@@ -35,7 +35,7 @@ export interface CrewOptions {
   readonly onWorker: (ok: boolean, message: string) => void
 }
 
-/** Endings in a row, no worker having stayed, before the primary gives up when none is left. */
+/** Endings in a row before the primary gives up, when no worker there is has stayed. */
 const GIVE_UP = 10
 /** How long what a dead worker has written may take to be read. */
 const LAST_WORDS_MS = 2000
@@ -48,6 +48,8 @@ interface Post {
   worker: Worker | undefined
   link: Link | undefined
   listening: boolean
+  /** It has listened for long enough to count as sound. */
+  stayed: boolean
   cancel: () => void
 }
 
@@ -72,6 +74,7 @@ export class Crew {
       worker: undefined,
       link: undefined,
       listening: false,
+      stayed: false,
       cancel: () => undefined,
     }))
   }
@@ -164,6 +167,7 @@ export class Crew {
     if (this.#posts.every(p => p.listening)) first?.resolve(facts)
     post.cancel = this.#o.clock.timer(STAYED_MS, () => {
       this.#endings = 0
+      post.stayed = true
       post.backoff.reset()
     })
   }
@@ -172,6 +176,7 @@ export class Crew {
     post.cancel()
     const { number } = post
     post.listening = false
+    post.stayed = false
     if (this.#leaving) return
     if (this.#starting !== undefined) {
       this.#starting.reject(new Error(`worker ${number} ended while it started (${why})`))
@@ -183,7 +188,7 @@ export class Crew {
       noteRow(this.#o.random.uuid(), 'workers.ended', 'a worker process ended; its exchanges broke off', details),
     )
     this.#endings += 1
-    if (this.#endings >= GIVE_UP && !this.#posts.some(p => p.listening)) {
+    if (this.#endings >= GIVE_UP && !this.#posts.some(p => p.stayed)) {
       this.#giveUp(new Error(`no worker stays up (the last ended: ${why}); see what it wrote above`))
       return
     }

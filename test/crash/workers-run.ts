@@ -33,19 +33,27 @@ export function makeProject(folder: string, extra = ''): void {
   mkdirSync(folder, { recursive: true })
   writeFileSync(
     join(folder, 'pipeline.ts'),
-    `import { definePipeline, OwnerResolutionCheck, RateLimitCheck, RegexOutputCheck, ClassificationGateCheck, ToolCallInspectorCheck } from 'signet-gate'
+    `import { definePipeline, OwnerResolutionCheck, RateLimitCheck, RegexOutputCheck, ClassificationGateCheck, ScopeDriftCheck, ToolCallInspectorCheck } from 'signet-gate'
 ${extra}
 export default definePipeline({
   checks: [
     new OwnerResolutionCheck(),
     new RateLimitCheck({ capacity: ${QUOTA}, refillPerSecond: 0 }),
     new ClassificationGateCheck(),
+    new ScopeDriftCheck(),
     new RegexOutputCheck({ patterns: [{ pattern: 'sk-test-[A-Za-z0-9]{8,40}', action: 'redact', label: 'key' }] }),
     new ToolCallInspectorCheck({ registry: { get_weather: { riskTier: 'low' } } }),
   ],
 })
 `,
   )
+}
+
+const running = new Set<ChildProcess>()
+
+/** Whatever a failed test has left. */
+export function killAll(): void {
+  for (const child of running) child.kill('SIGKILL')
 }
 
 export async function startWorkersGate(folder: string, args: readonly string[]): Promise<Gate> {
@@ -55,6 +63,8 @@ export async function startWorkersGate(folder: string, args: readonly string[]):
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'] ?? '', HOME: folder },
   })
+  running.add(child)
+  child.once('exit', () => running.delete(child))
   const workers = new Map<number, number>()
   let printed = ''
   const waiting = new Set<() => void>()

@@ -4,12 +4,12 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { verifyLog } from '../../src/audit/verify.ts'
 import { type DemoUpstream, startDemoUpstream } from '../../src/upstream/demo/server.ts'
 import { scenario } from '../support/gate.ts'
 import { ask, seeded } from './run.ts'
-import { crashWorkersOnce, gone, makeProject, QUOTA, ringOf, startWorkersGate } from './workers-run.ts'
+import { crashWorkersOnce, gone, killAll, makeProject, QUOTA, ringOf, startWorkersGate } from './workers-run.ts'
 
 let folder: string
 let demo: DemoUpstream
@@ -17,6 +17,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'signet-workers-'))
   demo = await startDemoUpstream()
 })
+afterEach(killAll)
 afterAll(async () => {
   await demo.close()
   rmSync(folder, { recursive: true })
@@ -116,11 +117,7 @@ describe('several workers', () => {
       agent: false,
       headers: { 'x-commit-owner': 'human:s@example.com' },
     })
-    slow.end(
-      JSON.stringify(
-        SLOW,
-      ),
-    )
+    slow.end(JSON.stringify(scenario({ kind: 'plain', delayMs: 60 }, { stream: true })))
     const [res] = await once(slow, 'response')
     let text = ''
     res.on('data', (chunk: Buffer) => (text += String(chunk)))
@@ -139,7 +136,7 @@ describe('several workers', () => {
     LONG,
     async () => {
       const project = join(folder, 'loop')
-      makeProject(project, "if (process.env['NODE_UNIQUE_ID'] !== undefined) setTimeout(() => process.exit(7), 3000)")
+      makeProject(project, "if (process.argv[1]?.endsWith('worker.js')) setTimeout(() => process.exit(7), 2000)")
       const gate = await startWorkersGate(project, ['--workers', '2', '--upstream', demo.url])
       const { code } = await gate.exit
       expect(code).toBe(2)

@@ -151,10 +151,13 @@ async function serve(options: Options, context: Context): Promise<void> {
   for (const warning of [...envFile.warnings, ...resolved.warnings]) log.warn('warning', warning)
   keepHeapSmall()
 
-  const signal = await Promise.race([context.asked(), serving.failed])
-  log.info('stopping', `${signal}: letting running exchanges end (at most ${settings.shutdownGraceSeconds} s)`)
-  forget?.()
-  await serving.close()
+  try {
+    const signal = await Promise.race([context.asked(), serving.failed])
+    log.info('stopping', `${signal}: letting running exchanges end (at most ${settings.shutdownGraceSeconds} s)`)
+  } finally {
+    forget?.()
+    await serving.close()
+  }
   log.info('stopped', 'stopped')
   context.exit(DONE)
 }
