@@ -73,7 +73,7 @@ async function rowRate(count: number): Promise<number> {
     const socket = child.stdio[LINK_FD]
     if (!(socket instanceof Duplex)) throw new Error('no connection to the appender')
     const ready = Promise.withResolvers<void>()
-    new Link(
+    const link = new Link(
       socket,
       {
         audit: opened.log,
@@ -85,11 +85,11 @@ async function rowRate(count: number): Promise<number> {
       },
       { onListening: () => ready.resolve(), onFailed: reason => ready.reject(new Error(reason)) },
     )
-    return { child, ready: ready.promise, exit: new Promise<void>(resolve => child.once('exit', () => resolve())) }
+    return { link, ready: ready.promise, exit: new Promise<void>(resolve => child.once('exit', () => resolve())) }
   })
   await Promise.all(children.map(c => c.ready))
   const began = performance.now()
-  for (const { child } of children) child.send('go')
+  for (const { link } of children) link.begin({})
   await Promise.all(children.map(c => c.exit))
   const seconds = (performance.now() - began) / 1000
   await closeLog(opened, per * count)

@@ -46,11 +46,9 @@ if (process.argv[1] === import.meta.filename) {
     onOver: () => process.exit(1),
   })
   worker.listening({})
-  process.once('message', () => {
-    void appendRows(worker.ground.audit, Number(process.argv[2])).then(async () => {
-      await worker.ground.audit.close()
-      await worker.finish()
-      process.exit(0)
-    })
-  })
+  await worker.begun
+  await appendRows(worker.ground.audit, Number(process.argv[2]))
+  await worker.ground.audit.close()
+  await worker.finish()
+  process.exit(0)
 }

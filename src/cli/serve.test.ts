@@ -108,13 +108,13 @@ describe('serve --dev', () => {
       /pipeline: the default pipeline\n {2}owner_resolution \(admission\)\n {2}rate_limit/,
     )
 
-    for (const name of ['chain.key', 'receipts.pem'])
+    for (const name of ['chain.1.json', 'receipts.1.json'])
       expect(statSync(join(folder, '.signet', name)).mode & 0o777).toBe(0o600)
-    const kept = readFileSync(join(folder, '.signet', 'chain.key'), 'utf8')
+    const kept = readFileSync(join(folder, '.signet', 'chain.1.json'), 'utf8')
     const second = await started(folder, DEV)
     expect((await ask(second.url, { 'x-commit-owner': 'human:alice' })).status).toBe(200)
     await second.stop()
-    expect(readFileSync(join(folder, '.signet', 'chain.key'), 'utf8')).toBe(kept)
+    expect(readFileSync(join(folder, '.signet', 'chain.1.json'), 'utf8')).toBe(kept)
     expect(await signet(folder, ['audit', 'verify'])).toMatchObject({ code: 0 })
   })
 

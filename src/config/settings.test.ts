@@ -71,6 +71,7 @@ describe('names', () => {
       hmacSecret: SECRET,
       hmacLegacyKeys: `k0=${SECRET}`,
       receipts: 'signet-v1',
+      receiptSigner: '{"command":"./signer"}',
       logFormat: 'json',
       host: '::1',
       corsAllowedOrigins: 'https://a.example,https://b.example:8443',

@@ -344,6 +344,24 @@ describe('key sets', () => {
     expect(await codeOf(verifyReceipt(compact, { ...options, keys: document as JwksDocument }))).toBe(code)
   })
 
+  it.each([
+    ['before it began', { nbf: claims().iat + 1 }, 'key_not_valid'],
+    ['after it ended', { exp: claims().iat }, 'key_not_valid'],
+    ['at its first moment', { nbf: claims().iat }, undefined],
+    ['in its last second', { exp: claims().iat + 1 }, undefined],
+    ['of times that are none', { nbf: 'soon' }, 'jwks_invalid'],
+    ['of a fraction', { exp: 1.5 }, 'jwks_invalid'],
+  ])('a receipt dated %s', async (_, period, code) => {
+    const compact = await issueReceipt(claims(), signer)
+    const verifying = verifyReceipt(compact, { ...options, keys: { keys: [{ ...jwk, ...period }] } })
+    if (code === undefined) expect((await verifying).claims).toEqual(claims())
+    else expect(await codeOf(verifying)).toBe(code)
+  })
+
+  it('publishes when a key is valid', () => {
+    expect(buildJwks([{ ...jwk, nbf: 5, exp: 9 }]).keys[0]).toMatchObject({ kid: 'r1', nbf: 5, exp: 9 })
+  })
+
   it('publishes public members only and refuses a private key or two of one id', () => {
     const { pair } = newKey('p')
     expect(() => buildJwks([{ ...pair.privateKey.export({ format: 'jwk' }), kid: 'p' }])).toThrow('private')
