@@ -35,6 +35,8 @@ export interface ApiKey {
   readonly owner: string
   readonly clearance?: string
   readonly approvalChain?: readonly string[]
+  /** The humans an agent acts for: they may not approve what it does. */
+  readonly onBehalfOf?: readonly string[]
   /** RFC 3339, with a zone: `2027-01-31T00:00:00Z`. Default: never. */
   readonly expiresAt?: string
   /** Refused, and known as such in the audit log. */
@@ -158,6 +160,7 @@ function readEntry(key: ApiKey, setting: string): Entry {
       id,
       clearance: configuredLevel(key.clearance, `${setting}.clearance`),
       approvalChain: configuredApprovers(key.approvalChain, `${setting}.approvalChain`),
+      notApprovers: configuredApprovers(key.onBehalfOf, `${setting}.onBehalfOf`),
     },
     untilMs: until,
     revoked: key.revoked === true,
