@@ -95,8 +95,9 @@ export interface EscalationQuery {
 }
 
 /**
- * Escalations with their held answers. A call that has resolved is durable, as far as the driver is at all. Bounded in all
- * and per owner in what is not over yet, so that one owner's escalations never take another's place: `create` throws `StateFull`.
+ * Escalations with their held answers. A call that has resolved is durable, as far as the driver is at all. What is not over
+ * yet is bounded in all and per owner, so that one owner's escalations never take another's place: `create` then throws
+ * `StateFull`. What is over (denied, expired, released) makes room, oldest first.
  */
 export interface EscalationStore {
   /** Throws when the id is taken. */
@@ -111,6 +112,8 @@ export interface EscalationStore {
   list(query: EscalationQuery): MaybeAsync<readonly StoredEscalation[]>
   /** Ids in one of these states whose time is over at `nowMs`. */
   due(nowMs: number, states: readonly string[], limit: number): MaybeAsync<readonly string[]>
+  /** Drops the answers kept in one of these states whose time is over at `nowMs`. */
+  dropAnswers(nowMs: number, states: readonly string[]): MaybeAsync<void>
   /** Removes what is in one of these states and expired before `beforeMs`. */
   forget(beforeMs: number, states: readonly string[]): MaybeAsync<void>
   close(): MaybeAsync<void>
@@ -118,7 +121,7 @@ export interface EscalationStore {
 
 /** How much a store holds. */
 export interface EscalationBounds {
-  /** In all, over or not. Default 1,000. */
+  /** Not over yet, in all; and as many that are over. Default 1,000. */
   readonly maxEntries?: number
   /** Bytes of records and answers in all. Default 256 MiB. */
   readonly maxBytes?: number

@@ -1,15 +1,12 @@
 /**
- * A held answer, sealed. What would have been written is kept as upstream's frames and the edits they need (plain data),
- * encrypted with AES-256-GCM (NIST SP 800-38D, 96-bit random nonce); the exchange id is bound as associated data, so one
- * held answer cannot be put in another's place.
+ * A held answer. What would have been written is kept as upstream's frames and the edits they need (plain data), sealed.
  *
  * Guarantees: opening gives exactly the frames and edits that were sealed, or fails. Writing them through a fresh writer
  * of the same dialect gives the bytes that a caller who had not been made to wait would have got.
  * Not guaranteed: capabilities are not in it; they are minted at release.
  */
-import { createCipheriv, createDecipheriv } from 'node:crypto'
-import type { Random } from '../core/clock.ts'
 import type { Dialect, Edit } from '../core/wire.ts'
+import { type Box, SealBroken } from './box.ts'
 
 export interface HeldFrame {
   readonly raw: Uint8Array
@@ -35,50 +32,15 @@ export interface HeldCall {
   readonly argumentsText: string
 }
 
-export interface Sealer {
-  seal(exchangeId: string, answer: HeldAnswer): Uint8Array
-  /** Throws `SealBroken` when the bytes are not what was sealed for this exchange. */
-  open(exchangeId: string, sealed: Uint8Array): HeldAnswer
+const PURPOSE = 'held answer'
+
+export function sealAnswer(box: Box, id: string, answer: HeldAnswer): Uint8Array {
+  return box.seal(PURPOSE, id, encode(answer))
 }
 
-export class SealBroken extends Error {
-  override readonly name = 'SealBroken'
-  readonly code = 'seal_broken'
-}
-
-const VERSION = 1
-const NONCE_BYTES = 12
-const TAG_BYTES = 16
-
-export function createSealer(key: Uint8Array, random: Random): Sealer {
-  if (key.length !== 32) throw new TypeError(`the sealing key must be 32 bytes, got ${key.length}`)
-  return {
-    seal(exchangeId, answer) {
-      const nonce = random.bytes(NONCE_BYTES)
-      const cipher = createCipheriv('aes-256-gcm', key, nonce)
-      cipher.setAAD(associated(exchangeId))
-      const body = Buffer.concat([cipher.update(encode(answer)), cipher.final()])
-      return Buffer.concat([Buffer.of(VERSION), nonce, body, cipher.getAuthTag()])
-    },
-    open(exchangeId, sealed) {
-      if (sealed.length < 1 + NONCE_BYTES + TAG_BYTES || sealed[0] !== VERSION) {
-        throw new SealBroken('the held answer has no known form')
-      }
-      const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(1, 1 + NONCE_BYTES))
-      decipher.setAAD(associated(exchangeId))
-      decipher.setAuthTag(sealed.subarray(sealed.length - TAG_BYTES))
-      let plain: Buffer
-      try {
-        plain = Buffer.concat([
-          decipher.update(sealed.subarray(1 + NONCE_BYTES, sealed.length - TAG_BYTES)),
-          decipher.final(),
-        ])
-      } catch {
-        throw new SealBroken('the held answer does not open with this key for this exchange')
-      }
-      return decode(plain)
-    },
-  }
+/** Throws `SealBroken` when the bytes are not what was sealed for this escalation. */
+export function openAnswer(box: Box, id: string, sealed: Uint8Array): HeldAnswer {
+  return decode(Buffer.from(box.open(PURPOSE, id, sealed)))
 }
 
 /** The bytes the caller gets, through a fresh writer. `capability` mints one for a released call that may have one. */
@@ -116,10 +78,6 @@ export function resume(
   take(reader.end())
   if (i !== answer.frames.length) throw new SealBroken('the held answer is not whole')
   return Buffer.concat(out)
-}
-
-function associated(exchangeId: string): Uint8Array {
-  return Buffer.from(`signet held answer v${VERSION}\n${exchangeId}`)
 }
 
 /** Lengths and edits as JSON, then the bytes: the request's, then each frame's. */

@@ -6,6 +6,10 @@ export type Bounds = Required<EscalationBounds>
 /** States in which a human may still be asked, or the answer still be fetched. */
 export const OPEN_STATES = ['pending', 'approved'] as const
 
+export function isOpen(state: string): boolean {
+  return OPEN_STATES.some(open => open === state)
+}
+
 export function readBounds(given: EscalationBounds = {}): Bounds {
   return {
     maxEntries: whole('maxEntries', given.maxEntries ?? 1_000),

@@ -6,7 +6,7 @@
  */
 import { StateFull } from '../../core/memory-state.ts'
 import type { EscalationBounds, EscalationQuery, EscalationStore, StoredEscalation } from '../../core/state.ts'
-import { type Bounds, OPEN_STATES, readBounds } from './bounds.ts'
+import { type Bounds, isOpen, readBounds } from './bounds.ts'
 
 interface Kept {
   readonly e: StoredEscalation
@@ -33,11 +33,16 @@ export class MemoryEscalationStore implements EscalationStore {
   create(e: StoredEscalation, answer: Uint8Array): void {
     if (this.#kept.has(e.id)) throw new Error('an escalation of this id exists already')
     let owned = 0
-    for (const k of this.#kept.values()) if (k.e.ownerTag === e.ownerTag && isOpen(k.e.state)) owned += 1
-    const { maxEntries, maxBytes, maxPerOwner } = this.#bounds
+    let open = 0
+    for (const k of this.#kept.values()) {
+      if (!isOpen(k.e.state)) continue
+      open += 1
+      if (k.e.ownerTag === e.ownerTag) owned += 1
+    }
+    const { maxEntries, maxPerOwner } = this.#bounds
     if (owned >= maxPerOwner) throw new StateFull(`one owner has ${owned} escalations that wait; no more than that`)
-    if (this.#kept.size >= maxEntries || this.#bytes + e.record.length + answer.length > maxBytes) {
-      throw new StateFull(`no room for another escalation (${this.#kept.size} kept, ${this.#bytes} bytes)`)
+    if (open >= maxEntries || !this.#makeRoom(e.record.length + answer.length)) {
+      throw new StateFull(`no room for another escalation (${open} wait, ${this.#bytes} bytes)`)
     }
     this.#set({ e: copy(e), answer: answer.slice() })
   }
@@ -75,11 +80,16 @@ export class MemoryEscalationStore implements EscalationStore {
     return found
   }
 
+  dropAnswers(nowMs: number, states: readonly string[]): void {
+    for (const kept of this.#kept.values()) {
+      if (states.includes(kept.e.state) && kept.e.expiresAtMs <= nowMs) this.#set({ e: kept.e, answer: undefined })
+    }
+  }
+
   forget(beforeMs: number, states: readonly string[]): void {
     for (const [id, kept] of this.#kept) {
       if (!states.includes(kept.e.state) || kept.e.expiresAtMs >= beforeMs) continue
-      this.#bytes -= size(kept)
-      this.#kept.delete(id)
+      this.#remove(id, kept)
     }
   }
 
@@ -88,15 +98,28 @@ export class MemoryEscalationStore implements EscalationStore {
     this.#bytes = 0
   }
 
+  #makeRoom(bytes: number): boolean {
+    const { maxEntries, maxBytes } = this.#bounds
+    const over = [...this.#kept].filter(([, k]) => !isOpen(k.e.state)).sort(([a], [b]) => (a < b ? -1 : 1))
+    let left = over.length
+    for (const [id, kept] of over) {
+      if (left <= maxEntries && this.#bytes + bytes <= maxBytes) break
+      this.#remove(id, kept)
+      left -= 1
+    }
+    return this.#bytes + bytes <= maxBytes
+  }
+
+  #remove(id: string, kept: Kept): void {
+    this.#bytes -= size(kept)
+    this.#kept.delete(id)
+  }
+
   #set(kept: Kept): void {
     const before = this.#kept.get(kept.e.id)
     this.#bytes += size(kept) - (before === undefined ? 0 : size(before))
     this.#kept.set(kept.e.id, kept)
   }
-}
-
-function isOpen(state: string): boolean {
-  return OPEN_STATES.some(open => open === state)
 }
 
 function size(kept: Kept): number {

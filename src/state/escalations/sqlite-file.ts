@@ -54,19 +54,20 @@ export class SqliteEscalations {
 
   create(e: StoredEscalation, answer: Uint8Array): void {
     this.#transaction(() => {
-      const { maxEntries, maxBytes, maxPerOwner } = this.#bounds
+      const { maxEntries, maxPerOwner } = this.#bounds
       const owned = this.#count(
         `SELECT count(*) AS n FROM escalation WHERE owner_tag = ? AND state IN (${marks(OPEN_STATES)})`,
         e.ownerTag,
         ...OPEN_STATES,
       )
       if (owned >= maxPerOwner) throw new StateFull(`one owner has ${owned} escalations that wait; no more than that`)
-      const all = this.#count('SELECT count(*) AS n FROM escalation')
-      const bytes = this.#count(
-        'SELECT coalesce(sum(length(record) + coalesce(length(answer), 0)), 0) AS n FROM escalation',
+      const open = this.#count(
+        `SELECT count(*) AS n FROM escalation WHERE state IN (${marks(OPEN_STATES)})`,
+        ...OPEN_STATES,
       )
-      if (all >= maxEntries || bytes + e.record.length + answer.length > maxBytes) {
-        throw new StateFull(`no room for another escalation (${all} kept, ${bytes} bytes)`)
+      const bytes = e.record.length + answer.length
+      if (open >= maxEntries || !this.#makeRoom(bytes)) {
+        throw new StateFull(`no room for another escalation (${open} wait, ${this.#bytes()} bytes)`)
       }
       this.#run(
         `INSERT INTO escalation (${COLUMNS}, answer) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -120,12 +121,41 @@ export class SqliteEscalations {
       .map(row => text(row, 'id'))
   }
 
+  dropAnswers(nowMs: number, states: readonly string[]): void {
+    this.#run(
+      `UPDATE escalation SET answer = NULL
+         WHERE answer IS NOT NULL AND state IN (${marks(states)}) AND expires_ms <= ?`,
+      ...states,
+      nowMs,
+    )
+  }
+
   forget(beforeMs: number, states: readonly string[]): void {
     this.#run(`DELETE FROM escalation WHERE state IN (${marks(states)}) AND expires_ms < ?`, ...states, beforeMs)
   }
 
   close(): void {
     this.#db.close()
+  }
+
+  #makeRoom(bytes: number): boolean {
+    const { maxEntries, maxBytes } = this.#bounds
+    const over = `state NOT IN (${marks(OPEN_STATES)})`
+    this.#run(
+      `DELETE FROM escalation WHERE ${over} AND id NOT IN
+         (SELECT id FROM escalation WHERE ${over} ORDER BY id DESC LIMIT ?)`,
+      ...OPEN_STATES,
+      ...OPEN_STATES,
+      maxEntries,
+    )
+    const oldest = `DELETE FROM escalation WHERE id = (SELECT id FROM escalation WHERE ${over} ORDER BY id LIMIT 1)`
+    for (let fits = this.#bytes() + bytes <= maxBytes; ; fits = this.#bytes() + bytes <= maxBytes) {
+      if (fits || this.#run(oldest, ...OPEN_STATES) === 0) return fits
+    }
+  }
+
+  #bytes(): number {
+    return this.#count('SELECT coalesce(sum(length(record) + coalesce(length(answer), 0)), 0) AS n FROM escalation')
   }
 
   #transaction(work: () => void): void {

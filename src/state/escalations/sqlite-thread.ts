@@ -22,6 +22,7 @@ type Call =
   | { readonly op: 'replace'; readonly next: StoredEscalation; readonly answer: Uint8Array | 'drop' | undefined }
   | { readonly op: 'list'; readonly query: EscalationQuery }
   | { readonly op: 'due'; readonly nowMs: number; readonly states: readonly string[]; readonly limit: number }
+  | { readonly op: 'dropAnswers'; readonly nowMs: number; readonly states: readonly string[] }
   | { readonly op: 'forget'; readonly beforeMs: number; readonly states: readonly string[] }
   | { readonly op: 'close' }
 
@@ -93,6 +94,10 @@ class ThreadedEscalations implements EscalationStore {
     return Array.isArray(found) ? found.filter(id => typeof id === 'string') : []
   }
 
+  async dropAnswers(nowMs: number, states: readonly string[]): Promise<void> {
+    await this.#ask({ op: 'dropAnswers', nowMs, states })
+  }
+
   async forget(beforeMs: number, states: readonly string[]): Promise<void> {
     await this.#ask({ op: 'forget', beforeMs, states })
   }
@@ -138,6 +143,8 @@ function run(store: SqliteEscalations, call: Call): unknown {
       return store.list(call.query)
     case 'due':
       return store.due(call.nowMs, call.states, call.limit)
+    case 'dropAnswers':
+      return store.dropAnswers(call.nowMs, call.states)
     case 'forget':
       return store.forget(call.beforeMs, call.states)
     case 'close':

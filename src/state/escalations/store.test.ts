@@ -68,20 +68,42 @@ describe.each(DRIVERS)('escalations in %s', (_, open) => {
     await store.close()
   })
 
-  it('are bounded in all and per owner, and one that is over gives its owner room', async () => {
-    const store = await open({ maxPerOwner: 2, maxEntries: 4, maxBytes: 10_000 })
+  it('are bounded in what waits, in all and per owner; what is over makes room, oldest first', async () => {
+    const store = await open({ maxPerOwner: 2, maxEntries: 3, maxBytes: 10_000 })
     const add = async (n: number, over: Partial<StoredEscalation> = {}, answer = Buffer.of(1)) =>
       store.create(stored(n, over), answer)
+    const over = async (n: number, answer: Uint8Array | 'drop' = 'drop') =>
+      expect(await store.replace({ ...stored(n), state: 'denied', version: 2 }, answer)).toBe(true)
+    const ids = async () => (await store.list({ limit: 9 })).map(e => e.id)
     await add(1)
     await add(2)
     await expect(add(3)).rejects.toMatchObject({ name: 'StateFull' })
     await add(3, { ownerTag: 'bob' })
-    expect(await store.replace({ ...stored(1), state: 'denied', version: 2 }, 'drop')).toBe(true)
+    await expect(add(4, { ownerTag: 'carol' })).rejects.toMatchObject({ name: 'StateFull' })
+    await over(1)
     await add(4)
-    await expect(add(5, { ownerTag: 'carol' })).rejects.toMatchObject({ name: 'StateFull' })
-    await store.forget(9_999, ['denied'])
-    await expect(add(5, { ownerTag: 'carol' }, Buffer.alloc(10_000))).rejects.toMatchObject({ name: 'StateFull' })
-    await add(5, { ownerTag: 'carol' }, Buffer.alloc(9_000))
+    await over(2, Buffer.alloc(9_000))
+    await add(5, { ownerTag: 'carol' }, Buffer.alloc(500))
+    expect(await ids()).toEqual([5, 4, 3, 2, 1].map(id))
+    await over(4)
+    // Bytes: the oldest that are over go, and no more of them than must.
+    await add(6, { ownerTag: 'dave' }, Buffer.alloc(2_000))
+    expect(await ids()).toEqual([6, 5, 4, 3].map(id))
+    await over(5)
+    await expect(add(7, { ownerTag: 'eve' }, Buffer.alloc(9_000))).rejects.toMatchObject({ name: 'StateFull' })
+    await store.close()
+  })
+
+  it('drop the answers of what is over, and keep those of what waits', async () => {
+    const store = await open()
+    await store.create(stored(1), Buffer.from('one'))
+    await store.create(stored(2), Buffer.from('two'))
+    await store.replace({ ...stored(2), state: 'released', version: 2 }, Buffer.from('bytes'))
+    await store.dropAnswers(2_001, ['released'])
+    expect(await store.answer(id(2))).toBeDefined()
+    await store.dropAnswers(2_002, ['released'])
+    expect(await store.answer(id(2))).toBeUndefined()
+    expect(await store.answer(id(1))).toBeDefined()
     await store.close()
   })
 
@@ -107,6 +129,7 @@ it('both drivers answer alike whatever is asked in whatever order', async () => 
     fc.record({ op: fc.constant('list' as const), states: fc.array(states, { maxLength: 2 }) }),
     fc.record({ op: fc.constant('due' as const), at: fc.integer({ min: 1_999, max: 2_006 }) }),
     fc.record({ op: fc.constant('forget' as const), at: fc.integer({ min: 1_999, max: 2_006 }) }),
+    fc.record({ op: fc.constant('drop' as const), at: fc.integer({ min: 1_999, max: 2_006 }) }),
     fc.record({ op: fc.constant('get' as const), n }),
   )
   type Step = typeof step extends fc.Arbitrary<infer T> ? T : never
@@ -124,6 +147,8 @@ it('both drivers answer alike whatever is asked in whatever order', async () => 
           return [...(await store.due(s.at, ['pending', 'approved'], 9))].sort()
         case 'forget':
           return await store.forget(s.at, ['denied', 'expired', 'released'])
+        case 'drop':
+          return await store.dropAnswers(s.at, ['denied', 'released'])
         case 'get':
           return [plain(await store.get(id(s.n))), Buffer.from((await store.answer(id(s.n))) ?? []).length]
       }
