@@ -71,6 +71,7 @@ export interface SharedState {
   reachable(): MaybeAsync<boolean>
   /** Lets calls under way end, within their time limit; later calls fail. */
   close(): Promise<void>
+}
 
 /** What a store has to know of an escalation to find it; the rest is in `record`, sealed. Times in milliseconds since the epoch. */
 export interface StoredEscalation {
@@ -105,8 +106,8 @@ export interface EscalationStore {
   get(id: string): MaybeAsync<StoredEscalation | undefined>
   answer(id: string): MaybeAsync<Uint8Array | undefined>
   /**
-   * Compare and set: takes effect only while the stored version is `next.version - 1`, and says whether it did. `answer`
-   * takes the place of the one kept; `drop` forgets it.
+   * Compare and set: takes effect only while the stored version is `next.version - 1`, and says whether it did. The
+   * owner and the time of making stay. `answer` takes the place of the one kept; `drop` forgets it.
    */
   replace(next: StoredEscalation, answer?: Uint8Array | 'drop'): MaybeAsync<boolean>
   list(query: EscalationQuery): MaybeAsync<readonly StoredEscalation[]>

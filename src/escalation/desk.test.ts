@@ -67,6 +67,7 @@ function held(over: Partial<Held> = {}): Held {
     exchange: 'x-1',
     owner: OWNER,
     claimsVerified: true,
+    stage: 'commitment',
     surface: 'chat',
     upstream: 'demo',
     policyDigest: 'p',
@@ -80,6 +81,12 @@ function held(over: Partial<Held> = {}): Held {
       stream: false,
       status: 200,
       headers: [],
+      context: {
+        peerAddress: undefined,
+        declared: { classification: undefined, clearance: undefined, clearanceVerified: true },
+        levels: undefined,
+        session: undefined,
+      },
       calls: [{ key: '0:0', id: 'call_1', name: 'issue_refund', argumentsText: '{"amount":50000}' }],
       frames: [{ raw: Buffer.from('frame'), edits: [] }],
     },
@@ -96,7 +103,7 @@ function desk(over: Partial<DeskPorts> = {}) {
 }
 
 const made = (text: string, clock: Clock): (() => Promise<Made>) => {
-  return async () => ({ kind: 'bytes', bytes: Buffer.from(text), jtis: ['j'], untilMs: clock.now() + 120_000 })
+  return async () => ({ kind: 'bytes', bytes: Buffer.from(text), jtis: ['j'], tail: 0, untilMs: clock.now() + 120_000 })
 }
 const yes = (digest: string, approver = 'human:bob') => ({
   approver,

@@ -11,7 +11,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import type { Clock, Random } from '../core/clock.ts'
 import type { Owner } from '../core/exchange.ts'
 import { ownerString } from '../core/owner.ts'
-import type { AuditWriter } from '../core/row.ts'
+import type { AuditWriter, Row, Ticket } from '../core/row.ts'
 import type { EscalationStore } from '../core/state.ts'
 import { type ApprovalPolicy, ruleFor } from './approvers.ts'
 import type { Box } from './box.ts'
@@ -43,6 +43,7 @@ export interface Held {
   readonly owner: Owner
   /** Did a credential say who the owner is, and who its approvers are? */
   readonly claimsVerified: boolean
+  readonly stage: Escalation['stage']
   readonly surface: string
   readonly upstream: string
   readonly policyDigest: string
@@ -71,15 +72,26 @@ export type Decided =
 
 /** What a release makes of a held answer; the gate gives it, since it knows dialects, the pipeline and keys. */
 export type Made =
-  | { readonly kind: 'bytes'; readonly bytes: Uint8Array; readonly jtis: readonly string[]; readonly untilMs: number }
+  | {
+      readonly kind: 'bytes'
+      readonly bytes: Uint8Array
+      readonly tail: number
+      readonly jtis: readonly string[]
+      readonly untilMs: number
+    }
   | { readonly kind: 'denied'; readonly reason: string }
 
 export type Released =
   | {
       readonly kind: 'released'
       readonly escalation: Escalation
+      readonly release: Release
       readonly bytes: Uint8Array
       readonly answer: HeldAnswer
+      /** The row behind this release: durable already. */
+      readonly ticket: Ticket
+      /** This very call released it; the others read it again. */
+      readonly first: boolean
     }
   | { readonly kind: 'not_released'; readonly escalation: Escalation }
   | { readonly kind: 'unknown' }
@@ -114,11 +126,12 @@ export class Desk {
     if (rule === undefined) return { kind: 'nobody' }
     const token = Buffer.from(random.bytes(TOKEN_BYTES)).toString('base64url')
     const now = clock.now()
-    const { exchange, owner, surface, upstream, policyDigest, requestDigest, check, reason, answer } = held
+    const { exchange, owner, stage, surface, upstream, policyDigest, requestDigest, check, reason, answer } = held
     const base = {
       id: random.uuid(),
       exchange,
       owner,
+      stage,
       surface,
       upstream,
       policyDigest,
@@ -154,6 +167,12 @@ export class Desk {
     const tokenFits = sameHash(e?.tokenHash ?? hashToken(''), hashToken(token))
     const ownerFits = e !== undefined && ownerString(e.owner) === ownerString(owner)
     return tokenFits && ownerFits ? e : undefined
+  }
+
+  /** The same for an owner whom a credential has proved: no token is needed. */
+  async ofVerifiedOwner(id: string, owner: Owner): Promise<Escalation | undefined> {
+    const e = await this.find(id)
+    return e !== undefined && ownerString(e.owner) === ownerString(owner) ? e : undefined
   }
 
   /** Newest first. */
@@ -210,8 +229,16 @@ export class Desk {
         if (what === undefined) throw new Error('a release must say what was released')
         const kept = sealAnswer(this.#p.box, id, { ...answer, request: made.bytes, frames: [] })
         if (!(await this.#replace(read, t.escalation, kept))) continue
-        await this.#row(releasedRow(t.escalation, what, false, this.#newId))
-        return { kind: 'released', escalation: t.escalation, bytes: made.bytes, answer }
+        const ticket = await this.#row(releasedRow(t.escalation, what, false, this.#newId))
+        return {
+          kind: 'released',
+          escalation: t.escalation,
+          release: what,
+          bytes: made.bytes,
+          answer,
+          ticket,
+          first: true,
+        }
       }
       throw new Error('the escalation changed again and again while it was released')
     })
@@ -264,17 +291,17 @@ export class Desk {
   readonly #newId = (): string => this.#p.random.uuid()
 
   #released(e: Escalation, made: Extract<Made, { kind: 'bytes' }>): Transition {
-    const { jtis, untilMs, bytes } = made
+    const { jtis, untilMs, bytes, tail } = made
     const body = `sha256:${createHash('sha256').update(bytes).digest('hex')}`
-    return release(e, { atMs: this.#p.clock.now(), untilMs, jtis, body })
+    return release(e, { atMs: this.#p.clock.now(), untilMs, jtis, body, tail })
   }
 
   async #readAgain(e: Escalation, what: Release): Promise<Released> {
     if (this.#p.clock.now() >= what.untilMs) return { kind: 'not_released', escalation: e }
     const answer = await this.#answer(e.id)
     if (answer === undefined) return { kind: 'not_released', escalation: e }
-    await this.#row(releasedRow(e, what, true, this.#newId))
-    return { kind: 'released', escalation: e, bytes: answer.request, answer }
+    const ticket = await this.#row(releasedRow(e, what, true, this.#newId))
+    return { kind: 'released', escalation: e, release: what, bytes: answer.request, answer, ticket, first: false }
   }
 
   async #answer(id: string): Promise<HeldAnswer | undefined> {
@@ -303,8 +330,10 @@ export class Desk {
     return took
   }
 
-  async #row(row: Parameters<AuditWriter['append']>[0]): Promise<void> {
-    await this.#p.audit.append(row).durable()
+  async #row(row: Row): Promise<Ticket> {
+    const ticket = this.#p.audit.append(row)
+    await ticket.durable()
+    return ticket
   }
 
   #changed(e: Escalation): void {

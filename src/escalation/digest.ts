@@ -17,6 +17,7 @@ export function approvalDigest(
     escalation: e.id,
     exchange: e.exchange,
     owner: ownerString(e.owner),
+    stage: e.stage,
     surface: e.surface,
     upstream: e.upstream,
     policy: e.policyDigest,

@@ -12,6 +12,8 @@ export interface Escalation {
   /** The exchange's id: the correlation id callers see. */
   readonly exchange: string
   readonly owner: Owner
+  /** Before the model was called, or about calls that it proposes. */
+  readonly stage: 'admission' | 'commitment'
   readonly surface: string
   readonly upstream: string
   readonly policyDigest: string
@@ -75,6 +77,8 @@ export interface Release {
   readonly jtis: readonly string[]
   /** `sha256:<hex>` of the bytes the caller gets. */
   readonly body: string
+  /** How many of them, at the end, are the bare end mark of a stream: a receipt goes before it. */
+  readonly tail: number
 }
 
 /** Nobody will decide any more. */

@@ -5,6 +5,7 @@
 import type { Owner } from '../core/exchange.ts'
 import { parsePrincipal } from '../core/owner.ts'
 import type { MetaValue, Row } from '../core/row.ts'
+import type { Because } from '../core/verdict.ts'
 import type { ApproverDecision, Escalation, Release } from './escalation.ts'
 import type { RefusedBecause } from './transitions.ts'
 
@@ -53,6 +54,12 @@ export function releasedRow(e: Escalation, what: Release, again: boolean, id: Ne
     _capability_jtis: what.jtis.filter(jti => jti !== ''),
     _approved_by: e.decisions.filter(d => d.decision === 'approve').map(d => d.by),
   })
+}
+
+/** The caller was told how it stands: that it waits on, or that its answer will not come. */
+export function toldRow(e: Escalation, why: Because, id: NewId): Row {
+  const decision = why.code === 'escalated' ? 'escalate' : 'block'
+  return row(e, id, e.owner, decision, 'escalation.told', why.reason, { _code: why.code })
 }
 
 function decisionFacts(said: ApproverDecision): Record<string, MetaValue> {

@@ -15,6 +15,7 @@ function escalation(over: Partial<Escalation> = {}): Escalation {
     id: '01900000-0000-7000-8000-000000000001',
     exchange: '01900000-0000-7000-8000-000000000002',
     owner: AGENT,
+    stage: 'commitment' as const,
     surface: 'chat',
     upstream: 'demo',
     policyDigest: 'p'.repeat(64),
@@ -47,7 +48,7 @@ function mustGoOn(t: Transition): Escalation {
   return t.escalation
 }
 
-const RELEASE = { atMs: 1_600, untilMs: 1_720, jtis: ['j'], body: 'sha256:00' }
+const RELEASE = { atMs: 1_600, untilMs: 1_720, jtis: ['j'], body: 'sha256:00', tail: 0 }
 
 describe('a chain', () => {
   it('is asked in turn, and is approved when the last has said yes', () => {

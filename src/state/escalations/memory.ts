@@ -59,7 +59,11 @@ export class MemoryEscalationStore implements EscalationStore {
   replace(next: StoredEscalation, answer?: Uint8Array | 'drop'): boolean {
     const kept = this.#kept.get(next.id)
     if (kept === undefined || kept.e.version !== next.version - 1) return false
-    this.#set({ e: copy(next), answer: answer === 'drop' ? undefined : (answer?.slice() ?? kept.answer) })
+    const { ownerTag, createdAtMs } = kept.e
+    this.#set({
+      e: { ...copy(next), ownerTag, createdAtMs },
+      answer: answer === 'drop' ? undefined : (answer?.slice() ?? kept.answer),
+    })
     return true
   }
 
