@@ -133,7 +133,7 @@ export async function startServing(
         onEscalate: settings.onEscalate,
         beforeForward: settings.auditBeforeForward,
       },
-      escalationTtlMs: settings.escalationTtlS * 1000,
+      escalations: { ttlMs: settings.escalationTtlS * 1000 },
       references: {
         allowKinds: settings.allowReferenceKinds,
         allowOpaque: settings.allowOpaqueInputs,

@@ -14,7 +14,7 @@ import { linePointer } from './chat-parts.ts'
 import { decodeUtf8, isFault, type JsonObject, member, parseJson } from './json.ts'
 import { editObject, editText, encodeString, type Replacement, splice } from './json-edit.ts'
 import { RedactionUnwritable } from './redaction-unwritable.ts'
-import { abortReason, openAiRefusal, sseComment } from './refusal.ts'
+import { abortReason, heldFacts, openAiRefusal, sseComment } from './refusal.ts'
 import { readCallKey } from './responses-calls.ts'
 import { EditWalk, isLine } from './responses-edit-walk.ts'
 import { type Notice, noticeEvents, noticeId, noticeItem } from './responses-notice.ts'
@@ -94,7 +94,7 @@ export class ResponsesWriter implements ResponseWriter {
       correlation_id: r.correlationId,
       stage: r.stage,
       ...(r.strict || r.check === undefined ? {} : { check: r.check }),
-      ...(r.escalationId === undefined ? {} : { escalation_id: r.escalationId }),
+      ...heldFacts(r),
       error: { message, type: 'signet_refusal', code, param: null },
     }
     return encoder.encode(`event: error\ndata: ${JSON.stringify(body)}\n\n`)
