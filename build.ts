@@ -12,13 +12,52 @@ const root = import.meta.dirname
 const dist = join(root, 'dist')
 
 /** What reads a command line and says how it ended: `signet --version` should load nothing else. */
-const PROGRAM =
-  /\/src\/(?:cli\/(?:commands\/(?:audit|bench|doctor|init|keys|lint|plugins|receipt|serve)|context|escape|failure|log-option|main|percentiles|pipeline-file|terminal)|config\/(?:env-file|paths|problem|version))\.ts$/
-/** What every `serve` needs. Not in it: what browsers import, what only other commands or other settings need. */
-const SERVING =
-  /\/src\/(?:text|core|dialects|checks|keys|state|pipeline|audit|escalation|identity|upstream|config|gate|plugins|cli)\//
-const APART =
-  /\/src\/(?:audit\/verify-parallel|identity\/(?:jwt|issuer)|upstream\/demo|plugins\/(?!egress)|state\/redis|checks\/prompt-injection\/probes|config\/default-pipeline|cli\/(?:bin|engine|commands|scaffold|load|lint-rules|http|report|verify-log|new-file|row-text))/
+const PROGRAM = [
+  ...['audit', 'bench', 'doctor', 'init', 'keys', 'lint', 'plugins', 'receipt', 'serve'].map(c => `cli/commands/${c}`),
+  ...['context', 'escape', 'failure', 'log-option', 'main', 'percentiles', 'pipeline-file', 'terminal'].map(
+    f => `cli/${f}`,
+  ),
+  ...['env-file', 'paths', 'problem', 'version'].map(f => `config/${f}`),
+].map(file => `${file}.ts`)
+/** Not needed by every `serve`: what browsers import, what only other commands, other settings or other threads need. */
+const APART = [
+  'audit/verify-parallel',
+  'checks/prompt-injection/probes',
+  'cli/bin',
+  'cli/commands',
+  'cli/engine',
+  'cli/http',
+  'cli/lint-rules',
+  'cli/load',
+  'cli/new-file',
+  'cli/report',
+  'cli/row-text',
+  'cli/scaffold',
+  'cli/verify-log',
+  'clients/',
+  'config/default-pipeline',
+  'identity/issuer',
+  'identity/jwt',
+  'index.ts',
+  'plugins/discover',
+  'plugins/index',
+  'plugins/load',
+  'plugins/package-file',
+  'plugins/plain-text',
+  'plugins/sandbox-preview',
+  'plugins/tribunal',
+  'receipt/',
+  'state/escalations/sqlite',
+  'state/redis/',
+  'upstream/demo/',
+]
+
+const inSrc = (id: string): string | undefined => id.split(`${root}/src/`)[1]
+const isProgram = (id: string): boolean => PROGRAM.includes(inSrc(id) ?? '')
+const isServing = (id: string): boolean => {
+  const file = inSrc(id)
+  return file !== undefined && !APART.some(apart => file.startsWith(apart))
+}
 
 const bundle = await rolldown({
   cwd: root,
@@ -27,8 +66,9 @@ const bundle = await rolldown({
     'receipt/index': 'src/receipt/index.ts',
     'clients/openai': 'src/clients/openai.ts',
     'cli/bin': 'src/cli/bin.ts',
-    // Loaded by its own path, as a worker thread.
+    // Loaded by their own paths, as worker threads.
     'audit/verify-parallel': 'src/audit/verify-parallel.ts',
+    'state/escalations/sqlite-thread': 'src/state/escalations/sqlite-thread.ts',
   },
   platform: 'node',
   external: /^[^./]/,
@@ -49,8 +89,8 @@ await bundle.write({
   codeSplitting: {
     includeDependenciesRecursively: false,
     groups: [
-      { name: 'program', test: PROGRAM, priority: 1 },
-      { name: 'serving', test: id => SERVING.test(id) && !APART.test(id) },
+      { name: 'program', test: isProgram, priority: 1 },
+      { name: 'serving', test: isServing },
     ],
   },
 })
