@@ -58,6 +58,21 @@ export interface Placed {
   readonly leaf: Uint8Array
 }
 
+/**
+ * How sure a decision is. `durable`: its row outlives a power cut. `logged`: the row is under a signed checkpoint of the
+ * transparency log. `witnessed`: enough witnesses have cosigned such a checkpoint. Each holds what the ones before hold.
+ */
+export const ASSURANCES = ['durable', 'logged', 'witnessed'] as const
+export type Assurance = (typeof ASSURANCES)[number]
+/** What the transparency log adds to the audit log's own `durable()`. */
+export type LogLevel = Exclude<Assurance, 'durable'>
+
+/** The transparency log, to whoever must wait for it. */
+export interface RowLog {
+  /** For a durable row. Asking makes the next checkpoint come at once. Rejects when it cannot be made. */
+  reached(index: number, level: LogLevel): Promise<void>
+}
+
 export class AuditUnavailable extends Error {
   override readonly name = 'AuditUnavailable'
   readonly code = 'audit_unavailable'
