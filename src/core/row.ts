@@ -71,6 +71,22 @@ export type LogLevel = Exclude<Assurance, 'durable'>
 export interface RowLog {
   /** For a durable row. Asking makes the next checkpoint come at once. Rejects when it cannot be made. */
   reached(index: number, level: LogLevel): Promise<void>
+  readonly status: RowLogStatus
+}
+
+/** What the log has, against what it should have. */
+export interface RowLogStatus {
+  readonly ok: boolean
+  /** Why not; one line, for the operator. */
+  readonly reason: string | undefined
+  /** Entries under the last signed checkpoint. */
+  readonly size: number
+  /** Durable rows that are not. */
+  readonly behind: number
+  /** How long the oldest of them has waited, in milliseconds. */
+  readonly behindMs: number
+  /** Entries under the last checkpoint that the witnesses' policy accepts; `undefined` without witnesses. */
+  readonly witnessed: number | undefined
 }
 
 export class AuditUnavailable extends Error {

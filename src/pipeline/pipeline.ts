@@ -2,9 +2,10 @@
  * A pipeline: checks in order, one joined scanner, one digest. Built once at start, shared by all exchanges; it holds no
  * state of any exchange.
  */
-import type { Check } from '../core/check.ts'
+import type { Assurances, Check } from '../core/check.ts'
 import type { Clock } from '../core/clock.ts'
 import { compileScanner, type Scanner } from '../text/scan.ts'
+import { combineAssurances } from './assurance.ts'
 import { policyDigest } from './digest.ts'
 
 export interface Pipeline {
@@ -15,6 +16,7 @@ export interface Pipeline {
   readonly commitment: readonly Check[]
   readonly recording: readonly Check[]
   readonly scanner: Scanner
+  readonly assurance: Assurances
   readonly digest: string
   /** Decide and record, never enforce a policy verdict. */
   readonly shadow: boolean
@@ -58,6 +60,7 @@ export function buildPipeline(options: PipelineOptions): Pipeline {
     commitment: checks.filter(c => c.commit),
     recording: checks.filter(c => c.record),
     scanner: compileScanner(checks.flatMap(c => (c.patterns ? [c.patterns] : []))),
+    assurance: combineAssurances(checks),
     digest: policyDigest(checks, shadow),
     shadow,
     clock: options.clock,

@@ -18,7 +18,7 @@ import { LogFolder } from './folder.ts'
 import { type FolderFiles, NodeFolderFiles } from './folder-files.ts'
 import { leafOfLine } from './leaf.ts'
 import type { NoteSigner } from './note.ts'
-import { type LogStatus, Publisher, type Restored } from './publisher.ts'
+import { Publisher, type Restored } from './publisher.ts'
 import { LogReader } from './reader.ts'
 import type { RowSource } from './rows.ts'
 import { NODE_SHA256 } from './sha256.ts'
@@ -47,7 +47,6 @@ export interface OpenLogOptions {
 
 export interface TransparencyLog extends RowLog {
   readonly origin: string
-  readonly status: LogStatus
   /** Rows that became durable, in order. */
   push(rows: readonly DurableRow[]): void
   /** What is served under this path: `checkpoint`, or a tile. `undefined` for anything else. */

@@ -10,7 +10,7 @@
  *
  * Does not: keep more than `MAX_WAITING` rows in memory, or hold up a row.
  */
-import type { LogLevel } from '../../core/row.ts'
+import type { LogLevel, RowLogStatus } from '../../core/row.ts'
 import { errno } from '../files.ts'
 import type { DurableRow } from '../writer.ts'
 import { toUtf8 } from './bytes.ts'
@@ -50,21 +50,6 @@ export interface PublisherPorts {
   readonly pause: () => Promise<void>
   readonly witnesses: Witnesses | undefined
   readonly onState: ((ok: boolean, reason: string) => void) | undefined
-}
-
-/** What the log has, against what it should have. */
-export interface LogStatus {
-  readonly ok: boolean
-  /** Why not; one line. */
-  readonly reason: string | undefined
-  /** Entries under the last signed checkpoint. */
-  readonly size: number
-  /** Durable rows that are not. */
-  readonly behind: number
-  /** How long the oldest of them has waited, in milliseconds. */
-  readonly behindMs: number
-  /** Entries under the last checkpoint that the witnesses' policy accepts; `undefined` without witnesses. */
-  readonly witnessed: number | undefined
 }
 
 /** A log as its folder has it. */
@@ -128,7 +113,7 @@ export class Publisher {
     this.#schedule()
   }
 
-  get status(): LogStatus {
+  get status(): RowLogStatus {
     return {
       ok: this.#trouble === undefined,
       reason: this.#trouble?.message,
