@@ -6,7 +6,7 @@ import { openTransparencyLog, type TransparencyLog } from '../audit/log/open.ts'
 import { FileRows } from '../audit/log/rows.ts'
 import type { Settings } from '../config/settings.ts'
 import { SigningKey } from '../keys/signing.ts'
-import { createPrivate, KeyFolder, readPrivate, readSecretFile } from '../keys/store.ts'
+import { createPrivate, readPrivate, readSecretFile } from '../keys/store.ts'
 
 /** Reserved for names that lead nowhere (RFC 2606): a log of this name is meant for nobody but its operator. */
 const NOWHERE = 'signet.invalid'
@@ -16,18 +16,20 @@ export function logFolder({ transparencyLogPath, auditLogPath }: Settings): stri
   return transparencyLogPath ?? `${auditLogPath}.tlog`
 }
 
-/** `devKeys`: the folder where `--dev` keeps keys, when they are kept there. */
-export async function noteSigner(settings: Settings, devKeys: string | undefined): Promise<NoteSigner> {
-  const key = signingKey(settings, devKeys)
+export async function noteSigner(settings: Settings): Promise<NoteSigner> {
+  const key = signingKey(settings)
   const origin = settings.transparencyLogOrigin ?? `${NOWHERE}/${Buffer.from(key.publicBytes()).toString('hex', 0, 8)}`
   return { key: await noteKey(origin, ED25519, key.publicBytes()), sign: data => key.sign(data) }
 }
 
-function signingKey({ transparencyLogKeyFile, auditLogPath }: Settings, devKeys: string | undefined): SigningKey {
-  if (transparencyLogKeyFile !== undefined) return SigningKey.fromPem(readSecretFile(transparencyLogKeyFile))
-  if (devKeys !== undefined) return new KeyFolder(devKeys).signing('notes')
-  // The log outlives the process, so its key does: beside the rows that it is about, readable by nobody else.
-  const path = `${auditLogPath}.notes.pem`
+/** Where its key is. A log has one key for life, through --dev and production: it is kept with the rows. */
+export function noteKeyPath({ transparencyLogKeyFile, auditLogPath }: Settings): string {
+  return transparencyLogKeyFile ?? `${auditLogPath}.notes.pem`
+}
+
+function signingKey(settings: Settings): SigningKey {
+  const path = noteKeyPath(settings)
+  if (settings.transparencyLogKeyFile !== undefined) return SigningKey.fromPem(readSecretFile(path))
   return SigningKey.fromPem(readPrivate(path) ?? createPrivate(path, () => SigningKey.generate().privatePem()))
 }
 

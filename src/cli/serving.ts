@@ -96,9 +96,7 @@ export async function startServing(
       onDurable: rows => log?.push(rows),
       ...(events.onAuditState === undefined ? {} : { onState: events.onAuditState }),
     })
-    const noteKeySigner = settings.transparencyLog
-      ? await noteSigner(settings, hmacKey === 'kept in .signet' ? join(folder, DEV_FOLDER) : undefined)
-      : undefined
+    const noteKeySigner = settings.transparencyLog ? await noteSigner(settings) : undefined
     if (noteKeySigner !== undefined) {
       const onState = events.onLogState ?? (() => undefined)
       log = await openLogOf(settings, noteKeySigner, Number(audit.head.size), onState)

@@ -46,5 +46,7 @@ export {
   type VerifiedProof,
   verifyProof,
 } from './proof.ts'
+export { findEntry, type Proven, type ProveOptions, proveEntry, proveIndex, readCheckpoint } from './prove.ts'
+export { LogReader, type TileSource } from './reader.ts'
 export { consistencyRanges, inclusionRanges, type Node, perfectNodes, type Range } from './subtree.ts'
 export { decodeBundle, encodeBundle, parseTilePath, type Tile, tilePath, tileWidth } from './tile.ts'
