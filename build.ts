@@ -13,7 +13,9 @@ const dist = join(root, 'dist')
 
 /** What reads a command line and says how it ended: `signet --version` should load nothing else. */
 const PROGRAM = [
-  ...['audit', 'bench', 'doctor', 'init', 'keys', 'lint', 'plugins', 'receipt', 'serve'].map(c => `cli/commands/${c}`),
+  ...['audit', 'bench', 'doctor', 'init', 'keys', 'lint', 'log', 'plugins', 'receipt', 'serve'].map(
+    c => `cli/commands/${c}`,
+  ),
   ...['context', 'escape', 'failure', 'log-option', 'main', 'percentiles', 'pipeline-file', 'terminal'].map(
     f => `cli/${f}`,
   ),
@@ -22,6 +24,7 @@ const PROGRAM = [
 /** Not needed by every `serve`: what browsers import, what only other commands, other settings or other threads need. */
 const APART = [
   'audit/verify-parallel',
+  'control/',
   'checks/prompt-injection/probes',
   'cli/bin',
   'cli/commands',

@@ -125,7 +125,8 @@ describe('rooms', () => {
         if (i.spec.startsWith('.')) visit(i.to)
       }
     }
-    for (const entry of ['receipt/index.ts', 'text/scan.ts', 'text/fold.ts']) visit(join(SRC, entry))
+    for (const entry of ['receipt/index.ts', 'audit/log/index.ts', 'text/scan.ts', 'text/fold.ts'])
+      visit(join(SRC, entry))
     expect(node).toEqual([])
   })
 })
