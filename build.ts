@@ -13,7 +13,7 @@ const dist = join(root, 'dist')
 
 /** What reads a command line and says how it ended: `signet --version` should load nothing else. */
 const PROGRAM = [
-  ...['audit', 'bench', 'doctor', 'init', 'keys', 'lint', 'log', 'plugins', 'receipt', 'serve'].map(
+  ...['audit', 'bench', 'doctor', 'escalations', 'init', 'keys', 'lint', 'log', 'plugins', 'receipt', 'serve'].map(
     c => `cli/commands/${c}`,
   ),
   ...['context', 'escape', 'failure', 'log-option', 'main', 'percentiles', 'pipeline-file', 'terminal'].map(

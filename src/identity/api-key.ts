@@ -63,7 +63,12 @@ export function newApiKey(randomBytes: (length: number) => Uint8Array): {
   readonly hash: string
 } {
   const key = `${API_KEY_PREFIX}${Buffer.from(randomBytes(32)).toString('base64url')}`
-  return { key, hash: `sha256:${sha256(key).toString('hex')}` }
+  return { key, hash: hashOfApiKey(key) }
+}
+
+/** What is configured for a key that is known already. */
+export function hashOfApiKey(key: string): string {
+  return `sha256:${sha256(key).toString('hex')}`
 }
 
 interface Entry {
