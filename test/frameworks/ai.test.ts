@@ -329,6 +329,15 @@ describe('the ai package, chat', () => {
     expect(APICallError.isInstance(error)).toBe(true)
   })
 
+  it('without signet’s fetch the provider of OpenAI drops the abort, and only the finish tells of it', async () => {
+    const surface = await startSurface('chat')
+    const headers = { 'x-commit-owner': OWNER }
+    const plain = createOpenAI({ baseURL: `${surface.gate.url}/v1`, headers, apiKey: 'k' }).chat('demo')
+    const { text, errors, finish } = await read({ model: plain, prompt: ASK.chat.leak })
+    await surface.close()
+    expect([text, errors, finish]).toEqual([BEFORE, [], 'interrupted'])
+  })
+
   it('never follows a redirect with the key', async () => {
     const asked: (RequestRedirect | undefined)[] = []
     const signet = createSignet({
