@@ -26,6 +26,8 @@ import {
   SignetUnverified,
   signetErrorOf,
 } from '../../src/clients/ai.ts'
+import { LEAK_MARKER } from '../../src/upstream/demo/script.ts'
+import { scenario } from '../support/gate.ts'
 import { ASK, BEFORE, SURFACES, type Surface, type SurfaceName, startSurface } from './surfaces.ts'
 
 const OWNER = 'human:alice@example.com'
@@ -304,6 +306,23 @@ describe('the ai package, chat', () => {
     expect(error).toMatchObject({ name: 'AI_RetryError', errors: [{ status: 429 }, { status: 429 }] })
     expect(error).not.toBeInstanceOf(SignetRefused)
     expect(signetErrorOf(error)).toMatchObject({ name: 'SignetRefused', status: 429, retryAfterS: expect.any(Number) })
+  })
+
+  it('an abort before any text is a refusal, not retried', async () => {
+    const surface = await startSurface('chat')
+    const signet = createSignet({ signetUrl: surface.gate.url, owner: OWNER })
+    const openai = createOpenAI({ ...signet.provider, apiKey: 'k' })
+    const { metadata } = scenario({ kind: 'place', place: 'content', text: LEAK_MARKER, chunk: 3 })
+    const { text, errors } = await read({
+      model: wrapLanguageModel({ model: openai.chat('demo'), middleware: signet.middleware }),
+      prompt: 'hi',
+      providerOptions: { openai: { metadata: metadata as Record<string, string> } },
+    })
+    expect([text, errors.length]).toEqual(['', 1])
+    expect(errors[0]).toBeInstanceOf(SignetRefused)
+    expect(errors[0]).toMatchObject({ midStream: true, code: 'marker' })
+    expect(surface.forwarded()).toBe(1)
+    await surface.close()
   })
 
   it('gives objects, and types the refusals of embeddings', async () => {

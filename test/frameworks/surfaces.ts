@@ -69,7 +69,7 @@ export const ASK: Readonly<
   responses: {
     hello: ['Hello there', 'You said: Hello there'],
     leak: 'the secret plan',
-    leakAtOnce: undefined,
+    leakAtOnce: hex(LEAK_MARKER),
     call: name => `${name}()`,
     toolSaid: 'The tool answered: ',
   },
