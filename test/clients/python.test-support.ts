@@ -13,7 +13,12 @@ const REQUIREMENTS = join(SCRIPTS, 'requirements.txt')
 
 /** The path of its interpreter. Throws one line that says what to install. */
 export function pythonWithClients(command = 'python3'): string {
-  const version = run(command, ['-VV'], 'install Python 3.10 or later (Debian: apt-get install python3 python3-venv)')
+  const version = run(command, ['-VV'], 'install Python 3.11 or later (Debian: apt-get install python3 python3-venv)')
+  run(
+    command,
+    ['-c', 'import sys; sys.exit(sys.version_info < (3, 11))'],
+    `install Python 3.11 or later, not ${version.trim()}`,
+  )
   run(command, ['-c', 'import venv, ensurepip'], 'install the venv module (Debian: apt-get install python3-venv)')
   const key = createHash('sha256').update(version).update(readFileSync(REQUIREMENTS)).digest('hex').slice(0, 16)
   const folder = join(ROOT, 'node_modules', '.cache', `signet-python-${key}`)

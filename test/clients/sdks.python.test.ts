@@ -1,6 +1,6 @@
 /**
  * The vendors' Python SDKs, unmodified, against the gate. Each script of `python/` runs its scenarios once; each scenario
- * is a test here, by its title. Needs Python 3.10 or later with `venv`, and pip's registry for the first run.
+ * is a test here, by its title. Needs Python 3.11 or later with `venv`, and pip's registry for the first run.
  */
 import { execFile } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -98,6 +98,7 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
 
 const opened: { close(): Promise<unknown> }[] = []
 const gates: Record<string, TestGate> = {}
+const found = new Map<string, ReadonlyMap<string, string | undefined>>()
 let python = ''
 
 beforeAll(async () => {
@@ -124,6 +125,8 @@ beforeAll(async () => {
     gates[name] = gate
     opened.push(gate)
   }
+  // Side by side: much of each is importing.
+  await Promise.all(Object.keys(EXPECTED).map(async script => found.set(script, await outcomes(script))))
 }, 300_000)
 
 afterAll(async () => {
@@ -132,33 +135,34 @@ afterAll(async () => {
   expect(reports.map(report => report.ok)).toEqual(reports.map(() => true))
 })
 
+/** The traceback of each scenario of a script, or `undefined` where it passed. */
+async function outcomes(script: string): Promise<ReadonlyMap<string, string | undefined>> {
+  const addresses = Object.fromEntries(Object.entries(gates).map(([name, gate]) => [name, gate.url]))
+  const { stdout } = await run(python, [join(SCRIPTS, script)], {
+    // Nothing of the machine's: no keys, no proxies, no other base address.
+    env: {
+      PATH: process.env['PATH'],
+      SIGNET_GATES: JSON.stringify(addresses),
+      PYTHONDONTWRITEBYTECODE: '1',
+      LANGSMITH_TRACING: 'false',
+    },
+    maxBuffer: 1 << 24,
+  })
+  const lines = stdout.split('\n').filter(line => line !== '')
+  const said = lines.map(line => JSON.parse(line) as { readonly title: string; readonly error?: string })
+  return new Map(said.map(({ title, error }) => [title, error]))
+}
+
 describe.each(Object.entries(EXPECTED))('%s', (script, titles) => {
-  const failures = new Map<string, string | undefined>()
-  beforeAll(async () => {
-    const addresses = Object.fromEntries(Object.entries(gates).map(([name, gate]) => [name, gate.url]))
-    const { stdout } = await run(python, [join(SCRIPTS, script)], {
-      // Nothing of the machine's: no keys, no proxies, no other base address.
-      env: {
-        PATH: process.env['PATH'],
-        SIGNET_GATES: JSON.stringify(addresses),
-        PYTHONDONTWRITEBYTECODE: '1',
-        LANGSMITH_TRACING: 'false',
-      },
-      maxBuffer: 1 << 24,
-    })
-    for (const line of stdout.split('\n').filter(line => line !== '')) {
-      const { title, error } = JSON.parse(line) as { readonly title: string; readonly error?: string }
-      failures.set(title, error)
-    }
-  }, 120_000)
+  const failures = () => found.get(script) ?? new Map<string, string | undefined>()
 
   it('runs the scenarios that are listed here, and no other', () => {
-    expect([...failures.keys()]).toEqual(titles)
+    expect([...failures().keys()]).toEqual(titles)
   })
 
   it.each(titles)('%s', title => {
-    expect(failures.has(title)).toBe(true)
-    expect(failures.get(title)).toBeUndefined()
+    expect(failures().has(title)).toBe(true)
+    expect(failures().get(title)).toBeUndefined()
   })
 })
 
@@ -188,6 +192,6 @@ describe('the command line of the Python implementation', () => {
 
 it('where Python is missing, the suite says what to install', () => {
   expect(() => pythonWithClients('no-such-python')).toThrow(
-    /^no-such-python .* failed: install Python 3\.10 or later \(Debian: apt-get install python3 python3-venv\)/,
+    /^no-such-python .* failed: install Python 3\.11 or later \(Debian: apt-get install python3 python3-venv\)/,
   )
 })
