@@ -11,6 +11,9 @@ const ROOT = resolve(import.meta.dirname, '../..')
 export const SCRIPTS = join(import.meta.dirname, 'python')
 const REQUIREMENTS = join(SCRIPTS, 'requirements.txt')
 
+/** The bytecode of what the scripts import; of their own none is left beside them. */
+export const BYTECODE = join(ROOT, 'node_modules', '.cache', 'signet-python-bytecode')
+
 /** The path of its interpreter. Throws one line that says what to install. */
 export function pythonWithClients(command = 'python3'): string {
   const version = run(command, ['-VV'], 'install Python 3.11 or later (Debian: apt-get install python3 python3-venv)')
@@ -27,7 +30,16 @@ export function pythonWithClients(command = 'python3'): string {
   if (existsSync(complete)) return python
   rmSync(folder, { recursive: true, force: true })
   run(command, ['-m', 'venv', folder], 'install the venv module (Debian: apt-get install python3-venv)')
-  const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--requirement', REQUIREMENTS]
+  const pip = [
+    '-m',
+    'pip',
+    'install',
+    '--quiet',
+    '--no-compile',
+    '--disable-pip-version-check',
+    '--requirement',
+    REQUIREMENTS,
+  ]
   run(python, pip, `the packages of ${REQUIREMENTS} must be installable with pip`)
   writeFileSync(complete, '')
   return python

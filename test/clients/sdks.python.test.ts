@@ -12,7 +12,7 @@ import { OwnerResolutionCheck } from '../../src/checks/owner-resolution.ts'
 import { RateLimitCheck } from '../../src/checks/rate-limit.ts'
 import { startTestGate, type TestGate, type TestGateOptions } from '../support/gate.ts'
 import { startAnthropicUpstream } from './anthropic-upstream.ts'
-import { pythonWithClients, SCRIPTS } from './python.test-support.ts'
+import { BYTECODE, pythonWithClients, SCRIPTS } from './python.test-support.ts'
 import { startResponsesUpstream } from './responses-upstream.ts'
 
 const run = promisify(execFile)
@@ -143,7 +143,7 @@ async function outcomes(script: string): Promise<ReadonlyMap<string, string | un
     env: {
       PATH: process.env['PATH'],
       SIGNET_GATES: JSON.stringify(addresses),
-      PYTHONDONTWRITEBYTECODE: '1',
+      PYTHONPYCACHEPREFIX: BYTECODE,
       LANGSMITH_TRACING: 'false',
     },
     maxBuffer: 1 << 24,
