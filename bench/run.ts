@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Connection, requestBytes, type Timing } from './client.ts'
 import { cpuSeconds, freePort, residentMb, start, stop, type Target } from './processes.ts'
+import { surfaceRequests } from './surfaces.ts'
 
 const quick = process.argv.includes('--quick')
 const asJson = process.argv.includes('--json')
@@ -17,6 +18,8 @@ const WARM = quick ? 1500 : 6000
 const CLOSED_MS = quick ? 700 : 4000
 const MEMORY_REQUESTS = quick ? 4000 : 20_000
 const STREAMS = quick ? 12 : 60
+/** Turns that the targets of a closed loop take. */
+const TURNS = 4
 
 const root = join(import.meta.dirname, '..')
 const folder = mkdtempSync(join(tmpdir(), 'signet-bench-'))
@@ -39,6 +42,7 @@ const percentile = (values: readonly number[], p: number): number => {
   return sorted[Math.min(sorted.length - 1, Math.floor((p / 100) * sorted.length))] ?? Number.NaN
 }
 
+const bySurface = new Map<string, { readonly addedMs: number; readonly cpuUs: number }>()
 const results: Record<string, Record<string, number>> = {}
 const note = (target: string, measure: string, value: number | undefined): void => {
   if (value !== undefined) (results[target] ??= {})[measure] = value
@@ -109,7 +113,8 @@ try {
   const all = [direct, ...targets]
 
   await latency(all, unary, WARM, ROUNDS, '')
-  for (const connections of [1, 16, 64]) for (const t of targets) await closedLoop(t, connections)
+  await surfaces(direct)
+  for (const connections of [1, 16, 64]) await closedLoop(connections)
   for (const [chunks, delay] of [
     [50, 0],
     [500, 0],
@@ -158,32 +163,76 @@ function check(name: string | undefined, t: Timing): void {
   if (t.status !== 200) throw new Error(`${name} answered ${t.status}`)
 }
 
-async function closedLoop(t: Target, connections: number): Promise<void> {
-  const open = await Promise.all(Array.from({ length: connections }, () => Connection.open(t.port)))
-  let count = 0
-  const until = performance.now() + CLOSED_MS / 4
-  await Promise.all(
-    open.map(async c => {
-      while (performance.now() < until) await c.request(unary)
-    }),
+/** The gate's surfaces in turn: what each adds to its own direct call, beside what chat adds. */
+async function surfaces(direct: Pick<Target, 'name' | 'port'>): Promise<void> {
+  const gate = targets.find(t => t.name === 'gate')
+  if (gate === undefined) return
+  const [toUpstream, toGate] = await Promise.all([Connection.open(direct.port), Connection.open(gate.port)])
+  const all = [...surfaceRequests(prompt)].map(([name, bytes]) => ({
+    name,
+    bytes,
+    direct: [] as number[],
+    gated: [] as number[],
+    cpu: 0,
+  }))
+  for (const s of all) for (let k = 0; k < WARM / 4; k += 1) check(`gate (${s.name})`, await toGate.request(s.bytes))
+  for (const s of all) for (let k = 0; k < WARM / 4; k += 1) await toUpstream.request(s.bytes)
+  for (let round = 0; round < ROUNDS; round += 1) {
+    for (const s of all) {
+      for (let k = 0; k < BLOCK; k += 1) s.direct.push((await toUpstream.request(s.bytes)).totalMs)
+      const before = cpuSeconds(gate)
+      for (let k = 0; k < BLOCK; k += 1) s.gated.push((await toGate.request(s.bytes)).totalMs)
+      s.cpu += (cpuSeconds(gate) ?? 0) - (before ?? 0)
+    }
+  }
+  toUpstream.close()
+  toGate.close()
+  for (const s of all) {
+    bySurface.set(s.name, {
+      addedMs: percentile(s.gated, 50) - percentile(s.direct, 50),
+      cpuUs: (s.cpu / s.gated.length) * 1e6,
+    })
+  }
+}
+
+/** Each target is warmed up, then all take turns: who is measured when the machine is busy must not be luck. */
+async function closedLoop(connections: number): Promise<void> {
+  const open = await Promise.all(
+    targets.map(t => Promise.all(Array.from({ length: connections }, () => Connection.open(t.port)))),
   )
-  const cpu = cpuSeconds(t)
-  const began = performance.now()
-  const end = began + CLOSED_MS
-  await Promise.all(
-    open.map(async c => {
-      while (performance.now() < end) {
-        check(t.name, await c.request(unary))
-        count += 1
-      }
-    }),
-  )
-  const seconds = (performance.now() - began) / 1000
-  const used = cpuSeconds(t)
-  for (const c of open) c.close()
-  note(t.name, `req/s at ${connections}`, count / seconds)
-  if (cpu !== undefined && used !== undefined)
-    note(t.name, `cpu us/req at ${connections}`, ((used - cpu) / count) * 1e6)
+  const load = async (i: number, ms: number): Promise<number> => {
+    let count = 0
+    const end = performance.now() + ms
+    await Promise.all(
+      (open[i] ?? []).map(async c => {
+        while (performance.now() < end) {
+          check(targets[i]?.name, await c.request(unary))
+          count += 1
+        }
+      }),
+    )
+    return count
+  }
+  for (const i of targets.keys()) await load(i, CLOSED_MS / 2)
+  const sums = targets.map(() => ({ count: 0, seconds: 0, cpu: 0 }))
+  for (let turn = 0; turn < TURNS; turn += 1) {
+    for (const [i, t] of targets.entries()) {
+      const sum = sums[i]
+      if (sum === undefined) continue
+      const cpu = cpuSeconds(t)
+      const began = performance.now()
+      sum.count += await load(i, CLOSED_MS / TURNS)
+      sum.seconds += (performance.now() - began) / 1000
+      sum.cpu += (cpuSeconds(t) ?? Number.NaN) - (cpu ?? Number.NaN)
+    }
+  }
+  for (const connectionsOf of open) for (const c of connectionsOf) c.close()
+  for (const [i, t] of targets.entries()) {
+    const sum = sums[i]
+    if (sum === undefined) continue
+    note(t.name, `req/s at ${connections}`, sum.count / sum.seconds)
+    if (!Number.isNaN(sum.cpu)) note(t.name, `cpu us/req at ${connections}`, (sum.cpu / sum.count) * 1e6)
+  }
 }
 
 async function streams(all: readonly Pick<Target, 'name' | 'port'>[], chunks: number, delay: number): Promise<void> {
@@ -257,7 +306,7 @@ async function hostile(): Promise<void> {
 
 function print(): void {
   if (asJson) {
-    process.stdout.write(`${JSON.stringify(results, null, 2)}\n`)
+    process.stdout.write(`${JSON.stringify({ ...results, surfaces: Object.fromEntries(bySurface) }, null, 2)}\n`)
     return
   }
   const names = ['direct', 'pass-through', 'floor', 'gate']
@@ -275,6 +324,22 @@ function print(): void {
       return [m, ...names.map(n => cell(of(n))), ratio('floor'), ratio('pass-through')]
     }),
   ]
+  table(lines)
+  const chat = bySurface.get('chat')
+  process.stdout.write('\n')
+  table([
+    ['surface', 'added p50 ms', 'to chat', 'cpu us/req', 'to chat'],
+    ...[...bySurface].map(([name, { addedMs, cpuUs }]) => [
+      name,
+      cell(addedMs),
+      (addedMs / (chat?.addedMs ?? Number.NaN)).toFixed(2),
+      cell(cpuUs),
+      (cpuUs / (chat?.cpuUs ?? Number.NaN)).toFixed(2),
+    ]),
+  ])
+}
+
+function table(lines: readonly (readonly string[])[]): void {
   const width = lines[0]?.map((_, i) => Math.max(...lines.map(l => l[i]?.length ?? 0))) ?? []
   for (const l of lines)
     process.stdout.write(
