@@ -18,7 +18,7 @@ const PROGRAM =
 const SERVING =
   /\/src\/(?:text|core|dialects|checks|keys|state|pipeline|audit|escalation|identity|upstream|config|gate|plugins|cli)\//
 const APART =
-  /\/src\/(?:audit\/verify-parallel|identity\/(?:jwt|issuer)|upstream\/demo|plugins\/(?!egress)|state\/redis|checks\/prompt-injection\/probes|config\/default-pipeline|cli\/(?:bin|engine|commands|scaffold|load|lint-rules|http|report|verify-log|new-file|row-text))/
+  /\/src\/(?:audit\/verify-parallel|identity\/(?:jwt|issuer)|state\/(?!memory|system)|upstream\/demo|plugins\/(?!egress)|state\/redis|checks\/prompt-injection\/probes|config\/default-pipeline|cli\/(?:bin|engine|commands|scaffold|load|lint-rules|http|report|verify-log|new-file|row-text))/
 
 const bundle = await rolldown({
   cwd: root,
