@@ -1,5 +1,5 @@
 /** What is published: the tarball, installed into an empty folder, gives a working gate, its types and its subpaths. */
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -69,6 +69,21 @@ describe('the published package', () => {
     }
   })
 
+  it('says what to install for shared state, in one line', () => {
+    const serve = spawnSync(
+      node,
+      [bin(), 'serve', '--upstream', 'demo', '--dev', '--redis-url', 'redis://127.0.0.1:1'],
+      {
+        cwd: folder,
+        encoding: 'utf8',
+      },
+    )
+    expect([serve.status, serve.stderr]).toEqual([
+      2,
+      expect.stringMatching(/"redis" is not installed.*npm install redis\n$/),
+    ])
+  })
+
   it('its types and subpaths work in a strict project', () => {
     writeFileSync(
       join(folder, 'use.ts'),
@@ -98,9 +113,25 @@ export const used: readonly unknown[] = [verifyReceipt, wrapOpenAI]
     run(node, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', folder])
     writeFileSync(
       join(folder, 'use.mjs'),
-      "import * as a from 'signet-gate'; import * as r from 'signet-gate/receipt'; if (!a.definePipeline || !r.verifyReceipt) process.exit(3)",
+      "import * as a from 'signet-gate'; import * as r from 'signet-gate/receipt'; import * as l from 'signet-gate/log'; if (!a.definePipeline || !r.verifyReceipt || !l.verifyProof) process.exit(3)",
     )
     run(node, ['use.mjs'])
+  })
+
+  it.each(['receipt/index.js', 'audit/log/index.js'])('%s loads nothing of Node, however it was bundled', entry => {
+    const dist = join(folder, 'node_modules/signet-gate/dist')
+    const seen = new Set<string>()
+    const outside = new Set<string>()
+    const visit = (file: string): void => {
+      if (seen.has(file)) return
+      seen.add(file)
+      for (const [, spec = ''] of readFileSync(file, 'utf8').matchAll(/^(?:import|export)[^'"]*?["']([^"']+)["']/gm)) {
+        if (spec.startsWith('.')) visit(join(file, '..', spec))
+        else outside.add(spec)
+      }
+    }
+    visit(join(dist, entry))
+    expect([...outside].filter(spec => spec !== 'jose')).toEqual([])
   })
 
   it('brings at most forty packages', () => {

@@ -9,6 +9,7 @@ import { ConfigError, errorCode, oneLine } from '../config/problem.ts'
 import type { Resolved } from '../config/resolve.ts'
 import { VERSION } from '../config/version.ts'
 import { type RunningControl, startControl } from '../control/start.ts'
+import type { SharedState } from '../core/state.ts'
 import { DIALECTS } from '../dialects/registry.ts'
 import { type RunningGate, startGate } from '../gate/start.ts'
 import { openIdentity } from '../identity/open.ts'
@@ -49,11 +50,15 @@ export interface ServingEvents {
   readonly onAuditState?: (ok: boolean, reason: string) => void
   /** The transparency log stopped being written, or is again. Rows are not concerned. */
   readonly onLogState?: (ok: boolean, reason: string) => void
+  /** The shared state cannot be asked any longer, or can be again. */
+  readonly onSharedState?: (ok: boolean, reason: string) => void
+  /** The server of the shared state may throw keys away; `policy` is what it calls that. */
+  readonly onEviction?: (policy: string) => void
 }
 
 /** `folder`: the project folder, where `--dev` keeps keys. */
 export async function startServing(
-  { settings, tls, hmacKey, receiptKey }: Resolved,
+  { settings, tls, redis, hmacKey, receiptKey }: Resolved,
   pipeline: PipelineConfig,
   folder: string,
   events: ServingEvents = {},
@@ -64,6 +69,7 @@ export async function startServing(
   let log: TransparencyLog | undefined
   let control: RunningControl | undefined
   let gate: RunningGate | undefined
+  let shared: SharedState | undefined
   try {
     const { ring, ephemeralKey } = chainKeys()
     const signer = receiptSigner()
@@ -90,6 +96,7 @@ export async function startServing(
             }),
             credential: anthropicCredential(settings.anthropicUpstreamApiKey),
           }
+    shared = await sharedState()
     audit = await openAuditLog({
       path: settings.auditLogPath,
       ring,
@@ -114,6 +121,7 @@ export async function startServing(
       ...(log === undefined
         ? {}
         : { log: { rows: log, timeLimitMs: settings.assuranceTimeoutS * 1000, witnesses: false } }),
+      ...(shared === undefined ? {} : { shared }),
       ...(tls === undefined ? {} : { tls }),
       ...(signer === undefined
         ? {}
@@ -183,6 +191,7 @@ export async function startServing(
         // After the audit log: its last rows are in it.
         await log?.close()
         await control?.close()
+        await shared?.close()
         await egress?.close()
         await demo?.close()
       },
@@ -191,6 +200,7 @@ export async function startServing(
     if (gate === undefined) await audit?.close().catch(() => undefined)
     else await gate.close().catch(() => undefined)
     await log?.close()
+    await shared?.close()
     await egress?.close()
     await demo?.close()
     throw startProblem(error)
@@ -223,6 +233,16 @@ export async function startServing(
   /** Where the data plane takes any free port, a second gate may be running. */
   function controlPort(): number {
     return settings.controlPort ?? (settings.port === 0 ? 0 : DEFAULT_CONTROL_PORT)
+  }
+
+  async function sharedState(): Promise<SharedState | undefined> {
+    if (redis === undefined) return undefined
+    const { openRedisState } = await import('../state/redis/open.ts')
+    return openRedisState({
+      ...redis,
+      ...(events.onSharedState === undefined ? {} : { onState: events.onSharedState }),
+      ...(events.onEviction === undefined ? {} : { onEviction: events.onEviction }),
+    })
   }
 
   function keyFolder(): KeyFolder {

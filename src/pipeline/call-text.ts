@@ -45,7 +45,7 @@ function inspectFrom(
 ): MaybeAsync<CallText> {
   for (let i = from; i < texts.length; i += 1) {
     const t = texts[i]
-    if (t === undefined || t.text === '') continue
+    if (t === undefined || t.text === '' || (t.channel.snapshot === true && channels.quiet(t.text))) continue
     const c = channels.open(t.channel)
     if (c === undefined) return UNREAD
     const done = whole(c, t.text)

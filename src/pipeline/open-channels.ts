@@ -4,7 +4,7 @@
  * Guarantees: every check sees every channel; no more than `maxChannels` are opened (`full` then says so, and nothing
  * further is inspected or may leave).
  */
-import type { Ctx, MaybeAsync } from '../core/check.ts'
+import type { Check, Ctx, MaybeAsync } from '../core/check.ts'
 import type { Admitted, Decision } from '../core/exchange.ts'
 import type { Channel } from '../core/wire.ts'
 import { InspectedChannel, type OpenCheck } from './channel.ts'
@@ -28,13 +28,15 @@ export class OpenChannels {
   readonly #checks: OpenCheck[]
   readonly #channels = new Map<string, InspectedChannel>()
   readonly #decoded = new Map<string, DecodedReading>()
+  /** A check could not even begin: then there is a finding in every text. */
+  #failing = false
   #opened = 0
   #full = false
 
   constructor(options: OpenChannelsOptions, held: HeldFrames) {
     this.#o = options
     this.#held = held
-    this.#checks = openChecks(options)
+    this.#checks = options.pipeline.inspection.map(check => this.#openCheck(check))
   }
 
   /** The answer has more channels than it may have. */
@@ -60,8 +62,14 @@ export class OpenChannels {
     return this.#decode(held, channel, plain, text, part)
   }
 
+  /** No check has anything to say about this whole text, which repeats others. */
+  quiet(text: string): boolean {
+    return !this.#failing && this.#o.pipeline.snapshots.quiet(text)
+  }
+
   /** A whole text that repeats others. */
   snapshot(held: Held, channel: Channel, text: string, part: number): MaybeAsync<void> {
+    if (this.quiet(text)) return undefined
     const c = this.open({ ...channel, snapshot: true })
     if (c === undefined) return undefined
     held.ranges.push({ part, channel: c, from: 0, to: text.length })
@@ -117,6 +125,18 @@ export class OpenChannels {
     return undefined
   }
 
+  #openCheck(check: Check): OpenCheck {
+    try {
+      const forChannel = check.inspect?.(this.#o.exchange, this.#o.ctx)
+      if (typeof forChannel === 'function') return { check, forChannel }
+    } catch (error) {
+      this.#failing = true
+      return { check, forChannel: () => raise(error) }
+    }
+    this.#failing = true
+    return { check, forChannel: () => raise(new TypeError('inspect() returned no function')) }
+  }
+
   /** See `decoded.ts`. The reading begins with the text that still waits: a match may begin there. */
   #decode(held: Held, channel: Channel, plain: InspectedChannel, text: string, part: number): MaybeAsync<void> {
     const known = this.#decoded.get(channel.key)
@@ -158,18 +178,6 @@ function inTurn(steps: readonly (() => MaybeAsync<void>)[], from: number): Maybe
     if (isThenable(done)) return done.then(() => inTurn(steps, i + 1))
   }
   return undefined
-}
-
-function openChecks(o: OpenChannelsOptions): OpenCheck[] {
-  return o.pipeline.inspection.map(check => {
-    try {
-      const forChannel = check.inspect?.(o.exchange, o.ctx)
-      if (typeof forChannel === 'function') return { check, forChannel }
-    } catch (error) {
-      return { check, forChannel: () => raise(error) }
-    }
-    return { check, forChannel: () => raise(new TypeError('inspect() returned no function')) }
-  })
 }
 
 function raise(error: unknown): never {
