@@ -68,6 +68,32 @@ interface Launch {
   readonly env: (port: number) => Readonly<Record<string, string>>
 }
 
+function gateLaunch(name: string, log: string, more: Readonly<Record<string, string>>): Launch {
+  return {
+    name,
+    probe: '/healthz',
+    args: port => [
+      join(root, 'dist/cli/bin.js'),
+      'serve',
+      '--upstream',
+      `http://127.0.0.1:${upstreamPort}/v1`,
+      '--port',
+      String(port),
+      '--control-port',
+      '0',
+      '--config',
+      join(root, 'bench/pipeline.ts'),
+      '--audit-log',
+      join(folder, log),
+      '--hmac-secret',
+      '07'.repeat(32),
+      '--allow-ephemeral-key',
+    ],
+    // Where compiled code is kept: nothing at the first start, what that one has left from then on.
+    env: () => ({ HOME: folder, ...more }),
+  }
+}
+
 const LAUNCHES: readonly Launch[] = [
   {
     name: 'pass-through',
@@ -85,27 +111,9 @@ const LAUNCHES: readonly Launch[] = [
       AUDIT_PATH: join(folder, 'floor.jsonl'),
     }),
   },
-  {
-    name: 'gate',
-    probe: '/healthz',
-    args: port => [
-      join(root, 'dist/cli/bin.js'),
-      'serve',
-      '--upstream',
-      `http://127.0.0.1:${upstreamPort}/v1`,
-      '--port',
-      String(port),
-      '--config',
-      join(root, 'bench/pipeline.ts'),
-      '--audit-log',
-      join(folder, 'gate.jsonl'),
-      '--hmac-secret',
-      '07'.repeat(32),
-      '--allow-ephemeral-key',
-    ],
-    // Where compiled code is kept: nothing at the first start, what that one has left from then on.
-    env: () => ({ HOME: folder }),
-  },
+  gateLaunch('gate', 'gate.jsonl', {}),
+  // What the tree, its tiles and checkpoints cost is what lies between the two.
+  gateLaunch('gate, no log', 'no-log.jsonl', { SIGNET_TRANSPARENCY_LOG: 'false' }),
 ]
 
 async function launch({ name, probe, args, env }: Launch): Promise<Target> {

@@ -10,11 +10,11 @@ export interface SurfaceCost {
 }
 
 export function printTables(results: Results, bySurface: ReadonlyMap<string, SurfaceCost>): void {
-  const names = ['direct', 'pass-through', 'floor', 'gate']
+  const names = ['direct', 'pass-through', 'floor', 'gate, no log', 'gate']
   const measures = [...new Set(Object.values(results).flatMap(r => Object.keys(r)))]
   const cell = (v: number | undefined) => (v === undefined ? '' : v >= 100 ? v.toFixed(0) : v.toFixed(3))
   const lines = [
-    ['measure', ...names, 'gate/floor', 'gate/pass'],
+    ['measure', ...names, 'gate/floor', 'gate/pass', 'gate/no log'],
     ...measures.map(m => {
       const of = (n: string) => results[n]?.[m]
       const ratio = (n: string) => {
@@ -22,7 +22,7 @@ export function printTables(results: Results, bySurface: ReadonlyMap<string, Sur
         const b = of(n)
         return a === undefined || b === undefined ? '' : (a / b).toFixed(2)
       }
-      return [m, ...names.map(n => cell(of(n))), ratio('floor'), ratio('pass-through')]
+      return [m, ...names.map(n => cell(of(n))), ratio('floor'), ratio('pass-through'), ratio('gate, no log')]
     }),
   ]
   table(lines)
