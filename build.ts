@@ -23,6 +23,20 @@ const PROGRAM = [
 ].map(file => `${file}.ts`)
 /** Not needed by every `serve`: what browsers import, what only other commands, other settings or other threads need. */
 const APART = [
+  'audit/log/bytes.',
+  'audit/log/check.',
+  'audit/log/checkpoint.',
+  'audit/log/cosignature.',
+  'audit/log/errors.',
+  'audit/log/index.',
+  'audit/log/merkle.',
+  'audit/log/note.',
+  'audit/log/policy.',
+  'audit/log/proof.',
+  'audit/log/prove.',
+  'audit/log/reader.',
+  'audit/log/subtree.',
+  'audit/log/tile.',
   'audit/verify-parallel',
   'control/',
   'checks/prompt-injection/probes',
@@ -31,7 +45,8 @@ const APART = [
   'cli/engine',
   'cli/http',
   'cli/lint-rules',
-  'cli/load',
+  'cli/load.',
+  'cli/log-source',
   'cli/new-file',
   'cli/report',
   'cli/row-text',
@@ -67,6 +82,7 @@ const bundle = await rolldown({
   input: {
     index: 'src/index.ts',
     'receipt/index': 'src/receipt/index.ts',
+    'audit/log/index': 'src/audit/log/index.ts',
     'clients/openai': 'src/clients/openai.ts',
     'clients/anthropic': 'src/clients/anthropic.ts',
     'clients/langchain': 'src/clients/langchain.ts',

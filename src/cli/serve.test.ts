@@ -177,9 +177,12 @@ describe('serve', () => {
   it('lets the approver that --dev made approve a held call, whose caller has waited', async () => {
     const folder = newFolder()
     const running = await started(folder, [...DEV, '--control-port', '0', '--on-escalate', 'hold'])
-    const control = /(http:\/\/127\.0\.0\.1:\d+), key/.exec(running.written.error)?.[1] ?? ''
-    const signet = async (...args: string[]) =>
-      (await signetIn(folder, ['escalations', ...args, '--control', control])).out
+    const control = /(http:\/\/127\.0\.0\.1:\d+), key/.exec(running.written.out + running.written.error)?.[1] ?? ''
+    const signet = async (...args: string[]) => {
+      const { out, error } = await signetIn(folder, ['escalations', ...args, '--control', control])
+      if (error !== '') throw new Error(error)
+      return out
+    }
     const tools = [{ type: 'function', function: { name: 'issue_refund', parameters: { type: 'object' } } }]
     const pending = fetch(`${running.url}/v1/chat/completions`, {
       method: 'POST',
@@ -191,7 +194,8 @@ describe('serve', () => {
       }),
     })
     let id: string | undefined
-    while (id === undefined) id = /"id": "([0-9a-f-]{36})"/.exec(await signet('list', '--json'))?.[1]
+    for (let tries = 0; id === undefined && tries < 500; tries += 1)
+      id = /"id": "([0-9a-f-]{36})"/.exec(await signet('list', '--json'))?.[1]
     expect(await signet('show', id)).toMatch(/call {8}issue_refund\n.*50000/)
     expect(await signet('approve', id)).toMatch(/it is approved/)
     expect(await (await pending).text()).toContain('issue_refund')

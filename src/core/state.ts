@@ -31,16 +31,6 @@ export interface BudgetState {
   settle(reservation: string, used: number): MaybeAsync<void>
 }
 
-/**
- * Opaque sealed bytes of a held exchange, kept until released or expired. Bounded in all and per owner, so that one owner's
- * held exchanges never take another's place; beyond the bound `put` fails.
- */
-export interface SealedStore {
-  put(id: string, owner: string, sealed: Uint8Array, expiresAtMs: number): MaybeAsync<void>
-  get(id: string): MaybeAsync<Uint8Array | undefined>
-  delete(id: string): MaybeAsync<void>
-}
-
 export interface Session {
   readonly id: string
   readonly owner: string
