@@ -193,9 +193,9 @@ describe('serve', () => {
         messages: [{ role: 'user', content: 'Refund $50,000 to account X' }],
       }),
     })
-    let id: string | undefined
-    for (let tries = 0; id === undefined && tries < 500; tries += 1)
-      id = /"id": "([0-9a-f-]{36})"/.exec(await signet('list', '--json'))?.[1]
+    let id = ''
+    for (let tries = 0; id === '' && tries < 500; tries += 1)
+      id = /"id": "([0-9a-f-]{36})"/.exec(await signet('list', '--json'))?.[1] ?? ''
     expect(await signet('show', id)).toMatch(/call {8}issue_refund\n.*50000/)
     expect(await signet('approve', id)).toMatch(/it is approved/)
     expect(await (await pending).text()).toContain('issue_refund')
