@@ -67,12 +67,19 @@ const done = (blocks: readonly Block[]) => ({
   usage,
 })
 
-/** The last message: its text, or what its tool results say. */
+/** The last message of the user: its last text, or what its tool results say. */
 function lastOf({ messages }: Asked): string {
-  const content = messages.at(-1)?.content ?? ''
+  const content = messages.findLast(m => m.role !== 'system')?.content ?? ''
   if (typeof content === 'string') return content
-  const results = content.filter(b => b.type === 'tool_result').map(b => String(b['content']))
-  return results.length > 0 ? `say: The tools said ${results.join(', ')}.` : String(content[0]?.['text'])
+  const results = content.filter(b => b.type === 'tool_result').map(b => wordsOf(b['content']))
+  return results.length > 0
+    ? `say: The tools said ${results.join(', ')}.`
+    : String(content.findLast(b => b.type === 'text')?.['text'])
+}
+
+function wordsOf(content: unknown): string {
+  if (!Array.isArray(content)) return String(content)
+  return content.map((block: { readonly text?: unknown }) => String(block.text ?? '')).join('')
 }
 
 function blocksFor(told: string): readonly Block[] {
@@ -88,6 +95,11 @@ function blocksFor(told: string): readonly Block[] {
       .split(' ')
       .map((name, i) => ({ type: 'tool_use', id: `toolu_${i}`, name, input: { city: `${name}-arg` } }))
     return [{ type: 'text', text: 'Let me see.' }, ...calls]
+  }
+  if (verb === 'tools') {
+    const calls = JSON.parse(rest) as readonly (readonly [name: string, input: unknown])[]
+    const blocks = calls.map(([name, input], i) => ({ type: 'tool_use', id: `toolu_${i}`, name, input }))
+    return [{ type: 'text', text: 'Let me see.' }, ...blocks]
   }
   if (verb === 'hex') return [{ type: 'text', text: Buffer.from(rest, 'hex').toString() }]
   return [{ type: 'text', text: verb === 'say' ? rest : 'Once upon a time' }]

@@ -58,10 +58,15 @@ function reply({ input }: Asked): Told {
   const words = textOf(items.findLast(i => i.role === 'user'))
   if (/secret plan/.test(words)) return speech(`The plan is simple. ${LEAK_MARKER} The convoy leaves at dawn.`)
   if (/key/.test(words)) return speech('use sk-test-abcdefgh1234 now')
+  const [, listed] = words.match(/^tools: (.*)$/s) ?? []
+  if (listed !== undefined) {
+    const asked = JSON.parse(listed) as readonly (readonly [name: string, input: unknown])[]
+    const calls = asked.map(([name, input], i) => call(name, i + 2, typeof input === 'string' ? input : JSON.stringify(input)))
+    return together(thought(), says(['On it.'], { output: 1 }), ...calls)
+  }
   const names = [...words.matchAll(/\b(\w+)\(\)/g)].map(m => m[1] ?? '')
   if (names.length > 0) {
-    const thought = item({ id: 'rs_0', type: 'reasoning', summary: [] })
-    return together(thought, says(['On it.'], { output: 1 }), ...names.map((name, i) => call(name, i + 2)))
+    return together(thought(), says(['On it.'], { output: 1 }), ...names.map((name, i) => call(name, i + 2)))
   }
   return speech(`You said: ${words}`)
 }
@@ -73,8 +78,11 @@ function textOf(one: Item | undefined): string {
 
 const speech = (text: string): Told => says(text.split(/(?<= )/))
 
-function call(name: string, output: number): Told {
-  const args = `{"city":"${name}-arg"}`
+/** As the API sends it where it keeps no state. */
+const thought = () => item({ id: 'rs_0', type: 'reasoning', summary: [], encrypted_content: SEALED })
+const SEALED = 'gAAAAABo'.repeat(20)
+
+function call(name: string, output: number, args = `{"city":"${name}-arg"}`): Told {
   const full = { id: `fc_${output}`, type: 'function_call', status: 'completed', call_id: `call_${output}`, name }
   const at = { item_id: full.id, output_index: output }
   const pieces = args.match(/.{1,5}/gs) ?? []
