@@ -39,16 +39,16 @@ export async function startAnthropicUpstream(): Promise<AnthropicUpstream> {
         res.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value))
       const told = lastOf(asked)
       const blocks = blocksFor(told, seen.length)
-      const id = `msg_${seen.length}`
+      const head = { id: `msg_${seen.length}`, ...HEAD, model: asked.model }
       if (req.url?.startsWith('/v1/messages/count_tokens') === true) json(200, { input_tokens: body.length })
       else if (told === 'fail') json(529, { type: 'error', error: { type: 'overloaded_error', message: 'Overloaded' } })
       else if (asked.stream === true) {
         res.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' })
-        const events = eventsOf(id, blocks, told === 'break')
+        const events = eventsOf(head, blocks, told === 'break')
         const hangs = told.startsWith('hang: ')
         for (const event of hangs ? events.slice(0, -3) : events) res.write(event)
         if (!hangs) res.end()
-      } else json(200, { id, ...HEAD, model: asked.model, ...done(blocks), content: blocks })
+      } else json(200, { ...head, ...done(blocks), content: blocks })
     })
   })
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
@@ -64,7 +64,7 @@ export async function startAnthropicUpstream(): Promise<AnthropicUpstream> {
   }
 }
 
-const HEAD = { type: 'message', role: 'assistant', model: 'm', stop_sequence: null }
+const HEAD = { type: 'message', role: 'assistant', stop_sequence: null }
 const SIGNATURE = 'U0lHTkVE'.repeat(20)
 const usage = { input_tokens: 9, output_tokens: 7 }
 const done = (blocks: readonly Block[]) => ({
@@ -110,12 +110,9 @@ function blocksFor(told: string, turn: number): readonly Block[] {
   return [{ type: 'text', text: verb === 'say' || verb === 'hang' ? rest : 'Once upon a time' }]
 }
 
-function eventsOf(id: string, blocks: readonly Block[], breaks: boolean): readonly string[] {
+function eventsOf(head: object, blocks: readonly Block[], breaks: boolean): readonly string[] {
   const event = (type: string, rest: object = {}) => `event: ${type}\ndata: ${JSON.stringify({ type, ...rest })}\n\n`
-  const out = [
-    event('message_start', { message: { id, ...HEAD, content: [], stop_reason: null, usage } }),
-    event('ping'),
-  ]
+  const out = [event('message_start', { message: { ...head, content: [], stop_reason: null, usage } }), event('ping')]
   blocks.forEach((block, index) => {
     const delta = (value: object) => event('content_block_delta', { index, delta: value })
     const begin = (content_block: object) => event('content_block_start', { index, content_block })
