@@ -1,4 +1,7 @@
-/** A small model behind `/v1/responses`: it proposes what it is asked for, and says what a tool answered. */
+/**
+ * A small model behind `/v1/responses`: `name()` and `tools: [["name", {…}]]` are calls it proposes (with a text instead of
+ * an object: a custom tool's), `hex: …` is said decoded, `hang: …` begun and not ended; a tool's result is reported.
+ */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { LEAK_MARKER } from '../../src/upstream/demo/script.ts'
@@ -34,8 +37,9 @@ export async function startResponsesUpstream(): Promise<ResponsesUpstream> {
       seen.push(asked)
       const answer = told(reply(asked), { mode: asked.stream === true ? 'stream' : 'unary' })
       res.writeHead(200, { 'content-type': answer.contentType })
-      for (const bytes of answer.writes) res.write(bytes)
-      res.end()
+      const hangs = JSON.stringify(asked.input).includes('hang: ')
+      for (const bytes of hangs ? answer.writes.slice(0, -4) : answer.writes) res.write(bytes)
+      if (!hangs) res.end()
     })
   })
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
@@ -58,7 +62,9 @@ function reply({ input }: Asked): Told {
   if (results.length > 0) return speech(`The tool answered: ${results.map(r => wordsOf(r.output)).join(', ')}`)
   const words = textOf(items.findLast(i => i.role === 'user'))
   if (/secret plan/.test(words)) return speech(`The plan is simple. ${LEAK_MARKER} The convoy leaves at dawn.`)
-  if (/key/.test(words)) return speech('use sk-test-abcdefgh1234 now')
+  const [, hex] = words.match(/^hex: ([0-9a-f]+)$/) ?? []
+  if (hex !== undefined) return speech(Buffer.from(hex, 'hex').toString())
+  if (/\bkey\b/.test(words)) return speech('use sk-test-abcdefgh1234 now')
   const [, listed] = words.match(/^tools: (.*)$/s) ?? []
   if (listed !== undefined) {
     const asked = JSON.parse(listed) as readonly (readonly [name: string, input: unknown])[]
