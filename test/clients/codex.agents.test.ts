@@ -81,9 +81,14 @@ describe(`Codex ${VERSION}`, () => {
       `model = "${model}"
 model_provider = "signet"
 web_search = "${search}"
+check_for_update_on_startup = false
 
 [analytics]
 enabled = false
+
+[features]
+apps = false
+plugins = false
 
 [model_providers.signet]
 name = "signet"
@@ -178,9 +183,9 @@ stream_max_retries = ${retries}
     expect(ended.code).toBe(0)
   })
 
-  it('ends in an error at a held call, and does not run it', async () => {
+  it('ends in an error at a held call, does not run it and does not ask again', async () => {
     const before = upstream.seen.length
-    const ended = await ask(newDesk(), tools(['create_goal', { objective: 'rule the world' }]))
+    const ended = await ask(newDesk(), tools(['create_goal', { objective: 'rule the world' }]), { retries: 5 })
     expect(troubles(ended).join()).toContain("needs a human's approval")
     expect(ended.stdout).not.toContain('rule the world')
     expect(ended.code).not.toBe(0)
@@ -205,8 +210,10 @@ stream_max_retries = ${retries}
     })
   })
 
-  it('shows an abort in mid-stream as an error, and nothing of what was refused', async () => {
-    const ended = await ask(newDesk(), hidden('The plan is simple. SECRET//NOFORN convoy at dawn.'))
+  it('shows an abort in mid-stream as an error, nothing of what was refused, and does not ask again', async () => {
+    const before = upstream.seen.length
+    const ended = await ask(newDesk(), hidden('The plan is simple. SECRET//NOFORN convoy at dawn.'), { retries: 5 })
+    expect(upstream.seen.length).toBe(before + 1)
     expect(troubles(ended).join()).toContain('signet refused this response')
     expect(ended.stdout + ended.stderr).not.toContain('convoy')
     expect(ended.code).not.toBe(0)
