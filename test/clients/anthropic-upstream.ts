@@ -48,7 +48,7 @@ export async function startAnthropicUpstream(): Promise<AnthropicUpstream> {
         const hangs = told.startsWith('hang: ')
         for (const event of hangs ? events.slice(0, -3) : events) res.write(event)
         if (!hangs) res.end()
-      } else json(200, { ...head, ...done(blocks), content: blocks })
+      } else if (!told.startsWith('hang: ')) json(200, { ...head, ...done(blocks), content: blocks })
     })
   })
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))

@@ -1,6 +1,6 @@
 /**
  * A small model behind `/v1/responses`: `name()` and `tools: [["name", {…}]]` are calls it proposes (with a text instead of
- * an object: a custom tool's), `hex: …` is said decoded, `hang: …` begun and not ended; a tool's result is reported.
+ * an object: a custom tool's), `say: …` is repeated, `hex: …` decoded first, `hang: …` said and not ended; a tool's result is reported.
  */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -38,7 +38,8 @@ export async function startResponsesUpstream(): Promise<ResponsesUpstream> {
       const answer = told(reply(asked), { mode: asked.stream === true ? 'stream' : 'unary' })
       res.writeHead(200, { 'content-type': answer.contentType })
       const hangs = JSON.stringify(asked.input).includes('hang: ')
-      for (const bytes of hangs ? answer.writes.slice(0, -4) : answer.writes) res.write(bytes)
+      if (!hangs) for (const bytes of answer.writes) res.write(bytes)
+      else if (asked.stream === true) for (const bytes of answer.writes.slice(0, -4)) res.write(bytes)
       if (!hangs) res.end()
     })
   })
@@ -62,6 +63,8 @@ function reply({ input }: Asked): Told {
   if (results.length > 0) return speech(`The tool answered: ${results.map(r => wordsOf(r.output)).join(', ')}`)
   const words = textOf(items.findLast(i => i.role === 'user'))
   if (/secret plan/.test(words)) return speech(`The plan is simple. ${LEAK_MARKER} The convoy leaves at dawn.`)
+  const [, spoken] = words.match(/^(?:say|hang): (.*)$/s) ?? []
+  if (spoken !== undefined) return speech(spoken)
   const [, hex] = words.match(/^hex: ([0-9a-f]+)$/) ?? []
   if (hex !== undefined) return speech(Buffer.from(hex, 'hex').toString())
   if (/\bkey\b/.test(words)) return speech('use sk-test-abcdefgh1234 now')
