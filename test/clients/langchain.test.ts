@@ -91,14 +91,14 @@ clientSuite({
   name: '@langchain/openai, chat',
   startUpstream: startChatUpstream,
   ...openAi(false),
-  takes202: { raises: { type: TypeError } },
+  takes202: { type: TypeError },
 })
 
 clientSuite({
   name: '@langchain/openai, responses',
   startUpstream: startResponsesUpstream,
   ...openAi(true),
-  takes202: { raises: { type: TypeError } },
+  takes202: { type: TypeError },
 })
 
 clientSuite({
@@ -122,5 +122,5 @@ clientSuite({
     aborted: { type: 'APIError', like: { type: 'permission_error' } },
     heldInStream: { type: 'APIError', like: { type: 'permission_error' } },
   },
-  takes202: { raises: { type: TypeError } },
+  takes202: { type: TypeError },
 })
