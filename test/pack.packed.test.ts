@@ -1,5 +1,5 @@
 /** What is published: the tarball, installed into an empty folder, gives a working gate, its types and its subpaths. */
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -67,6 +67,21 @@ describe('the published package', () => {
       const gone = new Promise(r => child.once('exit', r))
       if (child.exitCode === null && child.kill('SIGTERM')) await gone
     }
+  })
+
+  it('says what to install for shared state, in one line', () => {
+    const serve = spawnSync(
+      node,
+      [bin(), 'serve', '--upstream', 'demo', '--dev', '--redis-url', 'redis://127.0.0.1:1'],
+      {
+        cwd: folder,
+        encoding: 'utf8',
+      },
+    )
+    expect([serve.status, serve.stderr]).toEqual([
+      2,
+      expect.stringMatching(/"redis" is not installed.*npm install redis\n$/),
+    ])
   })
 
   it('its types and subpaths work in a strict project', () => {
