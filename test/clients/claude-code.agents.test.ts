@@ -52,13 +52,18 @@ describe(`Claude Code ${VERSION}`, () => {
     writeFileSync(join(desk.work, 'notes.txt'), NOTE)
     return desk
   }
-  const start = (desk: Desk, prompt: string, { to = gate, owner = OWNER, more = [] as readonly string[] } = {}) =>
+  const start = (
+    desk: Desk,
+    prompt: string,
+    { to = gate, owner = OWNER, more = [] as readonly string[], env = {} } = {},
+  ) =>
     desk.run(['-p', prompt, '--output-format', 'json', '--permission-mode', 'acceptEdits', ...more], {
       ANTHROPIC_BASE_URL: to.url,
       ANTHROPIC_API_KEY: 'sk-none',
       ANTHROPIC_CUSTOM_HEADERS: owner,
       CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
       CLAUDE_CODE_MAX_RETRIES: '2',
+      ...env,
     })
   const ask = (...args: Parameters<typeof start>) => start(...args).ended
   const resultOf = (ended: Ended) => {
@@ -163,6 +168,11 @@ describe(`Claude Code ${VERSION}`, () => {
     expect(resultOf(ended)).toMatchObject({ is_error: true, result: expect.stringContaining('signet refused') })
     expect(ended.stdout + ended.stderr).not.toContain('convoy')
     expect(upstream.seen.length).toBe(before + 2)
+    const once = { CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK: '1' }
+    const again = await ask(newDesk(), `hex: ${Buffer.from(said).toString('hex')}`, { env: once })
+    expect(resultOf(again)).toMatchObject({ is_error: true, result: expect.stringContaining('signet refused') })
+    expect(again.stdout + again.stderr).not.toContain('convoy')
+    expect(upstream.seen.length).toBe(before + 3)
   })
 
   it('is told of a held call that came before any word, where the operator wants an error', async () => {
