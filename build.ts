@@ -26,6 +26,9 @@ const bundle = await rolldown({
     index: 'src/index.ts',
     'receipt/index': 'src/receipt/index.ts',
     'clients/openai': 'src/clients/openai.ts',
+    'clients/anthropic': 'src/clients/anthropic.ts',
+    'clients/langchain': 'src/clients/langchain.ts',
+    'clients/ai': 'src/clients/ai.ts',
     'cli/bin': 'src/cli/bin.ts',
     // Loaded by its own path, as a worker thread.
     'audit/verify-parallel': 'src/audit/verify-parallel.ts',

@@ -73,6 +73,9 @@ const errors = {
 
 const named = (owner: string | undefined) => (owner === undefined ? {} : { 'X-Commit-Owner': owner })
 
+/** On chat the error is read as the API itself would say it. */
+const inChat = { type: 'StreamProviderError', like: { type: 'permission_error', statusCode: 403, isRetryable: false } }
+
 function openAi(surface: 'chat' | 'responses'): Pick<Client<readonly ModelMessage[]>, 'connect' | 'errors' | 'words'> {
   return {
     connect: (gate, { owner, retries }) => {
@@ -88,6 +91,7 @@ clientSuite({
   name: 'ai with @ai-sdk/openai, chat',
   startUpstream: startChatUpstream,
   ...openAi('chat'),
+  errors: { ...errors, aborted: inChat, heldInStream: inChat },
   takes202: { type: APICallError },
 })
 

@@ -62,11 +62,12 @@ function reply({ input }: Asked): Told {
   const results = since.filter(i => i.type === 'function_call_output' || i.type === 'custom_tool_call_output')
   if (results.length > 0) return speech(`The tool answered: ${results.map(r => wordsOf(r.output)).join(', ')}`)
   const words = textOf(items.findLast(i => i.role === 'user'))
+  // What is to be said, hidden from the checks of the request.
+  const [, hex] = /^hex: ([0-9a-f]+)$/.exec(words) ?? []
+  if (hex !== undefined) return speech(Buffer.from(hex, 'hex').toString())
   if (/secret plan/.test(words)) return speech(`The plan is simple. ${LEAK_MARKER} The convoy leaves at dawn.`)
   const [, spoken] = words.match(/^(?:say|hang): (.*)$/s) ?? []
   if (spoken !== undefined) return speech(spoken)
-  const [, hex] = words.match(/^hex: ([0-9a-f]+)$/) ?? []
-  if (hex !== undefined) return speech(Buffer.from(hex, 'hex').toString())
   if (/\bkey\b/.test(words)) return speech('use sk-test-abcdefgh1234 now')
   const [, listed] = words.match(/^tools: (.*)$/s) ?? []
   if (listed !== undefined) {
