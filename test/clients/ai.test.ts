@@ -71,7 +71,8 @@ const errors = {
   heldInStream: { type: 'StreamProviderError', like: { type: 'signet_refusal', code: 'escalated' } },
 } as const
 
-const named = (owner: string | undefined) => (owner === undefined ? {} : { 'X-Commit-Owner': owner })
+const named = (owner: string | undefined): Record<string, string> =>
+  owner === undefined ? {} : { 'X-Commit-Owner': owner }
 
 /** On chat the error is read as the API itself would say it. */
 const inChat = { type: 'StreamProviderError', like: { type: 'permission_error', statusCode: 403, isRetryable: false } }
