@@ -1,12 +1,16 @@
-/** `signet receipt verify`: check a receipt offline, with the public key. */
-import { readFile } from 'node:fs/promises'
+/** `signet receipt verify`: check a receipt offline, with the public key. Both forms: JWS, and the older `signet=v1`. */
+import { readFile, stat } from 'node:fs/promises'
+import type { KeySource } from '../../receipt/index.ts'
 import { type Context, fileError, located, pathOption, type Register } from '../context.ts'
 import { CommandError, DONE, FAILED, UNUSABLE } from '../failure.ts'
 
 interface Options {
   readonly file?: string
-  readonly jwks: string
-  readonly issuer: string
+  readonly jwks?: string
+  readonly keyId?: string
+  readonly hmacSecretFile?: string
+  readonly row?: string
+  readonly issuer?: string
   readonly request?: string
   readonly response?: string
   readonly exchange?: string
@@ -17,6 +21,9 @@ interface Options {
 
 /** A receipt is at most 16 KiB; whoever gives a disk by mistake gets an answer. */
 const LARGEST_RECEIPT = 64 * 1024
+/** More is a log, which is read line by line. */
+const LARGEST_ROW = 1024 * 1024
+const DEFAULT_ISSUER = 'signet'
 
 export const registerReceipt: Register = (program, context) => {
   program
@@ -26,8 +33,18 @@ export const registerReceipt: Register = (program, context) => {
     .description('check a receipt with the public key of the gate that issued it')
     .argument('[receipt]', 'the value of X-Signet-Receipt, or - to read it from standard input')
     .option('--file <file>', 'read the receipt from a file', pathOption)
-    .requiredOption('--jwks <file-or-url>', "public keys: a JWK Set, a PEM file, or the gate's /.well-known/jwks.json")
-    .option('--issuer <name>', 'the issuer it must come from', 'signet')
+    .option(
+      '--jwks <file-or-url>',
+      "public keys: a JWK Set, a PEM file, a file of 64 hex digits, or the gate's /.well-known/jwks.json",
+    )
+    .option('--key-id <id>', 'the id that a single key (PEM, hex, secret) goes by; default: its thumbprint')
+    .option('--issuer <name>', `the issuer it must come from (default: "${DEFAULT_ISSUER}")`)
+    .option('--row <file>', 'signet=v1 only: the audit row it signs, or the log that holds it', pathOption)
+    .option(
+      '--hmac-secret-file <file>',
+      'signet=v1 with hmac-sha256 only: the chain key, instead of --jwks',
+      pathOption,
+    )
     .option('--request <file>', 'the request body the receipt must cover', pathOption)
     .option(
       '--response <file>',
@@ -43,55 +60,27 @@ export const registerReceipt: Register = (program, context) => {
 
 async function verify(given: string | undefined, options: Options, context: Context): Promise<void> {
   const { terminal } = context
-  const { findStreamReceipt, ReceiptInvalid, remoteJwks, verifyReceipt, verifyStreamReceipt } = await import(
-    '../../receipt/index.ts'
-  )
+  const { findStreamReceipt, ReceiptInvalid, readStreamRemainder, remoteJwks, verifyReceipt, verifyStreamReceipt } =
+    await import('../../receipt/index.ts')
   const requestBytes = options.request === undefined ? undefined : await bytesOf(options.request)
   const responseBytes = options.response === undefined ? undefined : await bytesOf(options.response)
-  const keys = /^https?:\/\//i.test(options.jwks) ? remoteJwks(options.jwks) : await keysOf(options.jwks)
   const demands = {
-    keys,
-    issuer: options.issuer,
     ...(requestBytes === undefined ? {} : { requestBytes }),
     ...(options.exchange === undefined ? {} : { exchange: options.exchange }),
     ...(options.allowShadow === undefined ? {} : { allowShadow: true }),
   }
   const inStream = given === undefined && options.file === undefined
+  const found = inStream && responseBytes !== undefined ? findStreamReceipt(responseBytes) : undefined
+  if (inStream && found === undefined) {
+    throw new CommandError(
+      'receipt: missing; give it, --file, - for standard input, or a stream that holds one with --response',
+    )
+  }
+  const receipt = found === undefined ? await receiptText() : found.compact
+  const { isV1 } = await import('../receipt-v1.ts')
   try {
-    if (inStream && (responseBytes === undefined || findStreamReceipt(responseBytes) === undefined)) {
-      throw new CommandError(
-        'receipt: missing; give it, --file, - for standard input, or a stream that holds one with --response',
-      )
-    }
-    const verified =
-      inStream && responseBytes !== undefined
-        ? await verifyStreamReceipt(responseBytes, demands)
-        : await verifyReceipt(await receiptText(), {
-            ...demands,
-            ...(responseBytes === undefined ? {} : { responseBytes }),
-            ...(options.final === undefined ? {} : { requireFinal: true }),
-          })
-    const { claims, kid, covers } = verified
-    if (options.json === true) terminal.json({ ok: true, key_id: kid, covers, claims })
-    else {
-      terminal.line({ text: 'OK', colour: 'green' }, `: the receipt is genuine, signed with key ${kid}`)
-      const covered = [covers.request ? 'the request' : '', covers.response ? 'the response' : ''].filter(
-        part => part !== '',
-      )
-      terminal.table([
-        ['issuer', claims.iss],
-        ['issued', new Date(claims.iat * 1000).toISOString()],
-        ['exchange', claims.exchange],
-        ['row', claims.jti],
-        ['stage', claims.stage],
-        ['decision', claims.shadow === true ? `${claims.decision} (shadow: recorded, not enforced)` : claims.decision],
-        ['final', claims.final ? 'yes' : 'no'],
-        [
-          'compared',
-          covered.length === 0 ? 'nothing; give --request and --response to compare bytes' : covered.join(' and '),
-        ],
-      ])
-    }
+    if (isV1(receipt)) await verifyOlder(receipt)
+    else await verifyJws(receipt)
     context.exit(DONE)
   } catch (error) {
     if (!(error instanceof ReceiptInvalid)) throw error
@@ -99,6 +88,117 @@ async function verify(given: string | undefined, options: Options, context: Cont
     if (options.json === true) terminal.json({ ok: false, code: error.code, detail: error.message })
     else terminal.note({ text: unusable ? 'Error: ' : 'INVALID: ', colour: 'red' }, `${error.message} (${error.code})`)
     context.exit(unusable ? UNUSABLE : FAILED)
+  }
+
+  async function verifyJws(compact: string): Promise<void> {
+    if (options.row !== undefined || options.hmacSecretFile !== undefined)
+      throw new CommandError('--row and --hmac-secret-file: for signet=v1 receipts only; this one is a JWS')
+    const wanted = { ...demands, keys: await keys(), issuer: options.issuer ?? DEFAULT_ISSUER }
+    const { claims, kid, covers } =
+      found !== undefined && responseBytes !== undefined
+        ? await verifyStreamReceipt(responseBytes, wanted)
+        : await verifyReceipt(compact, {
+            ...wanted,
+            ...(responseBytes === undefined ? {} : { responseBytes }),
+            ...(options.final === undefined ? {} : { requireFinal: true }),
+          })
+    if (options.json === true) terminal.json({ ok: true, key_id: kid, covers, claims })
+    else {
+      say(kid, [
+        ['issuer', claims.iss],
+        ['issued', new Date(claims.iat * 1000).toISOString()],
+        ['exchange', claims.exchange],
+        ['row', claims.jti],
+        ['stage', claims.stage],
+        ['decision', decided(claims.decision, claims.shadow === true)],
+        ['final', claims.final ? 'yes' : 'no'],
+        ['compared', compared(covers)],
+      ])
+    }
+  }
+
+  async function verifyOlder(header: string): Promise<void> {
+    const { verifyV1 } = await import('../receipt-v1.ts')
+    const { metaText, stageOf, timeOf } = await import('../row-text.ts')
+    if (options.issuer !== undefined) throw new CommandError('--issuer: a signet=v1 receipt names none; leave it out')
+    const covered = found === undefined ? responseBytes : responseBytes?.subarray(0, found.from)
+    const verified = await verifyV1(header, signedRow, {
+      ...demands,
+      key: await keyOfOlder(),
+      ...(covered === undefined ? {} : { responseBytes: covered }),
+      ...(options.final === undefined ? {} : { requireFinal: true }),
+    })
+    if (found !== undefined && responseBytes !== undefined) readStreamRemainder(responseBytes.subarray(found.to))
+    const { row, kid, alg, shadow, final, covers } = verified
+    const exchange = metaText(row, '_exchange_id') ?? ''
+    if (options.json === true) {
+      terminal.json({
+        ok: true,
+        form: 'signet-v1',
+        alg,
+        key_id: kid,
+        covers,
+        row: row.entryId,
+        exchange,
+        stage: stageOf(row),
+        decision: row.decision,
+        final,
+        shadow,
+      })
+    } else {
+      say(kid, [
+        ['form', `signet=v1, ${alg}`],
+        ['written', timeOf(row.tsNs)],
+        ['exchange', exchange],
+        ['row', row.entryId],
+        ['stage', stageOf(row)],
+        ['decision', decided(row.decision, shadow)],
+        ['final', final ? 'yes' : 'no'],
+        ['compared', compared(covers)],
+      ])
+    }
+  }
+
+  async function signedRow(entryId: string) {
+    const { row: file } = options
+    if (file === undefined)
+      throw new CommandError('--row: missing; a signet=v1 receipt signs an audit row: give that row, or the log')
+    const path = located(context, file)
+    const at = await stat(path).catch((error: unknown) => {
+      throw fileError(file, error)
+    })
+    const small = at.isFile() && at.size <= LARGEST_ROW ? await bytesOf(file) : undefined
+    const { rowFrom } = await import('../receipt-v1.ts')
+    return rowFrom(file, path, small, entryId)
+  }
+
+  function say(kid: string, facts: readonly (readonly [string, string])[]): void {
+    terminal.line({ text: 'OK', colour: 'green' }, `: the receipt is genuine, signed with key ${kid}`)
+    terminal.table(facts)
+  }
+
+  async function keys(): Promise<KeySource> {
+    const { jwks } = options
+    if (jwks === undefined)
+      throw new CommandError('--jwks: missing; give the public keys: a JWK Set, a PEM file, hex, or an address')
+    if (/^https?:\/\//i.test(jwks)) return remoteJwks(jwks)
+    const { readPublicKeys } = await import('../receipt-keys.ts')
+    return readPublicKeys(jwks, new TextDecoder().decode(await bytesOf(pathOption(jwks))), options.keyId)
+  }
+
+  async function keyOfOlder() {
+    if (options.hmacSecretFile === undefined) return { alg: 'ed25519', keys: await keys() } as const
+    if (options.jwks !== undefined)
+      throw new CommandError(
+        '--hmac-secret-file: set together with --jwks; keep the one that the receipt is signed with',
+      )
+    if (options.keyId === undefined) throw new CommandError('--key-id: missing; say which id the secret goes by')
+    const { readSecretFile } = await import('../../keys/store.ts')
+    const { Key } = await import('../../keys/ring.ts')
+    const hex = readSecretFile(located(context, options.hmacSecretFile))
+    // For its one-line error about what is no key.
+    Key.fromHex(options.keyId, hex)
+    return { alg: 'hmac-sha256', kid: options.keyId, secret: Buffer.from(hex.replace(/^0x/i, ''), 'hex') } as const
   }
 
   async function bytesOf(path: string): Promise<Uint8Array> {
@@ -118,22 +218,13 @@ async function verify(given: string | undefined, options: Options, context: Cont
       throw new CommandError(`receipt: ${bytes.length} bytes long, expected at most ${LARGEST_RECEIPT}`)
     return new TextDecoder().decode(bytes).trim()
   }
+}
 
-  async function keysOf(path: string): Promise<{ readonly keys: readonly Readonly<Record<string, unknown>>[] }> {
-    const text = new TextDecoder().decode(await bytesOf(pathOption(path)))
-    if (text.includes('PRIVATE KEY')) throw new CommandError(`${path}: holds a private key, expected public ones`)
-    if (text.includes('-----BEGIN PUBLIC KEY-----')) {
-      const { publicJwkOf } = await import('../../keys/signing.ts')
-      return { keys: [{ ...publicJwkOf(text) }] }
-    }
-    let value: unknown
-    try {
-      value = JSON.parse(text)
-    } catch {
-      throw new CommandError(`${path}: expected a JWK Set (JSON) or a public key (PEM)`)
-    }
-    if (typeof value === 'object' && value !== null && 'keys' in value && Array.isArray(value.keys))
-      return { keys: value.keys }
-    throw new CommandError(`${path}: expected a JWK Set: an object with a list of "keys"`)
-  }
+function decided(decision: string, shadow: boolean): string {
+  return shadow ? `${decision} (shadow: recorded, not enforced)` : decision
+}
+
+function compared(covers: { readonly request: boolean; readonly response: boolean }): string {
+  const covered = [covers.request ? 'the request' : '', covers.response ? 'the response' : ''].filter(p => p !== '')
+  return covered.length === 0 ? 'nothing; give --request and --response to compare bytes' : covered.join(' and ')
 }
