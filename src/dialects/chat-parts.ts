@@ -2,6 +2,7 @@
  * Turns walked answers into parts, remembering over a whole response which channels exist, which constant values were
  * already inspected, and which calls are unfinished. One instance per response.
  */
+import { BREAK } from '../core/break.ts'
 import type { Channel, Part } from '../core/wire.ts'
 import { CallAssembler, type DoneCall } from './chat-calls.ts'
 import {
@@ -39,6 +40,9 @@ export class ChatParts implements ChatVisitor {
   readonly #decoders = new Map<string, InstanceType<typeof TextDecoder>>()
   readonly #unfinished = new Set<number>()
   readonly #finished = new Map<number, string>()
+  /** Elements of lists begun in the document being read, and in which of them each channel spoke last. */
+  #elements = 0
+  readonly #spokeAt = new Map<string, number>()
   #serial = 0
   #serialBefore = 0
   #parts: Part[] = []
@@ -62,6 +66,8 @@ export class ChatParts implements ChatVisitor {
     this.#parts = into
     this.#serialBefore = this.#serial
     this.#forged = []
+    if (this.#elements > 0) this.#spokeAt.clear()
+    this.#elements = 0
     if (root.kind === 'object' && root.keys.includes('error')) this.#saysError = true
     this.#form.walk(root, source, this.#primary, this)
     return this.#forged
@@ -93,7 +99,9 @@ export class ChatParts implements ChatVisitor {
   ): void {
     if (text === '') return
     if (mode === 'delta') {
-      this.#parts.push({ kind: 'text', channel: this.#channel(name, choice, pointer), text, from: 'delta' })
+      const channel = this.#channel(name, choice, pointer)
+      if (this.#elements > 0) this.#breakOff(channel)
+      this.#parts.push({ kind: 'text', channel, text, from: 'delta' })
       return
     }
     if (mode === 'constant') {
@@ -112,6 +120,10 @@ export class ChatParts implements ChatVisitor {
     // Each value is a text of its own: two ids never join into one.
     const channel: Channel = { key: `${pointer}#${++this.#serial}`, choice, name, pointer }
     this.#parts.push({ kind: 'text', channel, text, from: 'snapshot' })
+  }
+
+  element(): void {
+    this.#elements += 1
   }
 
   bytes(choice: number, pointer: string, _node: JsonNode, values: Uint8Array): void {
@@ -164,6 +176,15 @@ export class ChatParts implements ChatVisitor {
 
   forged(node: JsonObject, key: string): void {
     this.#forged.push({ node, key })
+  }
+
+  /** What an element of a list says, and what the same field said before the list, are texts of their own. */
+  #breakOff(channel: Channel): void {
+    const last = this.#spokeAt.get(channel.key)
+    this.#spokeAt.set(channel.key, this.#elements)
+    if (last === this.#elements) return
+    const spoke = last !== undefined || this.#parts.some(p => p.kind === 'text' && p.channel === channel)
+    if (spoke) this.#parts.push({ kind: 'text', channel, text: BREAK, from: 'delta' })
   }
 
   /** A call's id and name may have come in pieces, so they are inspected whole, where the call is decided. */

@@ -113,6 +113,7 @@ function walkContent(node: JsonNode, choice: number, at: MessagePointers, isPrim
   }
   const name = isPrimary ? 'content' : 'other'
   for (const item of node.items) {
+    v.element()
     if (item.kind === 'string') {
       v.text(name, choice, at.content, item.value, item.start, item.end, 'delta')
     } else if (item.kind === 'object') {
@@ -137,6 +138,7 @@ function walkReasoningDetails(node: JsonNode, choice: number, at: string, isPrim
   }
   const name = isPrimary ? 'reasoning' : 'other'
   for (const item of node.items) {
+    v.element()
     if (item.kind !== 'object') {
       walkText(item, 'other', choice, `${at}/*`, v)
       continue

@@ -28,6 +28,9 @@ const FIXED = new Set([
   'tool_use',
 ])
 
+/** The tokens of a text are one text, in whichever list they stand. */
+const TOKENS = /^\/choices\/[0-9]+\/(?:prompt_)?logprobs\//
+
 /** A string the API repeats in every chunk. Anything but a string in its place is text like any other. */
 export function constant(node: JsonNode, choice: number, pointer: string, v: ChatVisitor): void {
   if (node.kind !== 'string') walkText(node, 'other', choice, pointer, v)
@@ -67,7 +70,13 @@ export function walkText(node: JsonNode, name: Channel['name'], choice: number, 
     case 'array': {
       const values = byteValues(node.items)
       if (values !== undefined) v.bytes(choice, `${pointer}/*`, node, values)
-      else for (const item of node.items) walkText(item, name, choice, `${pointer}/*`, v)
+      else {
+        const spells = TOKENS.test(pointer)
+        for (const item of node.items) {
+          if (!spells) v.element()
+          walkText(item, name, choice, `${pointer}/*`, v)
+        }
+      }
       break
     }
     case 'object':

@@ -70,7 +70,12 @@ export function walkText(
     case 'array': {
       const values = byteValues(node.items)
       if (values !== undefined) v.bytes(`${pointer}/*`, values)
-      else for (const item of node.items) walkText(item, name, `${pointer}/*`, v, extent)
+      else {
+        for (const item of node.items) {
+          v.element()
+          walkText(item, name, `${pointer}/*`, v, extent)
+        }
+      }
       break
     }
     case 'object':

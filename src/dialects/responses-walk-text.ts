@@ -59,7 +59,12 @@ export function stray(node: JsonNode, pointer: string, v: ResponsesVisitor): voi
     case 'array': {
       const values = byteValues(node.items)
       if (values !== undefined) v.bytes(`${pointer}/~bytes`, values)
-      else for (const item of node.items) stray(item, `${pointer}/*`, v)
+      else {
+        for (const item of node.items) {
+          v.element()
+          stray(item, `${pointer}/*`, v)
+        }
+      }
       break
     }
     case 'object':

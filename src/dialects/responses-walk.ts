@@ -104,8 +104,10 @@ function walkEvent(root: JsonObject, source: string, v: ResponsesVisitor): void 
       if (node.kind !== 'string' || !isBase64(node.value)) stray(node, `${at}/delta`, v)
     } else if (key === 'partial_image_b64' && node.kind === 'string' && isBase64(node.value)) {
       // A picture: nothing textual.
-    } else if (key === 'annotation') stray(node, '/annotation', v)
-    else if (type === 'error' || key === 'error') tree(node, `/error/${label(key)}`, v)
+    } else if (key === 'annotation') {
+      v.element()
+      stray(node, '/annotation', v)
+    } else if (type === 'error' || key === 'error') tree(node, `/error/${label(key)}`, v)
     else {
       refuseConfused(key, ANSWER_COMMON)
       unknownKey(root, i, atItem, v)
