@@ -4,7 +4,7 @@
  */
 import type { Check } from '../core/check.ts'
 import type { Clock } from '../core/clock.ts'
-import { compileScanner, type Scanner } from '../text/scan.ts'
+import { compileScanner, type PatternSet, type Scanner } from '../text/scan.ts'
 import { policyDigest } from './digest.ts'
 
 export interface Pipeline {
@@ -15,6 +15,8 @@ export interface Pipeline {
   readonly commitment: readonly Check[]
   readonly recording: readonly Check[]
   readonly scanner: Scanner
+  /** What the admission checks look for. */
+  readonly admissionPatterns: readonly PatternSet[]
   readonly digest: string
   /** Decide and record, never enforce a policy verdict. */
   readonly shadow: boolean
@@ -57,6 +59,7 @@ export function buildPipeline(options: PipelineOptions): Pipeline {
     inspection: checks.filter(c => c.inspect),
     commitment: checks.filter(c => c.commit),
     recording: checks.filter(c => c.record),
+    admissionPatterns: checks.flatMap(c => (c.admit && c.patterns ? [c.patterns] : [])),
     scanner: compileScanner(checks.flatMap(c => (c.patterns ? [c.patterns] : []))),
     digest: policyDigest(checks, shadow),
     shadow,
