@@ -6,6 +6,7 @@ import type { ChatVisitor, Container, Fragment, TextMode } from './chat-visitor.
 import type { JsonObject } from './json.ts'
 import { editText } from './json-edit.ts'
 import { RedactionUnwritable } from './redaction-unwritable.ts'
+import { isRewritten, runStart } from './succession.ts'
 
 export type TextPart = Extract<Part, { kind: 'text' }>
 
@@ -56,7 +57,9 @@ export class EditWalk implements ChatVisitor {
       else if (part?.kind !== 'text' || part.text === '' || part.channel.key.startsWith(CALL_TEXT)) continue
       // It stands in no node: there is nothing to write.
       else if (part.text === BREAK) this.#placed.add(index)
-      else this.#texts.push({ part, index })
+      else if (runStart(part.channel.key) !== undefined) {
+        if (isRewritten(part.channel.key, edits.text.get(index) ?? [])) this.#placed.add(index)
+      } else this.#texts.push({ part, index })
     }
   }
 

@@ -17,6 +17,7 @@ import { CHAT_FORM } from './chat-walk.ts'
 import type { JsonNode, JsonObject } from './json.ts'
 import type { ForgedField } from './reading.ts'
 import type { SseEvent } from './sse.ts'
+import { Succession } from './succession.ts'
 
 /** Distinct fields one answer may have; far above any real one. */
 const MAX_CHANNELS = 2048
@@ -36,6 +37,7 @@ export class ChatParts implements ChatVisitor {
   readonly #channels = new Map<string, Channel>()
   /** The last inspected value of each constant field. */
   readonly #constants = new Map<string, string>()
+  readonly #succession = new Succession()
   readonly #keys = new Set<string>()
   readonly #decoders = new Map<string, InstanceType<typeof TextDecoder>>()
   readonly #unfinished = new Set<number>()
@@ -120,6 +122,13 @@ export class ChatParts implements ChatVisitor {
     // Each value is a text of its own: two ids never join into one.
     const channel: Channel = { key: `${pointer}#${++this.#serial}`, choice, name, pointer }
     this.#parts.push({ kind: 'text', channel, text, from: 'snapshot' })
+    const run =
+      mode === 'constant' && this.#primary === 'delta'
+        ? this.#succession.next(pointer, text, () => ++this.#serial)
+        : undefined
+    if (run === undefined) return
+    const joined: Channel = { key: run.key, choice, name, pointer }
+    this.#parts.push({ kind: 'text', channel: joined, text: run.text, from: 'snapshot' })
   }
 
   element(): void {

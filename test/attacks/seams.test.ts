@@ -34,7 +34,13 @@ beforeAll(async () => {
         patterns: [EDGED, { pattern: 'hunter2[0-9]{4}', action: 'redact', label: 'password' }],
       }),
       new PromptInjectionCheck(),
-      new RegexOutputCheck({ patterns: [EDGED, { pattern: MARKER, action: 'block', label: 'marker' }] }),
+      new RegexOutputCheck({
+        patterns: [
+          EDGED,
+          { pattern: MARKER, action: 'block', label: 'marker' },
+          { pattern: 'sk-live-[0-9]{4}', action: 'redact', label: 'key' },
+        ],
+      }),
     ],
   })
 })
@@ -278,6 +284,52 @@ describe.each(Object.entries(ANSWERS))('an answer: %s', (_name, build) => {
     const { status, text, body } = await answered(['The 204417 roses. EMP', '-', ' and SECRET', 'garden'])
     expect(status).toBe(200)
     expect(text).toBe(body)
+  })
+})
+
+describe('a chat stream, in values that are said whole', () => {
+  const chunk = (choice: object, top: object = {}) =>
+    `data: ${JSON.stringify({ id: 'c', object: 'chat.completion.chunk', model: 'm', ...top, choices: [{ index: 0, finish_reason: null, ...choice }] })}\n\n`
+  const end = `${chunk({ delta: {}, finish_reason: 'stop' })}data: [DONE]\n\n`
+  const asked = async (events: string) => {
+    answer = events + end
+    type = 'text/event-stream'
+    const { text } = await ask('/v1/chat/completions', { ...ASKED['/v1/chat/completions'], stream: true })
+    type = 'application/json'
+    return text
+  }
+  const call = (id: string, more: object = {}) =>
+    chunk({ delta: { tool_calls: [{ index: 0, id, function: { arguments: '{', ...more } }] } })
+
+  it.each<[string, string]>([
+    ['roles', chunk({ delta: { role: 'SECRET//' } }) + chunk({ delta: { role: 'NOFORN' } })],
+    ['roles, in three', ['SEC', 'RET//NO', 'FORN'].map(role => chunk({ delta: { role } })).join('')],
+    ['ids of the chunk', chunk({ delta: {} }, { id: 'x SECRET//' }) + chunk({ delta: {} }, { id: 'NOFORN' })],
+    ['models', chunk({ delta: {} }, { model: 'EMP-20' }) + chunk({ delta: {} }, { model: '4417' })],
+    [
+      'ids in details of reasoning',
+      ['SECRET//', 'NOFORN'].map(id => chunk({ delta: { reasoning_details: [{ id }] } })).join(''),
+    ],
+    ['ids of sound', ['SECRET//', 'NOFORN'].map(id => chunk({ delta: { audio: { id } } })).join('')],
+    ['ids of a tool call', call('SECRET//', { name: 'f' }) + call('NOFORN')],
+    ['names of a tool call', call('a', { name: 'SECRET//' }) + call('', { name: 'NOFORN' })],
+    [
+      'types of a tool call',
+      call('a', { name: 'f' }).replace('"index":0,"id"', '"index":0,"type":"SECRET//","id"') +
+        call('').replace('"index":0,"id"', '"index":0,"type":"NOFORN","id"'),
+    ],
+  ])('%s: the rest of the secret does not leave', async (_what, events) => {
+    const text = await asked(events)
+    expect(text).toMatch(/signet_abort|signet refused/)
+    expect(text).not.toMatch(/NOFORN|"FORN|4417/)
+  })
+
+  it('a value that was redacted does not end the stream when another follows it', async () => {
+    const text = await asked(
+      ['a', 'sk-live-1234', 'b', 'c'].map(id => chunk({ delta: { content: 'x' } }, { id })).join(''),
+    )
+    expect(text).toContain('[DONE]')
+    expect(text).not.toContain('sk-live')
   })
 })
 
