@@ -2,7 +2,7 @@
 import { ANSWER_COMMON, ANSWER_MESSAGE } from './chat-keys.ts'
 import { type ChatVisitor, type Container, Violation } from './chat-visitor.ts'
 import { walkCalls, walkLegacyCall } from './chat-walk-calls.ts'
-import { constant, label, walkMember, walkText } from './chat-walk-text.ts'
+import { constant, decoded, label, walkMember, walkText } from './chat-walk-text.ts'
 import type { JsonNode, JsonObject } from './json.ts'
 import { isBase64 } from './media.ts'
 
@@ -173,7 +173,10 @@ function walkAudio(node: JsonNode, choice: number, at: MessagePointers, isPrimar
       constant(value, choice, `${at.base}/audio/id`, v)
     } else if (key === 'data' && value.kind === 'string') {
       v.twin('audio', choice, `${at.base}/audio/data`)
-      if (!isBase64(value.value)) walkText(value, 'other', choice, `${at.base}/audio/data`, v)
+      if (!isBase64(value.value)) {
+        walkText(value, 'other', choice, `${at.base}/audio/data`, v)
+        decoded(value, choice, `${at.base}/audio/data`, v)
+      }
     } else walkMember(node, i, key, value, ANSWER_COMMON, choice, `${at.base}/audio`, v)
   }
 }
