@@ -31,10 +31,7 @@ export function readEnvFile(path: string, required: boolean, platform: NodeJS.Pl
     if (!stat.isFile()) throw new ConfigError([`${path}: is not a file; give the path of a file with NAME=value lines`])
     if (stat.size > 1 << 20) throw new ConfigError([`${path}: is larger than 1 MiB; give a file with NAME=value lines`])
     const text = readFileSync(fd, 'utf8').replace(/^\ufeff/, '')
-    const problems = malformed(text).map(line => `${path}:${line}: expected NAME=value`)
-    if (problems.length > 0) throw new ConfigError(problems)
-    const variables: Record<string, string> = {}
-    for (const [name, value] of Object.entries(parseEnv(text))) if (value !== undefined) variables[name] = value
+    const variables = readVariables(text, path)
     const open =
       platform !== 'win32' && (stat.mode & 0o077) !== 0 && SECRETS.some(name => (variables[name] ?? '') !== '')
     return {
@@ -44,6 +41,15 @@ export function readEnvFile(path: string, required: boolean, platform: NodeJS.Pl
   } finally {
     closeSync(fd)
   }
+}
+
+/** The variables of such a text; throws a `ConfigError` that names each line which is none. */
+export function readVariables(text: string, path: string): Readonly<Record<string, string>> {
+  const problems = malformed(text).map(line => `${path}:${line}: expected NAME=value`)
+  if (problems.length > 0) throw new ConfigError(problems)
+  const variables: Record<string, string> = {}
+  for (const [name, value] of Object.entries(parseEnv(text))) if (value !== undefined) variables[name] = value
+  return variables
 }
 
 /** Node skips what it cannot read; a setting that is written down but not read would be a protection that is not there. */

@@ -26,7 +26,7 @@ export function parsePattern(source: string, flags: string): Pattern {
     const tree = parser.parsePattern(source, 0, source.length, { unicode: flags.includes('u'), unicodeSets })
     return { source, flags, unicode: unicodeSets || flags.includes('u'), tree }
   } catch (error) {
-    const why = error instanceof Error ? error.message.split('\n', 1)[0] : 'syntax error'
+    const why = error instanceof Error ? error.message.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ') : 'syntax error'
     throw new PatternError(`not a valid regular expression (${why}): correct the pattern or its flags`)
   }
 }
