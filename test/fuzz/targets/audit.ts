@@ -70,7 +70,8 @@ export const auditRow: Target = {
     const written = canonical(json)
     const again = readStored(bytesOf(written))
     must(again.ok && again.isCanonical, 'the canonical form of a row is canonical')
-    equal(again.row, stored.row, 'a row, written anew')
+    const sorted = (r: typeof stored.row) => ({ ...r, metadata: canonical(r.metadata) })
+    equal(sorted(again.row), sorted(stored.row), 'a row, written anew')
   },
 }
 

@@ -32,8 +32,8 @@ export const env: Target = {
       return
     }
     // Every line that sets something has set it: what is written down is not silently left out.
-    for (const line of text.split(/\r\n?|\n/)) {
-      const name = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=[^"'`]*$/.exec(line)?.[1]
+    for (const line of text.split(/\r?\n/)) {
+      const name = /^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=[^"'`]*$/.exec(line)?.[1]
       if (name !== undefined && !/["'`]/.test(text)) must(Object.hasOwn(variables, name), `${name} was read`)
     }
     try {

@@ -83,7 +83,7 @@ export const headers: Target = {
     const session = readSession(raw)
     must(typeof session !== 'string' || /^[A-Za-z0-9_.:-]{1,256}$/.test(session), 'a session id is plain')
     const refused = listener(raw)
-    if (refused === undefined) {
+    if (refused === undefined && duplicates(raw) === undefined) {
       const hosts = raw.filter((_, i) => i % 2 === 0 && raw[i]?.toLowerCase() === 'host')
       must(hosts.length <= 1, 'a listener answers to one host')
     }
