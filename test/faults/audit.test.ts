@@ -132,6 +132,7 @@ class BreakableFiles extends NodeFiles {
         await file.sync()
       },
       truncate: length => file.truncate(length),
+      linked: () => file.linked(),
       stillNamed: () => file.stillNamed(),
       close: () => file.close(),
     }
