@@ -2,6 +2,7 @@
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
 import { parseEnv } from 'node:util'
 import { ConfigError, errorCode, shown } from './problem.ts'
+import { type Reader, refuseUntrusted, thisReader } from './trusted-file.ts'
 
 export interface EnvFile {
   readonly variables: Readonly<Record<string, string>>
@@ -18,7 +19,7 @@ const SECRETS = [
 ]
 
 /** A file named by the operator must exist; the one looked for by itself need not. */
-export function readEnvFile(path: string, required: boolean, platform: NodeJS.Platform = process.platform): EnvFile {
+export function readEnvFile(path: string, required: boolean, reader: Reader = thisReader()): EnvFile {
   let fd: number
   try {
     fd = openSync(path, 'r')
@@ -29,11 +30,12 @@ export function readEnvFile(path: string, required: boolean, platform: NodeJS.Pl
   try {
     const stat = fstatSync(fd)
     if (!stat.isFile()) throw new ConfigError([`${path}: is not a file; give the path of a file with NAME=value lines`])
+    refuseUntrusted(path, stat, reader)
     if (stat.size > 1 << 20) throw new ConfigError([`${path}: is larger than 1 MiB; give a file with NAME=value lines`])
     const text = readFileSync(fd, 'utf8').replace(/^\ufeff/, '')
     const variables = readVariables(text, path)
     const open =
-      platform !== 'win32' && (stat.mode & 0o077) !== 0 && SECRETS.some(name => (variables[name] ?? '') !== '')
+      reader.platform !== 'win32' && (stat.mode & 0o077) !== 0 && SECRETS.some(name => (variables[name] ?? '') !== '')
     return {
       variables,
       warnings: open ? [`${path} holds secrets and can be read by others; run: chmod 600 ${shown(path)}`] : [],

@@ -124,7 +124,10 @@ export const principal: Target = {
     const text = textOf(bytes)
     const parsed = parsePrincipal(text)
     if (!parsed.ok) {
-      must(text === '' || text.length < 8 || !parsed.problem.includes(text), 'a problem does not repeat the name')
+      must(
+        /^(?:the principal|expected a principal) [ -~]{1,100}$/.test(parsed.problem),
+        'a problem is a text of this code',
+      )
       return
     }
     must(!INVISIBLE.test(parsed.id), 'a name can be seen')

@@ -200,7 +200,8 @@ export const signetV1: Target = {
   check: async bytes => {
     const text = textOf(bytes)
     const parsed = parseSignetV1(text)
-    if (parsed !== undefined) {
+    // Written anew it may be longer than a header is read.
+    if (parsed !== undefined && text.length < 2000) {
       const { alg, entry, key, sig } = parsed
       const again = parseSignetV1(`signet=v1; alg=${alg}; entry=${entry}; key=${key}; sig=${sig}`)
       equal(again, parsed, 'a header, written anew')
