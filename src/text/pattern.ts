@@ -20,6 +20,9 @@ export function parsePattern(source: string, flags: string): Pattern {
   const wrong = [...flags].find((flag, i) => !'imsuv'.includes(flag) || flags.indexOf(flag) !== i)
   if (wrong !== undefined)
     throw new PatternError(`flag '${wrong}' is not usable: use each of i, m, s, u, v at most once`)
+  // ECMA-262 annex B reads it as a backslash and a `c`; a part cut out of such a pattern is no pattern.
+  if (/(?<!\\)(?:\\\\)*\\c(?![A-Za-z])/.test(source))
+    throw new PatternError('\\c without a letter after it: write \\\\c for a backslash and a c')
   const unicodeSets = flags.includes('v')
   try {
     new RegExp(source, flags)
