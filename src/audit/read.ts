@@ -53,7 +53,7 @@ export async function findRow(path: string, entryId: string): Promise<StoredRow 
 }
 
 /** Complete lines, and one malformed element for a torn end. */
-async function* linesOf(path: string): AsyncGenerator<Buffer, void, undefined> {
+export async function* linesOf(path: string): AsyncGenerator<Buffer, void, undefined> {
   const file = await openLog(path)
   try {
     let held: Buffer = Buffer.alloc(0)

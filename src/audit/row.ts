@@ -6,7 +6,7 @@
  * so; text that is too long is cut and `_truncated` says so. Does not: hide anything (`seal.ts` does).
  */
 import type { Row } from '../core/row.ts'
-import { byCodePoint, quote } from './canonical.ts'
+import { MAX_KEY, Members } from './members.ts'
 
 /** Longest stored line, newline included. */
 export const MAX_LINE = 16 * 1024
@@ -15,7 +15,7 @@ const LINE_EXTRA = 74 + 1
 
 /** Longest of each field, UTF-16 units. A reason is a sentence, an owner a name. */
 const MAX_REASON = 1024
-const MAX_NAME = 256
+const MAX_NAME = MAX_KEY
 const MAX_OWNER = 1024
 const MAX_APPROVERS = 16
 const MAX_META_KEYS = 128
@@ -44,6 +44,9 @@ export interface Stamp {
 export interface EncodedRow {
   readonly before: string
   readonly after: string
+  /** What the public leaf repeats of the row, as JSON and as stored. */
+  readonly entryId: string
+  readonly exchange: string
 }
 
 export function encodeRow(row: Row, stamp: Stamp): EncodedRow {
@@ -67,18 +70,20 @@ function encode(row: Row, stamp: Stamp, cap: number, bare: boolean): EncodedRow 
   const nameMost = bare ? 128 : MAX_NAME
   const owner = row.owner
   const approvers = encodeApprovers(owner.approvalChain, bare ? 4 : MAX_APPROVERS, most, notes)
+  const checkName = encodeText(row.checkName, nameMost, notes)
+  const entryId = encodeText(row.entryId, nameMost, notes)
   const before =
-    `{"approval_chain":[${approvers}],"check_name":${encodeText(row.checkName, nameMost, notes)},` +
-    `"decision":"${row.decision}","entry_id":${encodeText(row.entryId, nameMost, notes)},`
+    `{"approval_chain":[${approvers}],"check_name":${checkName},` +
+    `"decision":"${row.decision}","entry_id":${entryId},`
   const ownerId = encodeText(owner.id, most, notes)
   const reason = encodeText(row.reason, bare ? 128 : MAX_REASON, notes)
   const fingerprint = encodeText(row.fingerprint, nameMost, notes)
-  const metadata = encodeMetadata(row.metadata, stamp, cap, bare, notes)
+  const { json: metadata, exchange } = encodeMetadata(row.metadata, stamp, cap, bare, notes)
   const after =
     `"metadata":${metadata},"owner_id":${ownerId},"owner_type":"${owner.type}",` +
     `"prev_hmac":"${stamp.prevHmac}","reason":${reason},` +
     `"request_fingerprint":${fingerprint},"ts_ns":${stamp.tsNs}}`
-  return { before, after }
+  return { before, after, entryId, exchange }
 }
 
 function encodeApprovers(chain: unknown, most: number, longest: number, notes: Notes): string {
@@ -94,12 +99,21 @@ interface Notes {
   truncated: boolean
 }
 
-function encodeMetadata(metadata: unknown, stamp: Stamp, cap: number, bare: boolean, notes: Notes): string {
+function encodeMetadata(
+  metadata: unknown,
+  stamp: Stamp,
+  cap: number,
+  bare: boolean,
+  notes: Notes,
+): { readonly json: string; readonly exchange: string } {
   const members = new Members()
+  let exchange = '""'
   members.add('_anchor', ANCHOR)
   members.add('_salt', `"${stamp.salt}"`)
   members.add('_signing_key_id', `"${stamp.keyId}"`)
-  for (const [key, value] of entries(metadata, notes)) {
+  const { keys, values } = entries(metadata, notes)
+  for (let i = 0; i < keys.length; i++) {
+    const key = keys[i] ?? ''
     if (OWN_KEYS.has(key)) {
       notes.sanitised = true
       continue
@@ -108,49 +122,16 @@ function encodeMetadata(metadata: unknown, stamp: Stamp, cap: number, bare: bool
       notes.truncated = true
       continue
     }
-    members.add(cut(key, MAX_NAME, notes), encodeValue(value, bare ? 128 : cap, notes))
+    // The gate's own keys name things: they are cut only when nothing else is left to cut.
+    const value = values[i]
+    const json = encodeValue(value, bare ? 128 : GATE_KEYS.has(key) ? Math.max(cap, 128) : cap, notes)
+    if (key === '_exchange_id' && typeof value === 'string') exchange = json
+    members.add(cut(mended(key, notes), MAX_NAME, notes), json)
   }
   if (notes.sanitised) members.add('_sanitised', 'true')
   if (notes.truncated) members.add('_truncated', 'true')
-  return members.object()
+  return { json: members.object(), exchange }
 }
-
-/** The members of one object, sorted at the end, each key once: cutting and mending keys can make two equal. */
-class Members {
-  readonly #keys: string[] = []
-  readonly #texts: string[] = []
-  #plain = true
-
-  get size(): number {
-    return this.#keys.length
-  }
-
-  add(key: string, json: string): void {
-    // Only a key that had to be cut or mended can be another's equal; one as long as the limit may have been cut.
-    const plain = PLAIN_KEY.test(key) && key.length < MAX_NAME
-    if (!plain) this.#plain = false
-    this.#keys.push(key)
-    this.#texts.push(plain ? `"${key}":${json}` : `${quote(key)}:${json}`)
-  }
-
-  object(): string {
-    // The quote that ends a plain key is below every character such a key may have: the texts sort as the keys do.
-    if (this.#plain) return `{${this.#texts.sort().join(',')}}`
-    const order = this.#keys.map((_, i) => i)
-    const keys = this.#keys
-    order.sort((a, b) => byCodePoint(keys[a] ?? '', keys[b] ?? '') || a - b)
-    let json = '{'
-    let last: string | undefined
-    for (const i of order) {
-      if (keys[i] === last) continue
-      json += `${last === undefined ? '' : ','}${this.#texts[i]}`
-      last = keys[i]
-    }
-    return `${json}}`
-  }
-}
-
-const PLAIN_KEY = /^[A-Za-z0-9_.:-]*$/
 
 function encodeValue(value: unknown, cap: number, notes: Notes): string {
   if (typeof value === 'string') return encodeText(value, cap, notes)
@@ -160,12 +141,13 @@ function encodeValue(value: unknown, cap: number, notes: Notes): string {
   }
   if (typeof value === 'object' && value !== null) {
     const members = new Members()
-    for (const [key, item] of entries(value, notes)) {
+    const { keys, values } = entries(value, notes)
+    for (let i = 0; i < keys.length; i++) {
       if (members.size >= MAX_META_KEYS) {
         notes.truncated = true
         break
       }
-      members.add(cut(key, MAX_NAME, notes), encodeScalar(item, cap, notes))
+      members.add(cut(mended(keys[i] ?? '', notes), MAX_NAME, notes), encodeScalar(values[i], cap, notes))
     }
     return members.object()
   }
@@ -201,24 +183,32 @@ function asText(value: unknown, notes: Notes): string {
   }
 }
 
+interface Entries {
+  readonly keys: readonly string[]
+  readonly values: readonly unknown[]
+}
+
+const NO_ENTRIES: Entries = { keys: [], values: [] }
+const UNREADABLE: Entries = { keys: ['_unreadable'], values: [true] }
+
 /** Own enumerable members; a getter or proxy that throws costs the metadata, not the row. */
-function entries(value: unknown, notes: Notes): [string, unknown][] {
+function entries(value: unknown, notes: Notes): Entries {
   if (typeof value !== 'object' || value === null) {
     notes.sanitised = true
-    return []
+    return NO_ENTRIES
   }
   try {
-    const found = Object.entries(value)
-    for (const entry of found) {
-      if (entry[0].isWellFormed()) continue
-      notes.sanitised = true
-      entry[0] = entry[0].toWellFormed()
-    }
-    return found
+    return { keys: Object.keys(value), values: Object.values(value) }
   } catch {
     notes.sanitised = true
-    return [['_unreadable', true]]
+    return UNREADABLE
   }
+}
+
+function mended(key: string, notes: Notes): string {
+  if (key.isWellFormed()) return key
+  notes.sanitised = true
+  return key.toWellFormed()
 }
 
 function list(value: unknown, max: number, notes: Notes): readonly unknown[] {
@@ -241,26 +231,4 @@ function cut(text: string, max: number, notes: Notes): string {
   notes.truncated = true
   const unit = text.charCodeAt(max - 2)
   return `${text.slice(0, unit >= 0xd800 && unit < 0xdc00 ? max - 2 : max - 1)}…`
-}
-
-/**
- * The public leaf: RFC 8785 form of `{v, entry_id, exchange, ts_ns, decision, commit}`. It names the row and commits to
- * it, and says nothing about whom or what it concerns.
- */
-export function encodeLeaf(row: Row, tsNs: bigint, commit: string): Uint8Array {
-  const exchange = exchangeOf(row)
-  // For well-formed strings RFC 8785 3.2.2.2 escapes as JSON.stringify does; the keys are in their sorted order.
-  const json =
-    `{"commit":"${commit}","decision":"${row.decision}","entry_id":${quote(row.entryId.slice(0, MAX_NAME))},` +
-    `"exchange":${quote(exchange.slice(0, MAX_NAME))},"ts_ns":"${tsNs}","v":1}`
-  return Buffer.from(json)
-}
-
-function exchangeOf(row: Row): string {
-  try {
-    const id: unknown = row.metadata['_exchange_id']
-    return typeof id === 'string' ? id : ''
-  } catch {
-    return ''
-  }
 }

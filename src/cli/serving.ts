@@ -1,13 +1,17 @@
 /** From resolved settings to a gate that listens. What cannot work is a one-line error before anything listens. */
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
+import { formatKey } from '../audit/log/note.ts'
+import type { TransparencyLog } from '../audit/log/open.ts'
 import { type AuditLog, openAuditLog } from '../audit/open.ts'
 import type { PipelineConfig } from '../config/pipeline.ts'
 import { ConfigError, errorCode, oneLine } from '../config/problem.ts'
 import type { Resolved } from '../config/resolve.ts'
 import { VERSION } from '../config/version.ts'
+import { type RunningControl, startControl } from '../control/start.ts'
+import type { SharedState } from '../core/state.ts'
 import { DIALECTS } from '../dialects/registry.ts'
-import { startGate } from '../gate/start.ts'
+import { type RunningGate, startGate } from '../gate/start.ts'
 import { openIdentity } from '../identity/open.ts'
 import { Key, KeyRing } from '../keys/ring.ts'
 import { SigningKey } from '../keys/signing.ts'
@@ -17,6 +21,9 @@ import type { DemoUpstream } from '../upstream/demo/server.ts'
 import type { Credential } from '../upstream/headers.ts'
 import { createUpstream } from '../upstream/pool.ts'
 import { DEV_FOLDER, devKey } from './chain-keys.ts'
+import { noteSigner, openLogOf } from './log-serving.ts'
+
+const DEFAULT_CONTROL_PORT = 8444
 
 export interface Serving {
   /** Where it listens. */
@@ -26,6 +33,10 @@ export interface Serving {
   readonly upstreamLabel: string
   /** Of the model API that has the Anthropic surfaces to itself, if there is one. */
   readonly anthropicUpstreamLabel: string | undefined
+  /** Where the control plane listens; `undefined` when there is nothing to serve there. */
+  readonly controlUrl: string | undefined
+  /** The transparency log's name and public key; `undefined` when it is off. */
+  readonly log: { readonly origin: string; readonly key: string } | undefined
   /** How callers are known. */
   readonly identity: { readonly name: string; readonly verified: boolean }
   readonly policyDigest: string
@@ -37,11 +48,17 @@ export interface Serving {
 export interface ServingEvents {
   /** The audit log stopped being writable, or is again. */
   readonly onAuditState?: (ok: boolean, reason: string) => void
+  /** The transparency log stopped being written, or is again. Rows are not concerned. */
+  readonly onLogState?: (ok: boolean, reason: string) => void
+  /** The shared state cannot be asked any longer, or can be again. */
+  readonly onSharedState?: (ok: boolean, reason: string) => void
+  /** The server of the shared state may throw keys away; `policy` is what it calls that. */
+  readonly onEviction?: (policy: string) => void
 }
 
 /** `folder`: the project folder, where `--dev` keeps keys. */
 export async function startServing(
-  { settings, tls, hmacKey, receiptKey }: Resolved,
+  { settings, tls, redis, hmacKey, receiptKey }: Resolved,
   pipeline: PipelineConfig,
   folder: string,
   events: ServingEvents = {},
@@ -49,6 +66,10 @@ export async function startServing(
   let demo: DemoUpstream | undefined
   let audit: AuditLog | undefined
   let egress: Egress | undefined
+  let log: TransparencyLog | undefined
+  let control: RunningControl | undefined
+  let gate: RunningGate | undefined
+  let shared: SharedState | undefined
   try {
     const { ring, ephemeralKey } = chainKeys()
     const signer = receiptSigner()
@@ -75,12 +96,19 @@ export async function startServing(
             }),
             credential: anthropicCredential(settings.anthropicUpstreamApiKey),
           }
+    shared = await sharedState()
     audit = await openAuditLog({
       path: settings.auditLogPath,
       ring,
+      onDurable: rows => log?.push(rows),
       ...(events.onAuditState === undefined ? {} : { onState: events.onAuditState }),
     })
-    const gate = await startGate({
+    const noteKeySigner = settings.transparencyLog ? await noteSigner(settings) : undefined
+    if (noteKeySigner !== undefined) {
+      const onState = events.onLogState ?? (() => undefined)
+      log = await openLogOf(settings, noteKeySigner, Number(audit.head.size), onState)
+    }
+    gate = await startGate({
       checks: pipeline.checks,
       shadow: settings.shadow,
       dialects: DIALECTS,
@@ -90,6 +118,10 @@ export async function startServing(
       forwardHeaders: settings.extraForwardHeaders,
       identity,
       audit,
+      ...(log === undefined
+        ? {}
+        : { log: { rows: log, timeLimitMs: settings.assuranceTimeoutS * 1000, witnesses: false } }),
+      ...(shared === undefined ? {} : { shared }),
       ...(tls === undefined ? {} : { tls }),
       ...(signer === undefined
         ? {}
@@ -134,8 +166,20 @@ export async function startServing(
       shutdownGraceMs: settings.shutdownGraceSeconds * 1000,
       version: VERSION,
     })
+    if (log !== undefined) {
+      control = await startControl({
+        host: settings.controlHost,
+        port: controlPort(),
+        allowedHosts: settings.controlAllowedHosts,
+        log,
+      })
+    }
+    const running = gate
     return {
       url: gate.url,
+      controlUrl: control?.url,
+      log:
+        noteKeySigner === undefined ? undefined : { origin: noteKeySigner.key.name, key: formatKey(noteKeySigner.key) },
       upstreamUrl,
       upstreamLabel: upstream.label,
       anthropicUpstreamLabel: anthropic?.upstream.label,
@@ -143,13 +187,20 @@ export async function startServing(
       policyDigest: gate.gate.pipeline.digest,
       ephemeralKey,
       close: async () => {
-        await gate.close()
+        await running.close()
+        // After the audit log: its last rows are in it.
+        await log?.close()
+        await control?.close()
+        await shared?.close()
         await egress?.close()
         await demo?.close()
       },
     }
   } catch (error) {
-    await audit?.close().catch(() => undefined)
+    if (gate === undefined) await audit?.close().catch(() => undefined)
+    else await gate.close().catch(() => undefined)
+    await log?.close()
+    await shared?.close()
     await egress?.close()
     await demo?.close()
     throw startProblem(error)
@@ -179,6 +230,21 @@ export async function startServing(
     return receiptKey === 'kept in .signet' ? keyFolder().signing('receipts') : SigningKey.generate()
   }
 
+  /** Where the data plane takes any free port, a second gate may be running. */
+  function controlPort(): number {
+    return settings.controlPort ?? (settings.port === 0 ? 0 : DEFAULT_CONTROL_PORT)
+  }
+
+  async function sharedState(): Promise<SharedState | undefined> {
+    if (redis === undefined) return undefined
+    const { openRedisState } = await import('../state/redis/open.ts')
+    return openRedisState({
+      ...redis,
+      ...(events.onSharedState === undefined ? {} : { onState: events.onSharedState }),
+      ...(events.onEviction === undefined ? {} : { onEviction: events.onEviction }),
+    })
+  }
+
   function keyFolder(): KeyFolder {
     return new KeyFolder(join(folder, DEV_FOLDER))
   }
@@ -187,6 +253,10 @@ export async function startServing(
     if (error instanceof ConfigError) return error
     switch (errorCode(error)) {
       case 'EADDRINUSE':
+        if (gate !== undefined)
+          return new ConfigError([
+            `port ${controlPort()} on ${settings.controlHost} is taken, and the control plane needs it; stop what listens there or choose another with --control-port`,
+          ])
         return new ConfigError([
           `port ${settings.port} on ${settings.host} is taken; stop what listens there or choose another with --port`,
         ])

@@ -39,6 +39,13 @@ export const SHAPE = {
   identityFile: value.path,
   onEscalate: value.oneOf('202', '403'),
   escalationTtlS: value.waitSeconds,
+  redisUrl: value.redisUrl,
+  redisUsername: value.name,
+  redisPassword: value.password,
+  redisPasswordFile: value.path,
+  redisCaFile: value.path,
+  redisKeyPrefix: value.redisKeyPrefix,
+  redisTimeoutMs: value.wholeNumber(1, 5_000),
   allowReferenceKinds: value.referenceKinds,
   allowOpaqueInputs: value.flag,
   allowBackgroundRuns: value.flag,
@@ -46,6 +53,15 @@ export const SHAPE = {
   strictErrorRedaction: value.flag,
   auditLogPath: value.path,
   auditBeforeForward: value.oneOf('auto', 'always', 'never'),
+  transparencyLog: value.flag,
+  transparencyLogPath: value.path,
+  transparencyLogOrigin: value.logOrigin,
+  transparencyLogKeyFile: value.path,
+  checkpointIntervalS: value.waitSeconds,
+  assuranceTimeoutS: value.waitSeconds,
+  controlHost: value.host,
+  controlPort: value.port,
+  controlAllowedHosts: value.hosts,
   hmacKeyId: value.keyId,
   hmacSecret: value.hexSecret,
   hmacSecretFile: value.path,
@@ -106,6 +122,13 @@ export const SPECS: Readonly<Record<SettingName, Spec>> = {
   identityFile: { read: asText, expected: 'a path' },
   onEscalate: { read: asText, expected: '"202" or "403"' },
   escalationTtlS: { read: asNumber, expected: 'a number of seconds above 0, at most 2147483' },
+  redisUrl: { read: asText, expected: 'a redis:// or rediss:// URL', flag: '--redis-url' },
+  redisUsername: { read: asText, expected: 'a user name' },
+  redisPassword: { read: asText, expected: 'a password', secret: true },
+  redisPasswordFile: { read: asText, expected: 'a path' },
+  redisCaFile: { read: asText, expected: 'a path' },
+  redisKeyPrefix: { read: asText, expected: 'letters, digits and "_", ".", ":", "-", at most 64' },
+  redisTimeoutMs: { read: asInteger, expected: 'a whole number from 1 to 5000' },
   allowReferenceKinds: { read: asList, expected: 'a list of kinds of upstream state' },
   allowOpaqueInputs: { read: asBoolean, expected: 'true or false' },
   allowBackgroundRuns: { read: asBoolean, expected: 'true or false' },
@@ -113,6 +136,15 @@ export const SPECS: Readonly<Record<SettingName, Spec>> = {
   strictErrorRedaction: { read: asBoolean, expected: 'true or false', flag: '--strict-error-redaction' },
   auditLogPath: { read: asText, expected: 'a path', flag: '--audit-log' },
   auditBeforeForward: { read: asText, expected: '"auto", "always" or "never"' },
+  transparencyLog: { read: asBoolean, expected: 'true or false' },
+  transparencyLogPath: { read: asText, expected: 'a path' },
+  transparencyLogOrigin: { read: asText, expected: 'a URL without its scheme, such as log.example.com/signet' },
+  transparencyLogKeyFile: { read: asText, expected: 'a path' },
+  checkpointIntervalS: { read: asNumber, expected: 'a number of seconds above 0, at most 2147483' },
+  assuranceTimeoutS: { read: asNumber, expected: 'a number of seconds above 0, at most 2147483' },
+  controlHost: { read: asText, expected: 'a host name or an address', flag: '--control-host' },
+  controlPort: { read: asInteger, expected: 'a whole number from 0 to 65535', flag: '--control-port' },
+  controlAllowedHosts: { read: asList, expected: 'a list of host names' },
   hmacKeyId: { read: asText, expected: 'a key id', flag: '--key-id' },
   hmacSecret: { read: asText, expected: 'at least 32 bytes of hex', flag: '--hmac-secret', secret: true },
   hmacSecretFile: { read: asText, expected: 'a path', flag: '--hmac-secret-file' },
@@ -147,6 +179,15 @@ type Absent =
   | 'tlsClientCrlFile'
   | 'identity'
   | 'identityFile'
+  | 'transparencyLogPath'
+  | 'transparencyLogOrigin'
+  | 'transparencyLogKeyFile'
+  | 'controlPort'
+  | 'redisUrl'
+  | 'redisUsername'
+  | 'redisPassword'
+  | 'redisPasswordFile'
+  | 'redisCaFile'
   | 'hmacSecret'
   | 'hmacSecretFile'
   | 'receiptKeyFile'
@@ -176,6 +217,8 @@ export const DEFAULTS: Settings = Object.freeze({
   maxHeldBytesTotal: 268_435_456,
   onEscalate: '202',
   escalationTtlS: 900,
+  redisKeyPrefix: 'signet:',
+  redisTimeoutMs: 1_000,
   allowReferenceKinds: [],
   allowOpaqueInputs: false,
   allowBackgroundRuns: false,
@@ -183,6 +226,11 @@ export const DEFAULTS: Settings = Object.freeze({
   strictErrorRedaction: true,
   auditLogPath: 'audit.jsonl',
   auditBeforeForward: 'auto',
+  transparencyLog: true,
+  checkpointIntervalS: 1,
+  assuranceTimeoutS: 10,
+  controlHost: '127.0.0.1',
+  controlAllowedHosts: [],
   hmacKeyId: 'k1',
   hmacLegacyKeys: {},
   allowEphemeralKey: false,

@@ -16,6 +16,7 @@ import {
 import { CHAT_FORM } from './chat-walk.ts'
 import type { JsonNode, JsonObject } from './json.ts'
 import type { ForgedField } from './reading.ts'
+import { apart } from './reading.ts'
 import type { SseEvent } from './sse.ts'
 import { Succession } from './succession.ts'
 
@@ -72,6 +73,8 @@ export class ChatParts implements ChatVisitor {
     this.#elements = 0
     if (root.kind === 'object' && root.keys.includes('error')) this.#saysError = true
     this.#form.walk(root, source, this.#primary, this)
+    // What was read is not kept until the next document comes.
+    this.#parts = []
     return this.#forged
   }
 
@@ -108,7 +111,7 @@ export class ChatParts implements ChatVisitor {
     }
     if (mode === 'constant') {
       if (this.#constants.get(pointer) === text) return
-      if (text.length <= MAX_REMEMBERED) this.#constants.set(pointer, text)
+      if (text.length <= MAX_REMEMBERED) this.#constants.set(pointer, apart(text))
       else this.#constants.delete(pointer)
     } else {
       const seen = `${pointer} ${text}`

@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net'
 import type { Check } from '../core/check.ts'
 import type { Clock, Random } from '../core/clock.ts'
 import type { AuditWriter } from '../core/row.ts'
-import type { SealedStore, SessionState } from '../core/state.ts'
+import type { SealedStore, SessionState, SharedState } from '../core/state.ts'
 import type { Dialect } from '../core/wire.ts'
 import { createSealer } from '../escalation/sealed.ts'
 import { createDuplicateRule } from '../identity/headers.ts'
@@ -21,7 +21,7 @@ import { MemoryReferenceState, MemorySealedStore, MemorySessionState } from '../
 import { systemClock, systemRandom } from '../state/system.ts'
 import { type Credential, createRequestHeaders } from '../upstream/headers.ts'
 import type { Upstream } from '../upstream/upstream.ts'
-import type { Cors, Gate, GateSettings, References, Target } from './gate.ts'
+import type { Cors, Gate, GateLog, GateSettings, References, Target } from './gate.ts'
 import { markStarted } from './health.ts'
 import { createListener } from './listener.ts'
 import { checkTls, type ListenerTls } from './tls.ts'
@@ -37,6 +37,8 @@ export interface StartOptions {
   readonly forwardHeaders?: readonly string[]
   readonly identity: IdentityStrategy
   readonly audit: AuditWriter
+  /** The transparency log over its rows. `witnesses`: its checkpoints are cosigned. */
+  readonly log?: GateLog & { readonly witnesses: boolean }
   readonly receipts?: {
     readonly signer: ReceiptSigner & { readonly publicJwk: object }
     readonly issuer: string
@@ -53,6 +55,8 @@ export interface StartOptions {
   readonly trustedProxies?: readonly string[]
   readonly cors?: Cors
   readonly settings?: Partial<GateSettings>
+  /** State shared with other gates; what is given beside it goes before it. Its opener closes it. */
+  readonly shared?: SharedState
   readonly sessions?: SessionState
   readonly sealedStore?: SealedStore
   /** What requests may name that upstream keeps. Default: only what the same owner got through this gate. */
@@ -87,6 +91,7 @@ const DEFAULT_SETTINGS: GateSettings = {
 export async function startGate(o: StartOptions): Promise<RunningGate> {
   checkTls(o.tls, o.identity)
   const gate = assemble(o)
+  checkAssurance(gate, o.log?.witnesses === true)
   const server = createListener(gate, o.tls)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -115,6 +120,7 @@ function assemble(o: StartOptions): Gate {
   const corsOrigins = o.cors?.origins ?? []
   const openai = target(o, o.upstream, o.credential)
   const anthropic = o.upstreams?.anthropic
+  if (o.shared !== undefined) for (const check of o.checks) check.shareState?.(o.shared)
   return {
     pipeline: buildPipeline({ checks: o.checks, clock, ...(o.shadow === undefined ? {} : { shadow: o.shadow }) }),
     dialects: o.dialects,
@@ -130,6 +136,7 @@ function assemble(o: StartOptions): Gate {
     }),
     duplicates: createDuplicateRule(o.identity.headers),
     audit: o.audit,
+    log: o.log,
     receipts:
       o.receipts === undefined
         ? undefined
@@ -140,7 +147,7 @@ function assemble(o: StartOptions): Gate {
             form: o.receipts.form ?? 'jws',
             jwks: JSON.stringify(buildJwks([o.receipts.signer.publicJwk])),
           },
-    sessions: o.sessions ?? new MemorySessionState(),
+    sessions: o.sessions ?? o.shared?.sessions ?? new MemorySessionState(),
     held: {
       store: o.sealedStore ?? new MemorySealedStore({ now: () => clock.now() }),
       // A store in memory dies with the process, and so may its key.
@@ -148,16 +155,33 @@ function assemble(o: StartOptions): Gate {
       ttlMs: o.escalationTtlMs ?? 15 * 60_000,
     },
     references: {
-      state: o.references?.state ?? new MemoryReferenceState(),
+      state: o.references?.state ?? o.shared?.references ?? new MemoryReferenceState(),
       allowKinds: o.references?.allowKinds ?? [],
       allowOpaque: o.references?.allowOpaque ?? false,
       allowBackground: o.references?.allowBackground ?? false,
     },
+    shared: o.shared,
     settings: { ...DEFAULT_SETTINGS, ...o.settings, cors: o.cors },
     load: { active: 0, heldBytes: 0 },
     clock,
     random,
     version: o.version,
+  }
+}
+
+/** A demand that can never be met would refuse every call of the tool, one by one and late. */
+function checkAssurance({ pipeline, log }: Gate, witnesses: boolean): void {
+  const { highest } = pipeline.assurance
+  if (highest === 'durable') return
+  if (log === undefined) {
+    throw new TypeError(
+      `a tool demands the assurance '${highest}', and the transparency log is off; set transparencyLog, or demand 'durable'`,
+    )
+  }
+  if (highest === 'witnessed' && !witnesses) {
+    throw new TypeError(
+      "a tool demands the assurance 'witnessed', and no witnesses are configured; configure them, or demand 'logged'",
+    )
   }
 }
 

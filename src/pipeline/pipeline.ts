@@ -2,10 +2,12 @@
  * A pipeline: checks in order, one joined scanner, one digest. Built once at start, shared by all exchanges; it holds no
  * state of any exchange.
  */
-import type { Check } from '../core/check.ts'
+import type { Assurances, Check } from '../core/check.ts'
 import type { Clock } from '../core/clock.ts'
 import { compileScanner, type PatternSet, type Scanner } from '../text/scan.ts'
+import { combineAssurances } from './assurance.ts'
 import { policyDigest } from './digest.ts'
+import { type SnapshotReaders, snapshotReaders } from './snapshots.ts'
 
 export interface Pipeline {
   /** All checks, by priority; equal priorities keep their order of registration. */
@@ -17,6 +19,9 @@ export interface Pipeline {
   readonly scanner: Scanner
   /** What the admission checks look for. */
   readonly admissionPatterns: readonly PatternSet[]
+  readonly assurance: Assurances
+  /** Which checks have to be asked about text that only repeats other text; see `Check.snapshots`. */
+  readonly snapshots: SnapshotReaders
   readonly digest: string
   /** Decide and record, never enforce a policy verdict. */
   readonly shadow: boolean
@@ -53,6 +58,7 @@ export function buildPipeline(options: PipelineOptions): Pipeline {
     }
   }
   const checks = [...options.checks].sort((a, b) => a.priority - b.priority)
+  const scanner = compileScanner(checks.flatMap(c => (c.patterns ? [c.patterns] : [])))
   return Object.freeze({
     checks,
     admission: checks.filter(c => c.admit),
@@ -60,7 +66,9 @@ export function buildPipeline(options: PipelineOptions): Pipeline {
     commitment: checks.filter(c => c.commit),
     recording: checks.filter(c => c.record),
     admissionPatterns: checks.flatMap(c => (c.admit && c.patterns ? [c.patterns] : [])),
-    scanner: compileScanner(checks.flatMap(c => (c.patterns ? [c.patterns] : []))),
+    assurance: combineAssurances(checks),
+    scanner,
+    snapshots: snapshotReaders(checks, scanner),
     digest: policyDigest(checks, shadow),
     shadow,
     clock: options.clock,

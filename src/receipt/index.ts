@@ -35,4 +35,5 @@ export {
   type VerifiedStream,
   verifyStreamReceipt,
 } from './stream.ts'
+export { unverifiedClaims } from './unverified.ts'
 export { type VerifiedReceipt, type VerifyReceiptOptions, verifyReceipt } from './verify.ts'

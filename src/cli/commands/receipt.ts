@@ -1,44 +1,42 @@
-/** `signet receipt verify`: check a receipt offline, with the public key. Both forms: JWS, and the older `signet=v1`. */
-import { readFile, stat } from 'node:fs/promises'
-import type { KeySource } from '../../receipt/index.ts'
-import { type Context, fileError, located, pathOption, type Register } from '../context.ts'
-import { CommandError, DONE, FAILED, UNUSABLE } from '../failure.ts'
+/** `signet receipt verify`: check a receipt offline, with the public key; `signet receipt upgrade`: prove its row. */
+import { type Context, pathOption, type Register } from '../context.ts'
+import { CommandError } from '../failure.ts'
+import type { CheckOptions } from '../receipt-check.ts'
+import { withSource } from './log.ts'
 
-interface Options {
-  readonly file?: string
-  readonly jwks?: string
-  readonly keyId?: string
-  readonly hmacSecretFile?: string
-  readonly row?: string
-  readonly issuer?: string
-  readonly request?: string
-  readonly response?: string
-  readonly exchange?: string
-  readonly final?: true
-  readonly allowShadow?: true
-  readonly json?: true
+interface Options extends CheckOptions {
+  readonly proof?: string
+  readonly logKey?: string
+  readonly policy?: string
 }
 
-/** A receipt is at most 16 KiB; whoever gives a disk by mistake gets an answer. */
-const LARGEST_RECEIPT = 64 * 1024
-/** More is a log, which is read line by line. */
-const LARGEST_ROW = 1024 * 1024
-const DEFAULT_ISSUER = 'signet'
-
 export const registerReceipt: Register = (program, context) => {
-  program
-    .command('receipt')
-    .description('check receipts')
+  const receipt = program.command('receipt').description('check receipts, and prove that their rows are in the log')
+
+  withSource(receipt.command('upgrade').argument('[receipt]', 'the receipt, or - to read it from standard input'))
+    .description('make the offline proof that the row of a receipt is in the transparency log')
+    .option('--file <file>', 'read the receipt from a file', pathOption)
+    .option('--log-key <key-or-file>', 'refuse a checkpoint that this key has not signed')
+    .option('-o, --output <file>', 'write it here, a .tlog-proof file', pathOption)
+    .option('--force', 'replace that file')
+    .action(async (given: string | undefined, options) =>
+      (await import('./receipt-upgrade.ts')).upgrade(given, options, context),
+    )
+
+  receipt
     .command('verify')
     .description('check a receipt with the public key of the gate that issued it')
     .argument('[receipt]', 'the value of X-Signet-Receipt, or - to read it from standard input')
     .option('--file <file>', 'read the receipt from a file', pathOption)
+    .option('--proof <file>', 'a .tlog-proof: check that the row is in the log', pathOption)
+    .option('--log-key <key-or-file>', "with --proof: the log's public key")
+    .option('--policy <file>', 'with --proof: the witnesses who must have cosigned', pathOption)
     .option(
       '--jwks <file-or-url>',
       "public keys: a JWK Set, a PEM file, a file of 64 hex digits, or the gate's /.well-known/jwks.json",
     )
     .option('--key-id <id>', 'the id that a single key (PEM, hex, secret) goes by; default: its thumbprint')
-    .option('--issuer <name>', `the issuer it must come from (default: "${DEFAULT_ISSUER}")`)
+    .option('--issuer <name>', 'the issuer it must come from (default: "signet")')
     .option('--row <file>', 'signet=v1 only: the audit row it signs, or the log that holds it', pathOption)
     .option(
       '--hmac-secret-file <file>',
@@ -59,172 +57,21 @@ export const registerReceipt: Register = (program, context) => {
 }
 
 async function verify(given: string | undefined, options: Options, context: Context): Promise<void> {
-  const { terminal } = context
-  const { findStreamReceipt, ReceiptInvalid, readStreamRemainder, remoteJwks, verifyReceipt, verifyStreamReceipt } =
-    await import('../../receipt/index.ts')
-  const requestBytes = options.request === undefined ? undefined : await bytesOf(options.request)
-  const responseBytes = options.response === undefined ? undefined : await bytesOf(options.response)
-  const demands = {
-    ...(requestBytes === undefined ? {} : { requestBytes }),
-    ...(options.exchange === undefined ? {} : { exchange: options.exchange }),
-    ...(options.allowShadow === undefined ? {} : { allowShadow: true }),
-  }
-  const inStream = given === undefined && options.file === undefined
-  const found = inStream && responseBytes !== undefined ? findStreamReceipt(responseBytes) : undefined
-  if (inStream && found === undefined) {
-    throw new CommandError(
-      'receipt: missing; give it, --file, - for standard input, or a stream that holds one with --response',
-    )
-  }
-  const receipt = found === undefined ? await receiptText() : found.compact
-  const { isV1 } = await import('../receipt-v1.ts')
-  try {
-    if (isV1(receipt)) await verifyOlder(receipt)
-    else await verifyJws(receipt)
-    context.exit(DONE)
-  } catch (error) {
-    if (!(error instanceof ReceiptInvalid)) throw error
-    const unusable = error.code === 'jwks_unreachable' || error.code === 'jwks_invalid'
-    if (options.json === true) terminal.json({ ok: false, code: error.code, detail: error.message })
-    else terminal.note({ text: unusable ? 'Error: ' : 'INVALID: ', colour: 'red' }, `${error.message} (${error.code})`)
-    context.exit(unusable ? UNUSABLE : FAILED)
-  }
-
-  async function verifyJws(compact: string): Promise<void> {
-    if (options.row !== undefined || options.hmacSecretFile !== undefined)
-      throw new CommandError('--row and --hmac-secret-file: for signet=v1 receipts only; this one is a JWS')
-    const wanted = { ...demands, keys: await keys(), issuer: options.issuer ?? DEFAULT_ISSUER }
-    const { claims, kid, covers } =
-      found !== undefined && responseBytes !== undefined
-        ? await verifyStreamReceipt(responseBytes, wanted)
-        : await verifyReceipt(compact, {
-            ...wanted,
-            ...(responseBytes === undefined ? {} : { responseBytes }),
-            ...(options.final === undefined ? {} : { requireFinal: true }),
-          })
-    if (options.json === true) terminal.json({ ok: true, key_id: kid, covers, claims })
-    else {
-      say(kid, [
-        ['issuer', claims.iss],
-        ['issued', new Date(claims.iat * 1000).toISOString()],
-        ['exchange', claims.exchange],
-        ['row', claims.jti],
-        ['stage', claims.stage],
-        ['decision', decided(claims.decision, claims.shadow === true)],
-        ['final', claims.final ? 'yes' : 'no'],
-        ['compared', compared(covers)],
-      ])
-    }
-  }
-
-  async function verifyOlder(header: string): Promise<void> {
-    const { verifyV1 } = await import('../receipt-v1.ts')
-    const { metaText, stageOf, timeOf } = await import('../row-text.ts')
-    if (options.issuer !== undefined) throw new CommandError('--issuer: a signet=v1 receipt names none; leave it out')
-    const covered = found === undefined ? responseBytes : responseBytes?.subarray(0, found.from)
-    const verified = await verifyV1(header, signedRow, {
-      ...demands,
-      key: await keyOfOlder(),
-      ...(covered === undefined ? {} : { responseBytes: covered }),
-      ...(options.final === undefined ? {} : { requireFinal: true }),
-    })
-    if (found !== undefined && responseBytes !== undefined) readStreamRemainder(responseBytes.subarray(found.to))
-    const { row, kid, alg, shadow, final, covers } = verified
-    const exchange = metaText(row, '_exchange_id') ?? ''
-    if (options.json === true) {
-      terminal.json({
-        ok: true,
-        form: 'signet-v1',
-        alg,
-        key_id: kid,
-        covers,
-        row: row.entryId,
-        exchange,
-        stage: stageOf(row),
-        decision: row.decision,
-        final,
-        shadow,
-      })
-    } else {
-      say(kid, [
-        ['form', `signet=v1, ${alg}`],
-        ['written', timeOf(row.tsNs)],
-        ['exchange', exchange],
-        ['row', row.entryId],
-        ['stage', stageOf(row)],
-        ['decision', decided(row.decision, shadow)],
-        ['final', final ? 'yes' : 'no'],
-        ['compared', compared(covers)],
-      ])
-    }
-  }
-
-  async function signedRow(entryId: string) {
-    const { row: file } = options
-    if (file === undefined)
-      throw new CommandError('--row: missing; a signet=v1 receipt signs an audit row: give that row, or the log')
-    const path = located(context, file)
-    const at = await stat(path).catch((error: unknown) => {
-      throw fileError(file, error)
-    })
-    const small = at.isFile() && at.size <= LARGEST_ROW ? await bytesOf(file) : undefined
-    const { rowFrom } = await import('../receipt-v1.ts')
-    return rowFrom(file, path, small, entryId)
-  }
-
-  function say(kid: string, facts: readonly (readonly [string, string])[]): void {
-    terminal.line({ text: 'OK', colour: 'green' }, `: the receipt is genuine, signed with key ${kid}`)
-    terminal.table(facts)
-  }
-
-  async function keys(): Promise<KeySource> {
-    const { jwks } = options
-    if (jwks === undefined)
-      throw new CommandError('--jwks: missing; give the public keys: a JWK Set, a PEM file, hex, or an address')
-    if (/^https?:\/\//i.test(jwks)) return remoteJwks(jwks)
-    const { readPublicKeys } = await import('../receipt-keys.ts')
-    return readPublicKeys(jwks, new TextDecoder().decode(await bytesOf(pathOption(jwks))), options.keyId)
-  }
-
-  async function keyOfOlder() {
-    if (options.hmacSecretFile === undefined) return { alg: 'ed25519', keys: await keys() } as const
-    if (options.jwks !== undefined)
+  const { checkReceipt } = await import('../receipt-check.ts')
+  if (options.proof !== undefined) {
+    const proof = { ...options, proof: options.proof }
+    const { verifyReceiptProof } = await import('./receipt-proof.ts')
+    const { receiptText } = await import('./receipt-upgrade.ts')
+    const own =
+      given === undefined && options.file === undefined ? undefined : await receiptText(given, options.file, context)
+    if (options.jwks === undefined && (options.request !== undefined || options.response !== undefined)) {
       throw new CommandError(
-        '--hmac-secret-file: set together with --jwks; keep the one that the receipt is signed with',
+        '--jwks: missing; the bytes are vouched for by the receipt itself, whose signature needs it',
       )
-    if (options.keyId === undefined) throw new CommandError('--key-id: missing; say which id the secret goes by')
-    const { readSecretFile } = await import('../../keys/store.ts')
-    const { Key } = await import('../../keys/ring.ts')
-    const hex = readSecretFile(located(context, options.hmacSecretFile))
-    // For its one-line error about what is no key.
-    Key.fromHex(options.keyId, hex)
-    return { alg: 'hmac-sha256', kid: options.keyId, secret: Buffer.from(hex.replace(/^0x/i, ''), 'hex') } as const
-  }
-
-  async function bytesOf(path: string): Promise<Uint8Array> {
-    try {
-      return await readFile(located(context, path))
-    } catch (error) {
-      throw fileError(path, error)
     }
+    const check =
+      options.jwks === undefined ? undefined : (receipt: string) => checkReceipt(receipt, options, context, true)
+    return verifyReceiptProof(own, proof, context, check)
   }
-
-  async function receiptText(): Promise<string> {
-    if (given !== undefined && options.file !== undefined)
-      throw new CommandError('receipt: given twice; keep the argument or --file')
-    if (given !== undefined && given !== '-') return given.trim()
-    const bytes = options.file === undefined ? await context.input() : await bytesOf(options.file)
-    if (bytes.length > LARGEST_RECEIPT)
-      throw new CommandError(`receipt: ${bytes.length} bytes long, expected at most ${LARGEST_RECEIPT}`)
-    return new TextDecoder().decode(bytes).trim()
-  }
-}
-
-function decided(decision: string, shadow: boolean): string {
-  return shadow ? `${decision} (shadow: recorded, not enforced)` : decision
-}
-
-function compared(covers: { readonly request: boolean; readonly response: boolean }): string {
-  const covered = [covers.request ? 'the request' : '', covers.response ? 'the response' : ''].filter(p => p !== '')
-  return covered.length === 0 ? 'nothing; give --request and --response to compare bytes' : covered.join(' and ')
+  await checkReceipt(given, options, context, false)
 }

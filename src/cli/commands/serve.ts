@@ -15,11 +15,14 @@ interface Options {
   readonly port?: string
   readonly config?: string
   readonly envFile?: string
+  readonly redisUrl?: string
   readonly auditLog?: string
   readonly hmacSecret?: string
   readonly hmacSecretFile?: string
   readonly keyId?: string
   readonly allowEphemeralKey?: true
+  readonly controlHost?: string
+  readonly controlPort?: string
   readonly shadow?: boolean
   readonly strictErrorRedaction?: boolean
   readonly logFormat?: string
@@ -36,6 +39,7 @@ export const registerServe: Register = (program, context) => {
     .option('--port <port>', 'where to listen, 0 for any free port (SIGNET_PORT, default 8443)')
     .option('--config <file>', 'the pipeline file; it is run (default: pipeline.ts, if there is one)', pathOption)
     .option('--env-file <file>', 'read variables from here (default: .env, if there is one)', pathOption)
+    .option('--redis-url <url>', 'share limits, budgets and sessions with other gates here (SIGNET_REDIS_URL)')
     .option('--audit-log <file>', 'the audit log (SIGNET_AUDIT_LOG_PATH, default audit.jsonl)', pathOption)
     .option(
       '--hmac-secret <hex>',
@@ -47,6 +51,8 @@ export const registerServe: Register = (program, context) => {
       '--allow-ephemeral-key',
       'start without keys; they are made, and lost with the process (SIGNET_ALLOW_EPHEMERAL_KEY)',
     )
+    .option('--control-host <host>', 'where the control plane listens (SIGNET_CONTROL_HOST, default 127.0.0.1)')
+    .option('--control-port <port>', 'where the control plane listens (SIGNET_CONTROL_PORT, default 8444)')
     .option('--shadow', 'record policy verdicts without enforcing them (SIGNET_SHADOW)')
     .option('--no-shadow', 'enforce them')
     .option('--strict-error-redaction', 'tell callers only that they were refused (SIGNET_STRICT_ERROR_REDACTION)')
@@ -71,11 +77,14 @@ async function serve(options: Options, context: Context): Promise<void> {
     upstreamLabel: options.upstreamLabel,
     host: options.host,
     port: options.port,
+    redisUrl: options.redisUrl,
     auditLogPath: options.auditLog,
     hmacSecret: options.hmacSecret,
     hmacSecretFile: options.hmacSecretFile,
     hmacKeyId: options.keyId,
     allowEphemeralKey: options.allowEphemeralKey,
+    controlHost: options.controlHost,
+    controlPort: options.controlPort,
     shadow: options.shadow,
     strictErrorRedaction: options.strictErrorRedaction,
     logFormat: options.logFormat,
@@ -97,6 +106,16 @@ async function serve(options: Options, context: Context): Promise<void> {
   const serving = await startServing(resolved, pipeline, folder, {
     onAuditState: (ok, reason) =>
       ok ? log.info('audit_available', `audit log: ${reason}`) : log.warn('audit_unavailable', `audit log: ${reason}`),
+    onLogState: (ok, reason) => (ok ? log.info('log_available', reason) : log.warn('log_unavailable', reason)),
+    onSharedState: (ok, reason) =>
+      ok
+        ? log.info('state_available', `shared state: ${reason}`)
+        : log.warn('state_unavailable', `shared state: ${reason}; exchanges are refused until it is back`),
+    onEviction: policy =>
+      log.warn(
+        'state_eviction',
+        `shared state: Redis throws keys away when it is full (maxmemory-policy ${policy}), and limits with them; set noeviction`,
+      ),
   })
   const { upstreamLabel, anthropicUpstreamLabel, identity } = serving
   const upstreams = anthropicUpstreamLabel === undefined ? '' : `, Anthropic's surfaces -> ${anthropicUpstreamLabel}`
@@ -110,6 +129,14 @@ async function serve(options: Options, context: Context): Promise<void> {
     shadow: settings.shadow,
     dev,
   })
+  if (serving.log !== undefined && serving.controlUrl !== undefined) {
+    const { origin, key } = serving.log
+    log.info('log', `transparency log: ${origin} at ${serving.controlUrl}, key ${key}`, {
+      origin,
+      url: serving.controlUrl,
+      key,
+    })
+  }
   log.info('identity', `callers: ${identity.name}${identity.verified ? '' : ' (believed, not verified)'}`, {
     strategy: identity.name,
     verified: identity.verified,

@@ -1,0 +1,117 @@
+/**
+ * The published JavaScript: what a start needs in a few files instead of two hundred, because finding, reading and linking
+ * modules is much of a cold start. The entries are the package's exports and its program; what they share is in files of
+ * its own in `dist/shared/`, so a class exists once, whether the program or a pipeline file imports it. Dependencies stay
+ * where npm has put them. Types are made by `tsc`, file by file.
+ */
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { rolldown } from 'rolldown'
+
+const root = import.meta.dirname
+const dist = join(root, 'dist')
+
+/** What reads a command line and says how it ended: `signet --version` should load nothing else. */
+const PROGRAM = [
+  ...['audit', 'bench', 'doctor', 'init', 'keys', 'lint', 'log', 'plugins', 'receipt', 'serve'].map(
+    c => `cli/commands/${c}`,
+  ),
+  ...['context', 'escape', 'failure', 'log-option', 'main', 'percentiles', 'pipeline-file', 'terminal'].map(
+    f => `cli/${f}`,
+  ),
+  ...['env-file', 'paths', 'problem', 'version'].map(f => `config/${f}`),
+].map(file => `${file}.ts`)
+/** Not needed by every `serve`: what browsers import, what only other commands, other settings or other threads need. */
+const APART = [
+  'audit/log/bytes.',
+  'audit/log/check.',
+  'audit/log/checkpoint.',
+  'audit/log/cosignature.',
+  'audit/log/errors.',
+  'audit/log/index.',
+  'audit/log/merkle.',
+  'audit/log/note.',
+  'audit/log/policy.',
+  'audit/log/proof.',
+  'audit/log/prove.',
+  'audit/log/reader.',
+  'audit/log/subtree.',
+  'audit/log/tile.',
+  'audit/verify-parallel',
+  'control/',
+  'checks/prompt-injection/probes',
+  'cli/bin',
+  'cli/commands',
+  'cli/engine',
+  'cli/http',
+  'cli/lint-rules',
+  'cli/load.',
+  'cli/log-source',
+  'cli/new-file',
+  'cli/report',
+  'cli/row-text',
+  'cli/scaffold',
+  'cli/verify-log',
+  'clients/',
+  'config/default-pipeline',
+  'identity/issuer',
+  'identity/jwt',
+  'index.ts',
+  'plugins/discover',
+  'plugins/index',
+  'plugins/load',
+  'plugins/package-file',
+  'plugins/plain-text',
+  'plugins/sandbox-preview',
+  'plugins/tribunal',
+  'receipt/',
+  'state/redis/',
+  'upstream/demo/',
+]
+
+const inSrc = (id: string): string | undefined => id.split(`${root}/src/`)[1]
+const isProgram = (id: string): boolean => PROGRAM.includes(inSrc(id) ?? '')
+const isServing = (id: string): boolean => {
+  const file = inSrc(id)
+  return file !== undefined && !APART.some(apart => file.startsWith(apart))
+}
+
+const bundle = await rolldown({
+  cwd: root,
+  input: {
+    index: 'src/index.ts',
+    'receipt/index': 'src/receipt/index.ts',
+    'audit/log/index': 'src/audit/log/index.ts',
+    'clients/openai': 'src/clients/openai.ts',
+    'clients/anthropic': 'src/clients/anthropic.ts',
+    'clients/langchain': 'src/clients/langchain.ts',
+    'clients/ai': 'src/clients/ai.ts',
+    'cli/bin': 'src/cli/bin.ts',
+    // Loaded by their own paths, as worker threads.
+    'audit/verify-parallel': 'src/audit/verify-parallel.ts',
+  },
+  platform: 'node',
+  external: /^[^./]/,
+  // What some commands load late, others need at once.
+  checks: { ineffectiveDynamicImport: false },
+  preserveEntrySignatures: 'allow-extension',
+})
+
+rmSync(dist, { recursive: true, force: true })
+await bundle.write({
+  dir: dist,
+  format: 'esm',
+  entryFileNames: '[name].js',
+  // One folder deep, like the rooms: the code finds package.json at `../../`.
+  chunkFileNames: 'shared/[name].js',
+  sourcemap: true,
+  minify: false,
+  codeSplitting: {
+    includeDependenciesRecursively: false,
+    groups: [
+      { name: 'program', test: isProgram, priority: 1 },
+      { name: 'serving', test: isServing },
+    ],
+  },
+})
+await bundle.close()
