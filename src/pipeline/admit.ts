@@ -12,6 +12,7 @@ import type { Scan } from '../text/scan.ts'
 import { decide, isVerdict } from './decide.ts'
 import { guarded, isThenable } from './guard.ts'
 import type { Pipeline } from './pipeline.ts'
+import { withSeams } from './seams.ts'
 import type { Settlement } from './settle.ts'
 
 export interface Admission {
@@ -70,7 +71,8 @@ class AdmissionRun {
 
   constructor(pipeline: Pipeline, draft: Omit<Exchange, 'policyDigest' | 'decisions'>, options: AdmitOptions) {
     this.#pipeline = pipeline
-    this.#exchange = { ...draft, policyDigest: pipeline.digest, decisions: this.#decisions }
+    const request = withSeams(draft.request, pipeline.scanner, pipeline.admissionPatterns)
+    this.#exchange = { ...draft, request, policyDigest: pipeline.digest, decisions: this.#decisions }
     this.#ctx = {
       get signal() {
         return options.signal()

@@ -47,7 +47,7 @@ export function testEscalations(more: Partial<EscalationOptions> = {}): Escalati
   return { store, policy: { approvers: ['human:approver@example.org'] }, ...more }
 }
 
-export interface TestGateOptions extends Partial<Omit<StartOptions, 'upstream' | 'audit'>> {
+export interface TestGateOptions extends Partial<Omit<StartOptions, 'audit'>> {
   /** Instead of the demo model. */
   readonly upstreamUrl?: string
   readonly wrapAudit?: (audit: AuditWriter) => AuditWriter
@@ -60,12 +60,16 @@ export async function startTestGate(options: TestGateOptions = {}): Promise<Test
   const logPath = join(folder, 'audit.jsonl')
   const seen: Uint8Array[] = []
   const demo =
-    options.upstreamUrl === undefined ? await startDemoUpstream({ onRequest: r => seen.push(r.body) }) : undefined
-  const upstream = createUpstream({
-    url: options.upstreamUrl ?? demo?.url ?? '',
-    ...(options.requestTimeoutMs === undefined ? {} : { requestTimeoutMs: options.requestTimeoutMs }),
-    ...(options.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: options.idleTimeoutMs }),
-  })
+    options.upstreamUrl === undefined && options.upstream === undefined
+      ? await startDemoUpstream({ onRequest: r => seen.push(r.body) })
+      : undefined
+  const upstream =
+    options.upstream ??
+    createUpstream({
+      url: options.upstreamUrl ?? demo?.url ?? '',
+      ...(options.requestTimeoutMs === undefined ? {} : { requestTimeoutMs: options.requestTimeoutMs }),
+      ...(options.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: options.idleTimeoutMs }),
+    })
   const audit = await openAuditLog({ path: logPath, ring: RING })
   const signer = SigningKey.generate()
   const { upstreamUrl: _u, wrapAudit, requestTimeoutMs: _r, idleTimeoutMs: _i, ...start } = options
