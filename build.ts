@@ -4,7 +4,7 @@
  * its own in `dist/shared/`, so a class exists once, whether the program or a pipeline file imports it. Dependencies stay
  * where npm has put them. Types are made by `tsc`, file by file.
  */
-import { rmSync } from 'node:fs'
+import { chmodSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { rolldown } from 'rolldown'
 
@@ -117,3 +117,5 @@ await bundle.write({
   },
 })
 await bundle.close()
+// `npx signet` in a clone runs the file itself; npm sets the mode only where it installs the package.
+chmodSync(join(dist, 'cli/bin.js'), 0o755)
