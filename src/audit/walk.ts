@@ -24,6 +24,13 @@ export type BreakKind =
   | 'torn_tail'
   | 'head_mismatch'
   | 'log_truncated'
+  | 'segment_missing'
+  | 'segment_damaged'
+  | 'segment_swapped'
+  | 'segment_mismatch'
+  | 'segment_unlisted'
+  | 'manifest_invalid'
+  | 'checkpoint_mismatch'
 
 export interface Break {
   /** 0-based. */
@@ -34,6 +41,8 @@ export interface Break {
   readonly detail: string
   /** 1-based line of the file. */
   readonly line: number
+  /** Name of the file, when it is not the live one. */
+  readonly file?: string
 }
 
 export const MAX_BREAKS = 1000

@@ -11,6 +11,8 @@ export interface LogOptions {
   readonly hmacSecretFile?: string
   readonly keyId?: string
   readonly legacyKey?: readonly string[]
+  /** Folders that hold packed segments. */
+  readonly segments?: readonly string[]
 }
 
 /** The log a command is about: shown as given, opened where it is. */
@@ -18,19 +20,19 @@ export function logOf(
   given: string | undefined,
   options: LogOptions,
   context: Context,
-): { readonly shown: string; readonly path: string } {
+): { readonly shown: string; readonly path: string; readonly folders: readonly string[] } {
   if (given !== undefined && options.auditLog !== undefined && given !== options.auditLog) {
     throw new CommandError('--audit-log: another log than the argument; give one of them')
   }
-  const variable = 'SIGNET_AUDIT_LOG_PATH'
-  const configured = (
-    context.environment[variable] ?? readEnvFile(join(context.folder, '.env'), false).variables[variable]
-  )?.trim()
-  const shown =
-    given ??
-    options.auditLog ??
-    (configured === undefined || configured === '' ? 'audit.jsonl' : pathOption(configured))
-  return { shown, path: located(context, shown) }
+  const env = readEnvFile(join(context.folder, '.env'), false).variables
+  const configured = (variable: string): string | undefined => {
+    const text = (context.environment[variable] ?? env[variable])?.trim()
+    return text === undefined || text === '' ? undefined : pathOption(text)
+  }
+  const shown = given ?? options.auditLog ?? configured('SIGNET_AUDIT_LOG_PATH') ?? 'audit.jsonl'
+  const folder = configured('SIGNET_AUDIT_SEGMENT_FOLDER')
+  const folders = [...(options.segments ?? []), ...(folder === undefined ? [] : [folder])]
+  return { shown, path: located(context, shown), folders: folders.map(f => located(context, f)) }
 }
 
 export const FILTER_FIELDS = ['check', 'decision', 'owner_type', 'owner', 'stage', 'exchange'] as const

@@ -21,7 +21,7 @@ const DECISIONS = ['allow', 'block', 'escalate', 'redact'] as const
 
 export async function report(given: string | undefined, options: Options, context: Context): Promise<void> {
   const { terminal } = context
-  const { path } = logOf(given, options, context)
+  const { path, folders } = logOf(given, options, context)
   const seconds = durationSeconds(options.since)
   if (seconds === undefined) throw new CommandError('--since: expected a duration such as 30m, 24h, 7d, 2w or P1DT12H')
   const salt = options.anonymizeSalt ?? context.environment['SIGNET_ANONYMIZE_SALT'] ?? ''
@@ -32,8 +32,8 @@ export async function report(given: string | undefined, options: Options, contex
   }
   const ring = findKeyRing(options, context)
   const period = openPeriod(context.now(), seconds)
-  const damaged = await walk(path, context, row => addRow(period, row))
-  const verified = ring === undefined ? undefined : await verifyAnyLog(path, ring, context)
+  const damaged = await walk(path, folders, context, row => addRow(period, row))
+  const verified = ring === undefined ? undefined : await verifyAnyLog(path, ring, context, { folders })
 
   const { now, before } = period
   const owners = top(now.blockedOwners).map(([owner, rows]) => ({

@@ -1,4 +1,5 @@
 /** `signet audit show`, `tail` and `count`. A damaged line is said in one line and counted; it never ends the reading. */
+import { basename } from 'node:path'
 import { AuditError } from '../../audit/files.ts'
 import { type ReadRow, readRows, tailRows } from '../../audit/read.ts'
 import type { StoredRow } from '../../audit/stored.ts'
@@ -16,11 +17,11 @@ export async function show(
   context: Context,
 ): Promise<void> {
   const { terminal } = context
-  const { shown, path } = logOf(given, options, context)
+  const { shown, path, folders } = logOf(given, options, context)
   const wanted = id.trim().toLowerCase()
   const ring = findKeyRing(options, context)
   const found: StoredRow[] = []
-  const damaged = await walk(path, context, row => {
+  const damaged = await walk(path, folders, context, row => {
     if (row.entryId.toLowerCase() === wanted || metaText(row, '_exchange_id')?.toLowerCase() === wanted) found.push(row)
   })
   if (found.length === 0) throw new CommandError(`${shown}: no row and no exchange has this id`, FAILED)
@@ -47,17 +48,17 @@ export async function tail(
   context: Context,
 ): Promise<void> {
   const { terminal } = context
-  const { path } = logOf(given, options, context)
+  const { path, folders } = logOf(given, options, context)
   const { filter } = options
   const rows: StoredRow[] = []
   let damaged = 0
   if (filter === undefined) {
-    for (const read of await reading(() => tailRows(path, options.lines))) {
+    for (const read of await reading(() => tailRows(path, options.lines, { folders }))) {
       if (read.kind === 'row') rows.push(read.row)
       else damaged += sayDamaged(read, context)
     }
   } else {
-    damaged = await walk(path, context, row => {
+    damaged = await walk(path, folders, context, row => {
       if (matches(row, filter) && rows.push(row) > 2 * options.lines) rows.splice(0, options.lines)
     })
     rows.splice(0, Math.max(0, rows.length - options.lines))
@@ -88,11 +89,11 @@ export async function count(
   context: Context,
 ): Promise<void> {
   const { terminal } = context
-  const { path } = logOf(given, options, context)
+  const { path, folders } = logOf(given, options, context)
   const { by } = options
   let total = 0
   const counts = new Map<string, number>()
-  const damaged = await walk(path, context, row => {
+  const damaged = await walk(path, folders, context, row => {
     total++
     if (by === undefined) return
     const value = COUNTED[by](row)
@@ -133,10 +134,15 @@ function matches(row: StoredRow, filter: ReadonlyMap<FilterField, string>): bool
 }
 
 /** Every row in order; returns how many lines were none. */
-export async function walk(path: string, context: Context, each: (row: StoredRow) => void): Promise<number> {
+export async function walk(
+  path: string,
+  folders: readonly string[],
+  context: Context,
+  each: (row: StoredRow) => void,
+): Promise<number> {
   let damaged = 0
   await reading(async () => {
-    for await (const read of readRows(path)) {
+    for await (const read of readRows(path, { folders })) {
       if (read.kind === 'row') each(read.row)
       else damaged += sayDamaged(read, context)
     }
@@ -144,9 +150,17 @@ export async function walk(path: string, context: Context, each: (row: StoredRow
   return damaged
 }
 
-function sayDamaged({ line, fault }: Extract<ReadRow, { kind: 'malformed' }>, { terminal }: Context): 1 {
+function sayDamaged(read: Exclude<ReadRow, { kind: 'row' }>, { terminal }: Context): 1 {
+  if (read.kind === 'gap') {
+    terminal.note(
+      { text: 'not here: ', colour: 'red' },
+      `rows ${read.row} to ${read.end - 1n}: ${read.file}, ${read.why}`,
+    )
+    return 1
+  }
+  const { line, file, fault } = read
   const where = line < 0 ? `line ${-line} from the end` : `line ${line}`
-  terminal.note({ text: 'damaged: ', colour: 'red' }, `${where}: ${fault.detail} (${fault.kind})`)
+  terminal.note({ text: 'damaged: ', colour: 'red' }, `${where} of ${basename(file)}: ${fault.detail} (${fault.kind})`)
   return 1
 }
 

@@ -1,0 +1,155 @@
+/**
+ * The files that a log is made of, oldest first: packed segments wherever they were moved, rolled files not packed yet, and
+ * the live file. Taken while a gate writes, it is the state of one moment.
+ *
+ * Guarantees: never throws for what is missing or damaged, it says so per file; only an unreadable live file or manifest
+ * throws `AuditError`. Does not: look into the files (`verify.ts` does), or trust a manifest it was given no keys for.
+ */
+import { lstatSync, readdirSync, statSync } from 'node:fs'
+import { type FileHandle, open, readFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import type { KeyRing } from '../keys/ring.ts'
+import type { Position } from './chain.ts'
+import { AuditError, errno, rolledName } from './files.ts'
+import { endOf, type Manifest, NO_SEGMENTS, parseManifest, type SegmentEntry } from './segments/manifest.ts'
+
+export type Piece =
+  /** Zstandard frames; `path` is where the file was found. */
+  | { readonly kind: 'packed'; readonly name: string; readonly path: string; readonly entry: SegmentEntry }
+  /** Bytes `[0, bytes)` of a file. */
+  | { readonly kind: 'rolled'; readonly name: string; readonly path: string; readonly entry: SegmentEntry }
+  | { readonly kind: 'missing'; readonly name: string; readonly entry: SegmentEntry }
+
+export interface Layout {
+  readonly path: string
+  readonly pieces: readonly Piece[]
+  readonly manifest: Manifest
+  /** Where the live file begins in the log, and from which of its bytes on it is not a piece above. */
+  readonly base: Position
+  readonly liveFrom: number
+  /** Open, and closed by whoever asked for the layout. */
+  readonly live: FileHandle
+  /** Files named like segments of this log that the manifest does not know. */
+  readonly unlisted: readonly string[]
+}
+
+export interface LayoutOptions {
+  /** Without keys the manifest is believed: enough to read rows. */
+  readonly ring?: KeyRing | undefined
+  /** Where packed segments may be, besides the log's own folder. */
+  readonly folders?: readonly string[] | undefined
+}
+
+const TRIES = 20
+const MOST_TRIES = 1000
+
+export async function openLayout(path: string, options: LayoutOptions = {}): Promise<Layout> {
+  const folders = [...new Set([...(options.folders ?? []), dirname(path)])]
+  let unfinished = 0
+  for (let tries = 0; tries < MOST_TRIES; tries++) {
+    const bytes = await readManifest(path)
+    const live = await openLive(path)
+    try {
+      // A roll writes the manifest before it renames: unchanged now, the file just opened is the one it speaks of.
+      if (bytes.equals(await readManifest(path))) {
+        const found = arrange(path, parseManifest(bytes, options.ring), folders, ++unfinished === TRIES)
+        if (found !== undefined) return { ...found, live }
+      } else unfinished = 0
+    } catch (error) {
+      await live.close()
+      throw error
+    }
+    await live.close()
+    if (unfinished > 0) await setTimeout(10)
+  }
+  throw new AuditError('log_unreadable', `${path}.manifest changes all the time; a log rolls less often than that`)
+}
+
+/** `undefined` when a roll or packing seems to be under way. */
+function arrange(
+  path: string,
+  manifest: Manifest,
+  folders: readonly string[],
+  last: boolean,
+): Omit<Layout, 'live'> | undefined {
+  const pieces: Piece[] = []
+  let base = endOf(manifest)
+  let liveFrom = 0
+  for (const entry of manifest.entries) {
+    const rolled = rolledName(path, entry.number)
+    const { packed } = entry
+    const at = packed === undefined ? undefined : folders.map(f => join(f, packed.file)).find(isFileOrLink)
+    if (at !== undefined) pieces.push({ kind: 'packed', name: basename(at), path: at, entry })
+    else if (isFile(rolled)) pieces.push({ kind: 'rolled', name: basename(rolled), path: rolled, entry })
+    else if (packed === undefined && entry === manifest.entries.at(-1)) {
+      // Noted, not yet renamed: a moment's matter, or what a crash left. The rows are still in the live file.
+      if (!last) return undefined
+      pieces.push({ kind: 'rolled', name: basename(path), path, entry })
+      base = entry.to
+      liveFrom = entry.to.length - entry.from.length
+    } else if (packed === undefined && !last) return undefined
+    else pieces.push({ kind: 'missing', name: packed?.file ?? basename(rolled), entry })
+  }
+  return { path, pieces, manifest, base, liveFrom, unlisted: unlisted(path, manifest, folders) }
+}
+
+function unlisted(path: string, manifest: Manifest, folders: readonly string[]): readonly string[] {
+  const prefix = `${basename(path)}.`
+  const known = new Set(manifest.entries.map(e => e.number))
+  const found = new Set<string>()
+  for (const folder of folders) {
+    for (const name of namesIn(folder)) {
+      const [, digits] = /^(\d{6})(?:\.zst)?$/.exec(name.startsWith(prefix) ? name.slice(prefix.length) : '') ?? []
+      if (digits !== undefined && !known.has(Number(digits))) found.add(name)
+    }
+  }
+  return [...found].sort()
+}
+
+function namesIn(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder)
+  } catch {
+    // A folder that is not mounted holds nothing; the segments in it are named as missing.
+    return []
+  }
+}
+
+function isFile(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isFile() === true
+}
+
+/** Whoever moves a segment away may leave a link; what is behind it is checked all the same. */
+function isFileOrLink(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() === true
+}
+
+async function readManifest(path: string): Promise<Buffer> {
+  try {
+    return await readFile(`${path}.manifest`)
+  } catch (error) {
+    if (errno(error) === 'ENOENT') return Buffer.alloc(0)
+    throw new AuditError('log_unreadable', `${path}.manifest cannot be read (${errno(error)})`, { cause: error })
+  }
+}
+
+async function openLive(path: string): Promise<FileHandle> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await open(path, 'r')
+    } catch (error) {
+      // Between the rename and the new file of a roll there is none.
+      if (errno(error) !== 'ENOENT' || !isFile(`${path}.manifest`) || tries === TRIES) {
+        throw new AuditError('log_unreadable', `${path} cannot be opened (${errno(error)})`, { cause: error })
+      }
+      await setTimeout(10)
+    }
+  }
+}
+
+/** One plain file, whatever lies beside it: for logs of other programs. */
+export async function openAlone(path: string): Promise<Layout> {
+  const live = await openLive(path)
+  return { path, pieces: [], manifest: NO_SEGMENTS, base: endOf(NO_SEGMENTS), liveFrom: 0, live, unlisted: [] }
+}
