@@ -5,20 +5,19 @@
  * Guarantees: never throws for what is missing or damaged, it says so per file; only an unreadable live file or manifest
  * throws `AuditError`. Does not: look into the files (`verify.ts` does), or trust a manifest it was given no keys for.
  */
-import { lstatSync, readdirSync, statSync } from 'node:fs'
-import { type FileHandle, open, readFile } from 'node:fs/promises'
+import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { KeyRing } from '../keys/ring.ts'
 import type { Position } from './chain.ts'
 import { AuditError, errno, rolledName } from './files.ts'
-import { endOf, type Manifest, NO_SEGMENTS, parseManifest, type SegmentEntry } from './segments/manifest.ts'
+import { endOf, type Manifest, parseManifest, type SegmentEntry } from './segments/manifest.ts'
 
 export type Piece =
   /** Zstandard frames; `path` is where the file was found. */
   | { readonly kind: 'packed'; readonly name: string; readonly path: string; readonly entry: SegmentEntry }
-  /** Bytes `[0, bytes)` of a file. */
-  | { readonly kind: 'rolled'; readonly name: string; readonly path: string; readonly entry: SegmentEntry }
+  /** The first bytes of an open file. */
+  | { readonly kind: 'rolled'; readonly name: string; readonly fd: number; readonly entry: SegmentEntry }
   | { readonly kind: 'missing'; readonly name: string; readonly entry: SegmentEntry }
 
 export interface Layout {
@@ -28,8 +27,8 @@ export interface Layout {
   /** Where the live file begins in the log, and from which of its bytes on it is not a piece above. */
   readonly base: Position
   readonly liveFrom: number
-  /** Open, and closed by whoever asked for the layout. */
-  readonly live: FileHandle
+  /** Open, as the rolled files are: what is read is what was there, whatever a gate does meanwhile. */
+  readonly live: number
   /** Files named like segments of this log that the manifest does not know. */
   readonly unlisted: readonly string[]
 }
@@ -44,26 +43,38 @@ export interface LayoutOptions {
 const TRIES = 20
 const MOST_TRIES = 1000
 
+/** Close it with `closeLayout`. */
 export async function openLayout(path: string, options: LayoutOptions = {}): Promise<Layout> {
   const folders = [...new Set([...(options.folders ?? []), dirname(path)])]
   let unfinished = 0
   for (let tries = 0; tries < MOST_TRIES; tries++) {
-    const bytes = await readManifest(path)
+    const bytes = readManifest(path)
     const live = await openLive(path)
+    const opened: number[] = [live]
     try {
-      // A roll writes the manifest before it renames: unchanged now, the file just opened is the one it speaks of.
-      if (bytes.equals(await readManifest(path))) {
-        const found = arrange(path, parseManifest(bytes, options.ring), folders, ++unfinished === TRIES)
-        if (found !== undefined) return { ...found, live }
+      // A roll notes itself before it renames. Note and name both unchanged, the open file is the one that the note means.
+      if (bytes.equals(readManifest(path))) {
+        const manifest = parseManifest(bytes, options.ring)
+        const found = arrange(path, manifest, folders, { live, opened, last: ++unfinished === TRIES })
+        if (found !== undefined && stillNamed(path, live)) return { ...found, live }
       } else unfinished = 0
     } catch (error) {
-      await live.close()
+      closeAll(opened)
       throw error
     }
-    await live.close()
+    closeAll(opened)
     if (unfinished > 0) await setTimeout(10)
   }
   throw new AuditError('log_unreadable', `${path}.manifest changes all the time; a log rolls less often than that`)
+}
+
+export function closeLayout(layout: Layout): void {
+  const own = layout.pieces.flatMap(p => (p.kind === 'rolled' && p.fd !== layout.live ? [p.fd] : []))
+  closeAll([layout.live, ...own])
+}
+
+function closeAll(opened: readonly number[]): void {
+  for (const fd of opened) closeSync(fd)
 }
 
 /** `undefined` when a roll or packing seems to be under way. */
@@ -71,7 +82,7 @@ function arrange(
   path: string,
   manifest: Manifest,
   folders: readonly string[],
-  last: boolean,
+  { live, opened, last }: { readonly live: number; readonly opened: number[]; readonly last: boolean },
 ): Omit<Layout, 'live'> | undefined {
   const pieces: Piece[] = []
   let base = endOf(manifest)
@@ -80,12 +91,14 @@ function arrange(
     const rolled = rolledName(path, entry.number)
     const { packed } = entry
     const at = packed === undefined ? undefined : folders.map(f => join(f, packed.file)).find(isFileOrLink)
+    const fd = at === undefined ? openPlain(rolled) : undefined
+    if (fd !== undefined) opened.push(fd)
     if (at !== undefined) pieces.push({ kind: 'packed', name: basename(at), path: at, entry })
-    else if (isFile(rolled)) pieces.push({ kind: 'rolled', name: basename(rolled), path: rolled, entry })
+    else if (fd !== undefined) pieces.push({ kind: 'rolled', name: basename(rolled), fd, entry })
     else if (packed === undefined && entry === manifest.entries.at(-1)) {
       // Noted, not yet renamed: a moment's matter, or what a crash left. The rows are still in the live file.
       if (!last) return undefined
-      pieces.push({ kind: 'rolled', name: basename(path), path, entry })
+      pieces.push({ kind: 'rolled', name: basename(path), fd: live, entry })
       base = entry.to
       liveFrom = entry.to.length - entry.from.length
     } else if (packed === undefined && !last) return undefined
@@ -125,31 +138,38 @@ function isFileOrLink(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isFile() === true
 }
 
-async function readManifest(path: string): Promise<Buffer> {
+function readManifest(path: string): Buffer {
   try {
-    return await readFile(`${path}.manifest`)
+    return readFileSync(`${path}.manifest`)
   } catch (error) {
     if (errno(error) === 'ENOENT') return Buffer.alloc(0)
     throw new AuditError('log_unreadable', `${path}.manifest cannot be read (${errno(error)})`, { cause: error })
   }
 }
 
-async function openLive(path: string): Promise<FileHandle> {
+async function openLive(path: string): Promise<number> {
   for (let tries = 1; ; tries++) {
-    try {
-      return await open(path, 'r')
-    } catch (error) {
-      // Between the rename and the new file of a roll there is none.
-      if (errno(error) !== 'ENOENT' || !isFile(`${path}.manifest`) || tries === TRIES) {
-        throw new AuditError('log_unreadable', `${path} cannot be opened (${errno(error)})`, { cause: error })
-      }
-      await setTimeout(10)
+    const fd = openPlain(path)
+    if (fd !== undefined) return fd
+    // Between the rename and the new file of a roll there is none.
+    if (tries === TRIES || !isFile(`${path}.manifest`)) {
+      throw new AuditError('log_unreadable', `${path} cannot be opened (ENOENT)`)
     }
+    await setTimeout(10)
   }
 }
 
-/** One plain file, whatever lies beside it: for logs of other programs. */
-export async function openAlone(path: string): Promise<Layout> {
-  const live = await openLive(path)
-  return { path, pieces: [], manifest: NO_SEGMENTS, base: endOf(NO_SEGMENTS), liveFrom: 0, live, unlisted: [] }
+/** `undefined` when there is none. */
+function openPlain(path: string): number | undefined {
+  try {
+    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  } catch (error) {
+    if (errno(error) === 'ENOENT') return undefined
+    throw new AuditError('log_unreadable', `${path} cannot be opened (${errno(error)})`, { cause: error })
+  }
+}
+
+function stillNamed(path: string, live: number): boolean {
+  const [open, named] = [fstatSync(live), statSync(path, { throwIfNoEntry: false })]
+  return named !== undefined && named.ino === open.ino && named.dev === open.dev
 }

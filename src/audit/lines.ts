@@ -2,8 +2,8 @@
  * The lines of a log across its files, forwards from any row and backwards from the end. A packed segment is inflated block
  * by block, and only where it is asked for.
  */
-import { type FileHandle, open } from 'node:fs/promises'
-import { AuditError, errno } from './files.ts'
+import { fstatSync, readSync } from 'node:fs'
+import { errno } from './files.ts'
 import type { Layout, Piece } from './layout.ts'
 import { type Block, PackedFile, SegmentFault } from './segments/packed.ts'
 
@@ -24,7 +24,7 @@ export const LONGEST_LINE = 16 * 1024 * 1024
 const NEWLINE = 0x0a
 
 /** From the chunk that holds row `from` on. */
-export async function* linesOf(layout: Layout, from = 0n): AsyncGenerator<LineChunk, void, undefined> {
+export function* linesOf(layout: Layout, from = 0n): Generator<LineChunk, void, undefined> {
   for (const piece of layout.pieces) {
     if (piece.entry.to.count <= from) continue
     yield* linesOfPiece(piece, from)
@@ -32,24 +32,18 @@ export async function* linesOf(layout: Layout, from = 0n): AsyncGenerator<LineCh
   yield* linesOfFile(layout.live, layout.path, layout.base.count, layout.liveFrom, undefined, from)
 }
 
-async function* linesOfPiece(piece: Piece, from: bigint): AsyncGenerator<LineChunk, void, undefined> {
+function* linesOfPiece(piece: Piece, from: bigint): Generator<LineChunk, void, undefined> {
   const { entry, name } = piece
   const { count } = entry.from
   switch (piece.kind) {
     case 'missing':
       yield gap(piece, 'it is missing')
       return
-    case 'rolled': {
-      const file = await openPlain(piece.path)
-      try {
-        yield* linesOfFile(file, name, count, 0, entry.to.length - entry.from.length, from)
-      } finally {
-        await file.close()
-      }
+    case 'rolled':
+      yield* linesOfFile(piece.fd, name, count, 0, entry.to.length - entry.from.length, from)
       return
-    }
     case 'packed':
-      for (const read of blocksFrom(piece, b => count + BigInt(b.firstRow + b.rows) > from)) yield read
+      yield* blocksFrom(piece, b => count + BigInt(b.firstRow + b.rows) > from)
   }
 }
 
@@ -72,21 +66,21 @@ function* blocksFrom(
   }
 }
 
-async function* linesOfFile(
-  file: FileHandle,
+function* linesOfFile(
+  fd: number,
   name: string,
   firstRow: bigint,
   start: number,
   end: number | undefined,
   from: bigint,
-): AsyncGenerator<LineChunk, void, undefined> {
+): Generator<LineChunk, void, undefined> {
   let held: Buffer = Buffer.alloc(0)
   let row = firstRow
   let line = 1
   for (let at = start; ; ) {
     const room = end === undefined ? CHUNK : Math.min(CHUNK, end - at)
     const chunk = Buffer.allocUnsafe(room)
-    const { bytesRead } = room === 0 ? { bytesRead: 0 } : await file.read(chunk, 0, room, at)
+    const bytesRead = room === 0 ? 0 : readSync(fd, chunk, 0, room, at)
     if (bytesRead === 0) break
     at += bytesRead
     const read = chunk.subarray(0, bytesRead)
@@ -107,22 +101,16 @@ async function* linesOfFile(
 }
 
 /** Chunks from the end backwards; rows of the live file are not numbered here (that would need reading all of it). */
-export async function* linesBackwards(layout: Layout): AsyncGenerator<LineChunk, void, undefined> {
-  yield* backwardsInFile(layout.live, layout.path, layout.liveFrom, (await layout.live.stat()).size)
+export function* linesBackwards(layout: Layout): Generator<LineChunk, void, undefined> {
+  yield* backwardsInFile(layout.live, layout.path, layout.liveFrom, fstatSync(layout.live).size)
   for (const piece of layout.pieces.toReversed()) {
     switch (piece.kind) {
       case 'missing':
         yield gap(piece, 'it is missing')
         break
-      case 'rolled': {
-        const file = await openPlain(piece.path)
-        try {
-          yield* backwardsInFile(file, piece.name, 0, piece.entry.to.length - piece.entry.from.length)
-        } finally {
-          await file.close()
-        }
+      case 'rolled':
+        yield* backwardsInFile(piece.fd, piece.name, 0, piece.entry.to.length - piece.entry.from.length)
         break
-      }
       case 'packed':
         yield* backwardsInPacked(piece)
     }
@@ -144,17 +132,12 @@ function* backwardsInPacked(piece: Extract<Piece, { kind: 'packed' }>): Generato
   }
 }
 
-async function* backwardsInFile(
-  file: FileHandle,
-  name: string,
-  start: number,
-  end: number,
-): AsyncGenerator<LineChunk, void, undefined> {
+function* backwardsInFile(fd: number, name: string, start: number, end: number): Generator<LineChunk, void, undefined> {
   let held: Buffer = Buffer.alloc(0)
   for (let to = end; to > start; ) {
     const from = Math.max(start, to - CHUNK)
     const chunk = Buffer.alloc(to - from)
-    await file.read(chunk, 0, chunk.length, from)
+    readSync(fd, chunk, 0, chunk.length, from)
     to = from
     const bytes = held.length === 0 ? chunk : Buffer.concat([chunk, held])
     // The first line may have begun in the chunk before.
@@ -190,12 +173,4 @@ export function countLines(bytes: Buffer): number {
   let n = 0
   for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, at + 1)) n++
   return n
-}
-
-async function openPlain(path: string): Promise<FileHandle> {
-  try {
-    return await open(path, 'r')
-  } catch (error) {
-    throw new AuditError('log_unreadable', `${path} cannot be opened (${errno(error)})`, { cause: error })
-  }
 }

@@ -12,11 +12,12 @@ import { dirname } from 'node:path'
 import type { AuditWriter } from '../core/row.ts'
 import type { KeyRing } from '../keys/ring.ts'
 import { findEnd } from './end.ts'
+import { watchErasures } from './erasures.ts'
 import { AuditError, errno, type LogFile, type LogFiles, NodeFiles } from './files.ts'
 import { HeadFile } from './head.ts'
 import { lockLog } from './lock.ts'
 import { noteRow } from './own-rows.ts'
-import type { OwnerSealer } from './seal.ts'
+import { type OwnerSealer, SealingFolder } from './seal.ts'
 import { type Packer, threadPacker } from './segments/packer.ts'
 import { type RollPolicy, Segments } from './segments/roll.ts'
 import { uuid7 } from './uuid.ts'
@@ -100,13 +101,20 @@ export async function openAuditLog(options: OpenOptions): Promise<AuditLog> {
     await head.write(at)
     await head.write(at)
     await head.sync()
-    const writer = new LogWriter(ports, { log, head, at, release: () => lock?.release() })
+    let stopWatching: () => void = () => undefined
+    const release = () => {
+      stopWatching()
+      lock?.release()
+    }
+    const writer = new LogWriter(ports, { log, head, at, release })
     if (note !== undefined) {
       const details = { bytes: note.bytes, sha256: note.sha256, file: note.name }
       const reason = 'an incomplete end of the audit log was moved to quarantine'
       await writer.append(noteRow(ports.newId(), 'audit.torn_tail', reason, details)).durable()
     }
     segments.pack()
+    const { sealer } = options
+    if (sealer instanceof SealingFolder) stopWatching = watchErasures(sealer, writer, ports.newId, later)
     return writer
   } catch (error) {
     await log?.close()

@@ -2,8 +2,7 @@
  * Places inside a log: where a position lies among its files, which position a row index has, and the record that keeps one
  * for the next verification.
  */
-import { closeSync, constants, openSync, readSync } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { readSync } from 'node:fs'
 import type { Key, KeyRing } from '../keys/ring.ts'
 import { EMPTY, type Position } from './chain.ts'
 import { encodeHead, parseRecord } from './head.ts'
@@ -59,30 +58,26 @@ function lineBefore(layout: Layout, piece: Piece | undefined, offset: number): B
       file?.close()
     }
   } else {
-    const rolled = piece?.kind === 'rolled' ? openSync(piece.path, constants.O_RDONLY) : undefined
+    if (piece?.kind === 'missing') return undefined
     const end = offset + (piece === undefined ? layout.liveFrom : 0)
     before = Buffer.alloc(Math.min(ROOM, offset))
-    try {
-      const n = readSync(rolled ?? layout.live.fd, before, 0, before.length, end - before.length)
-      if (n < before.length) return undefined
-    } finally {
-      if (rolled !== undefined) closeSync(rolled)
-    }
+    const n = readSync(piece?.fd ?? layout.live, before, 0, before.length, end - before.length)
+    if (n < before.length) return undefined
   }
   if (before.at(-1) !== 0x0a) return undefined
   return before.subarray(before.lastIndexOf(0x0a, before.length - 2) + 1, before.length - 1)
 }
 
 /** The position before row `index`: that of the row before it, whose HMAC must hold. A string says why there is none. */
-export async function positionAt(layout: Layout, index: bigint, ring: KeyRing): Promise<VerifyFrom | string> {
+export function positionAt(layout: Layout, index: bigint, ring: KeyRing): VerifyFrom | string {
   if (index === 0n) return { position: EMPTY, fixedBy: 'row' }
   const known = [...layout.manifest.entries.map(e => e.to)].find(to => to.count === index)
   if (known !== undefined && layout.manifest.faults.length === 0) return { position: known, fixedBy: 'manifest' }
-  for await (const chunk of linesOf(layout, index - 1n)) {
+  for (const chunk of linesOf(layout, index - 1n)) {
     if (chunk.kind === 'gap') return `row ${index - 1n} is in ${chunk.file}, and ${chunk.why}`
     const piece = layout.pieces.find(p => p.entry.from.count <= index - 1n && index - 1n < p.entry.to.count)
     const base = piece?.entry.from ?? layout.base
-    let length = base.length + (await bytesBefore(layout, piece, chunk.row - base.count))
+    let length = base.length + bytesBefore(layout, piece, chunk.row - base.count)
     let row = chunk.row
     for (const line of split(chunk.bytes)) {
       length += line.length + 1
@@ -98,7 +93,7 @@ export async function positionAt(layout: Layout, index: bigint, ring: KeyRing): 
 }
 
 /** Bytes of the first `rows` rows of a file. */
-async function bytesBefore(layout: Layout, piece: Piece | undefined, rows: bigint): Promise<number> {
+function bytesBefore(layout: Layout, piece: Piece | undefined, rows: bigint): number {
   if (piece?.kind === 'packed') {
     const file = new PackedFile(piece.path)
     try {
@@ -108,12 +103,8 @@ async function bytesBefore(layout: Layout, piece: Piece | undefined, rows: bigin
     }
   }
   if (rows === 0n) return 0
-  const file = piece?.kind === 'rolled' ? await open(piece.path, 'r') : undefined
-  try {
-    return newlineOffset((file ?? layout.live).fd, piece === undefined ? layout.liveFrom : 0, rows)
-  } finally {
-    await file?.close()
-  }
+  if (piece?.kind === 'rolled') return newlineOffset(piece.fd, 0, rows)
+  return newlineOffset(layout.live, layout.liveFrom, rows)
 }
 
 function newlineOffset(fd: number, start: number, rows: bigint): number {

@@ -2,7 +2,7 @@
  * Rows of a log for people: show, tail, count, report, across all of its files. Reading checks a row's form and says where a
  * line has none, and which segments are not there; it does not check HMACs (`verify.ts` does).
  */
-import { type Layout, type LayoutOptions, openLayout } from './layout.ts'
+import { closeLayout, type Layout, type LayoutOptions, openLayout } from './layout.ts'
 import { type LineChunk, linesBackwards, linesOf, split } from './lines.ts'
 import { type LineFault, readStored, type StoredRow } from './stored.ts'
 
@@ -26,12 +26,12 @@ export async function* readRows(
   try {
     yield* rowsOf(layout, options.from)
   } finally {
-    await layout.live.close()
+    closeLayout(layout)
   }
 }
 
-export async function* rowsOf(layout: Layout, from = 0n): AsyncGenerator<ReadRow, void, undefined> {
-  for await (const chunk of linesOf(layout, from)) {
+export function* rowsOf(layout: Layout, from = 0n): Generator<ReadRow, void, undefined> {
+  for (const chunk of linesOf(layout, from)) {
     if (chunk.kind === 'gap') {
       yield chunk
       continue
@@ -52,7 +52,7 @@ export async function tailRows(path: string, n: number, options: LayoutOptions =
   try {
     const found: ReadRow[] = []
     let line = 0
-    for await (const chunk of linesBackwards(layout)) {
+    for (const chunk of linesBackwards(layout)) {
       if (chunk.kind === 'gap') found.push(chunk)
       else {
         for (const bytes of [...split(chunk.bytes)].reverse()) {
@@ -63,7 +63,7 @@ export async function tailRows(path: string, n: number, options: LayoutOptions =
     }
     return found.reverse()
   } finally {
-    await layout.live.close()
+    closeLayout(layout)
   }
 }
 
@@ -76,7 +76,7 @@ export async function findRow(
   const needle = Buffer.from(JSON.stringify(entryId))
   const layout = await openLayout(path, options)
   try {
-    for await (const chunk of linesOf(layout)) {
+    for (const chunk of linesOf(layout)) {
       if (chunk.kind === 'gap' || !chunk.bytes.includes(needle)) continue
       for (const bytes of split(chunk.bytes)) {
         if (!bytes.includes(needle)) continue
@@ -86,7 +86,7 @@ export async function findRow(
     }
     return undefined
   } finally {
-    await layout.live.close()
+    closeLayout(layout)
   }
 }
 

@@ -136,13 +136,11 @@ export interface Plan {
 }
 
 /**
- * @param rolled descriptors of the rolled files, by piece
  * @param size bytes of the live file that count
  * @param cutAt byte of the live file where units must meet, so that the head can be compared there
  */
 export function planUnits(
   layout: Layout,
-  rolled: ReadonlyMap<number, number>,
   size: number,
   cutAt: number | undefined,
   start: StartAt,
@@ -156,9 +154,7 @@ export function planUnits(
     const offset = i === start.piece ? start.offset : 0
     if (piece.kind === 'rolled') {
       const to = piece.entry.to.length - piece.entry.from.length
-      const fd = rolled.get(i)
-      if (fd === undefined) continue
-      units.push(...cutPlain(fd, i, offset, to, undefined, unit))
+      units.push(...cutPlain(piece.fd, i, offset, to, undefined, unit))
       total += to - offset
       continue
     }
@@ -174,7 +170,7 @@ export function planUnits(
   }
   const live = layout.pieces.length
   const from = live === start.piece ? start.offset + layout.liveFrom : layout.liveFrom
-  units.push(...cutPlain(layout.live.fd, live, from, size, cutAt, unit))
+  units.push(...cutPlain(layout.live, live, from, size, cutAt, unit))
   return { units, total: total + Math.max(0, size - from), faults }
 }
 

@@ -7,13 +7,13 @@
  * writing and rolling meanwhile verifies: the head is read first, the log only grows, and files are read as they were
  * opened.
  */
-import { closeSync, constants, openSync } from 'node:fs'
-import { type FileHandle, readFile } from 'node:fs/promises'
+import { fstatSync, readSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import type { KeyRing } from '../keys/ring.ts'
 import { AuditError, errno } from './files.ts'
 import { type HeadState, parseHead } from './head.ts'
-import { type Layout, openLayout } from './layout.ts'
+import { closeLayout, type Layout, openLayout } from './layout.ts'
 import { locate } from './position.ts'
 import { type Joined, joinUnits } from './verify-join.ts'
 import type { SectionCheck, VerifyFrom, VerifyReport } from './verify-report.ts'
@@ -62,9 +62,7 @@ export async function verifyWith(
 ): Promise<VerifyReport> {
   const head: HeadState | undefined = options.head === 'ignore' ? undefined : await loadHead(path, ring)
   const layout = await openLayout(path, { ring, folders: options.folders })
-  const rolled = new Map<number, number>()
   try {
-    openRolled(layout, rolled)
     const size = await settledSize(layout.live)
     let done = 0
     const progress = (bytes: number) => {
@@ -73,7 +71,7 @@ export async function verifyWith(
     }
     const { start, fault } = locate(layout, options.from)
     const headAt = head?.kind === 'found' ? head.position.length - layout.base.length + layout.liveFrom : undefined
-    const plan = planUnits(layout, rolled, size, headAt, start, options.unit)
+    const plan = planUnits(layout, size, headAt, start, options.unit)
     const joined = joinUnits({
       layout,
       units: plan.units,
@@ -87,8 +85,7 @@ export async function verifyWith(
     })
     return await reportOf(fault === undefined ? joined : withFault(joined, fault), layout, head, options)
   } finally {
-    for (const fd of rolled.values()) closeSync(fd)
-    await layout.live.close()
+    closeLayout(layout)
   }
 }
 
@@ -132,26 +129,15 @@ async function reportOf(
   }
 }
 
-function openRolled(layout: Layout, rolled: Map<number, number>): void {
-  for (const [i, piece] of layout.pieces.entries()) {
-    if (piece.kind !== 'rolled') continue
-    try {
-      rolled.set(i, openSync(piece.path, constants.O_RDONLY))
-    } catch (error) {
-      throw new AuditError('log_unreadable', `${piece.path} cannot be opened (${errno(error)})`, { cause: error })
-    }
-  }
-}
-
 /** A gate may be in the middle of a write: half a line at the end is torn only if it stays half. */
-async function settledSize(file: FileHandle): Promise<number> {
+async function settledSize(fd: number): Promise<number> {
   const last = Buffer.alloc(1)
-  let size = (await file.stat()).size
+  let size = fstatSync(fd).size
   for (let tries = 0; tries < 20 && size > 0; tries++) {
-    await file.read(last, 0, 1, size - 1)
+    readSync(fd, last, 0, 1, size - 1)
     if (last[0] === 0x0a) break
     await setTimeout(10)
-    const now = (await file.stat()).size
+    const now = fstatSync(fd).size
     if (now === size) break
     size = now
   }

@@ -17,8 +17,9 @@ import { Chain, type Position } from './chain.ts'
 import { checkTail } from './end.ts'
 import { errno, type LogFile, type LogFiles } from './files.ts'
 import { HeadFile, readHead, writeAll } from './head.ts'
-import { noteRow, sealOwner } from './own-rows.ts'
+import { noteRow } from './own-rows.ts'
 import type { OwnerSealer } from './seal.ts'
+import { sealRow } from './seal-row.ts'
 import type { Segments } from './segments/roll.ts'
 import { LostTicket, RowTicket } from './ticket.ts'
 
@@ -130,7 +131,7 @@ export class LogWriter implements AuditWriter {
   #append(row: Row): Ticket {
     try {
       const sealer = this.#ports.sealer
-      const stamped = this.#chain.append(sealer === undefined ? row : sealOwner(row, sealer))
+      const stamped = this.#chain.append(sealer === undefined ? row : sealRow(row, sealer))
       const ticket = new RowTicket(row.entryId, stamped, this.#want)
       this.#queued.push(ticket)
       this.#kick()

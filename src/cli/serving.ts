@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { type AuditLog, openAuditLog } from '../audit/open.ts'
+import { SealingFolder } from '../audit/seal.ts'
 import type { PipelineConfig } from '../config/pipeline.ts'
 import { ConfigError, errorCode, oneLine } from '../config/problem.ts'
 import type { Resolved } from '../config/resolve.ts'
@@ -37,11 +38,13 @@ export interface Serving {
 export interface ServingEvents {
   /** The audit log stopped being writable, or is again. */
   readonly onAuditState?: (ok: boolean, reason: string) => void
+  /** A log segment was made, or could not be made yet. */
+  readonly onAuditSegment?: (ok: boolean, text: string) => void
 }
 
 /** `folder`: the project folder, where `--dev` keeps keys. */
 export async function startServing(
-  { settings, tls, hmacKey, receiptKey }: Resolved,
+  { settings, tls, hmacKey, receiptKey, sealingKey }: Resolved,
   pipeline: PipelineConfig,
   folder: string,
   events: ServingEvents = {},
@@ -78,7 +81,14 @@ export async function startServing(
     audit = await openAuditLog({
       path: settings.auditLogPath,
       ring,
-      ...(events.onAuditState === undefined ? {} : { onState: events.onAuditState }),
+      roll: {
+        bytes: settings.auditSegmentBytes,
+        ageNs: settings.auditSegmentAgeS === undefined ? undefined : BigInt(settings.auditSegmentAgeS) * 1_000_000_000n,
+      },
+      segmentFolder: settings.auditSegmentFolder,
+      sealer: ownerSealer(),
+      onState: events.onAuditState,
+      onSegment: events.onAuditSegment,
     })
     const gate = await startGate({
       checks: pipeline.checks,
@@ -171,6 +181,12 @@ export async function startServing(
     const id = `ephemeral-${randomBytes(4).toString('hex')}`
     const hex = randomBytes(32).toString('hex')
     return { ring: new KeyRing(Key.fromHex(id, hex), legacy), ephemeralKey: { id, hex } }
+  }
+
+  function ownerSealer(): SealingFolder | undefined {
+    if (!settings.auditSealing) return undefined
+    const key = sealingKey === undefined ? keyFolder().secret('sealing') : Key.fromHex('sealing', sealingKey)
+    return new SealingFolder(settings.auditSealingFolder ?? `${settings.auditLogPath}.owners`, key)
   }
 
   function receiptSigner(): SigningKey | undefined {

@@ -46,6 +46,13 @@ export const SHAPE = {
   strictErrorRedaction: value.flag,
   auditLogPath: value.path,
   auditBeforeForward: value.oneOf('auto', 'always', 'never'),
+  auditSegmentBytes: value.wholeNumber(1, MOST_HELD),
+  auditSegmentAgeS: value.wholeNumber(1, 3_155_760_000),
+  auditSegmentFolder: value.path,
+  auditIndex: value.flag,
+  auditSealing: value.flag,
+  auditSealingFolder: value.path,
+  auditSealingKeyFile: value.path,
   hmacKeyId: value.keyId,
   hmacSecret: value.hexSecret,
   hmacSecretFile: value.path,
@@ -113,6 +120,13 @@ export const SPECS: Readonly<Record<SettingName, Spec>> = {
   strictErrorRedaction: { read: asBoolean, expected: 'true or false', flag: '--strict-error-redaction' },
   auditLogPath: { read: asText, expected: 'a path', flag: '--audit-log' },
   auditBeforeForward: { read: asText, expected: '"auto", "always" or "never"' },
+  auditSegmentBytes: { read: asInteger, expected: `a whole number from 1 to ${MOST_HELD}` },
+  auditSegmentAgeS: { read: asInteger, expected: 'a whole number of seconds from 1 to 3155760000' },
+  auditSegmentFolder: { read: asText, expected: 'a path' },
+  auditIndex: { read: asBoolean, expected: 'true or false' },
+  auditSealing: { read: asBoolean, expected: 'true or false' },
+  auditSealingFolder: { read: asText, expected: 'a path' },
+  auditSealingKeyFile: { read: asText, expected: 'a path' },
   hmacKeyId: { read: asText, expected: 'a key id', flag: '--key-id' },
   hmacSecret: { read: asText, expected: 'at least 32 bytes of hex', flag: '--hmac-secret', secret: true },
   hmacSecretFile: { read: asText, expected: 'a path', flag: '--hmac-secret-file' },
@@ -147,6 +161,10 @@ type Absent =
   | 'tlsClientCrlFile'
   | 'identity'
   | 'identityFile'
+  | 'auditSegmentAgeS'
+  | 'auditSegmentFolder'
+  | 'auditSealingFolder'
+  | 'auditSealingKeyFile'
   | 'hmacSecret'
   | 'hmacSecretFile'
   | 'receiptKeyFile'
@@ -183,6 +201,9 @@ export const DEFAULTS: Settings = Object.freeze({
   strictErrorRedaction: true,
   auditLogPath: 'audit.jsonl',
   auditBeforeForward: 'auto',
+  auditSegmentBytes: 268_435_456,
+  auditIndex: false,
+  auditSealing: false,
   hmacKeyId: 'k1',
   hmacLegacyKeys: {},
   allowEphemeralKey: false,

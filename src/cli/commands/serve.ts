@@ -97,6 +97,7 @@ async function serve(options: Options, context: Context): Promise<void> {
   const serving = await startServing(resolved, pipeline, folder, {
     onAuditState: (ok, reason) =>
       ok ? log.info('audit_available', `audit log: ${reason}`) : log.warn('audit_unavailable', `audit log: ${reason}`),
+    onAuditSegment: (ok, text) => (ok ? log.info('audit_segment', text) : log.warn('audit_segment_failed', text)),
   })
   const { upstreamLabel, anthropicUpstreamLabel, identity } = serving
   const upstreams = anthropicUpstreamLabel === undefined ? '' : `, Anthropic's surfaces -> ${anthropicUpstreamLabel}`
