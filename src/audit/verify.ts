@@ -11,6 +11,7 @@ import { fstatSync, readSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import type { KeyRing } from '../keys/ring.ts'
+import type { Position } from './chain.ts'
 import { AuditError, errno } from './files.ts'
 import { type HeadState, parseHead } from './head.ts'
 import { closeLayout, type Layout, openLayout } from './layout.ts'
@@ -33,6 +34,8 @@ export interface VerifyOptions {
   readonly from?: VerifyFrom | undefined
   /** Tree, checkpoints, cosignatures, anchors: checked after the chain, in this order. */
   readonly sections?: readonly SectionCheck[]
+  /** Where the log ends, when nothing is wrong with it: verification can begin there the next time. */
+  readonly onSound?: (at: Position) => void
   /** Bytes verified of bytes in all. */
   readonly onProgress?: (done: number, total: number) => void
   /** Bytes of rows per unit of work. */
@@ -83,7 +86,16 @@ export async function verifyWith(
       start,
       allowMissing: options.allowMissing === true,
     })
-    return await reportOf(fault === undefined ? joined : withFault(joined, fault), layout, head, options)
+    const report = await reportOf(fault === undefined ? joined : withFault(joined, fault), layout, head, options)
+    if (report.ok) {
+      options.onSound?.({
+        count: BigInt(joined.rows),
+        length: layout.base.length + size - layout.liveFrom,
+        hmac: joined.lastHmac,
+        tsNs: joined.lastTsNs ?? -1n,
+      })
+    }
+    return report
   } finally {
     closeLayout(layout)
   }

@@ -83,7 +83,7 @@ export async function startServing(
       ring,
       roll: {
         bytes: settings.auditSegmentBytes,
-        ageNs: settings.auditSegmentAgeS === undefined ? undefined : BigInt(settings.auditSegmentAgeS) * 1_000_000_000n,
+        ageNs: settings.auditSegmentAgeS === 0 ? undefined : BigInt(settings.auditSegmentAgeS) * 1_000_000_000n,
       },
       segmentFolder: settings.auditSegmentFolder,
       sealer: ownerSealer(),

@@ -47,7 +47,7 @@ export const SHAPE = {
   auditLogPath: value.path,
   auditBeforeForward: value.oneOf('auto', 'always', 'never'),
   auditSegmentBytes: value.wholeNumber(1, MOST_HELD),
-  auditSegmentAgeS: value.wholeNumber(1, 3_155_760_000),
+  auditSegmentAgeS: value.wholeNumber(0, 3_155_760_000),
   auditSegmentFolder: value.path,
   auditIndex: value.flag,
   auditSealing: value.flag,
@@ -121,7 +121,7 @@ export const SPECS: Readonly<Record<SettingName, Spec>> = {
   auditLogPath: { read: asText, expected: 'a path', flag: '--audit-log' },
   auditBeforeForward: { read: asText, expected: '"auto", "always" or "never"' },
   auditSegmentBytes: { read: asInteger, expected: `a whole number from 1 to ${MOST_HELD}` },
-  auditSegmentAgeS: { read: asInteger, expected: 'a whole number of seconds from 1 to 3155760000' },
+  auditSegmentAgeS: { read: asInteger, expected: 'a whole number of seconds from 0 to 3155760000' },
   auditSegmentFolder: { read: asText, expected: 'a path' },
   auditIndex: { read: asBoolean, expected: 'true or false' },
   auditSealing: { read: asBoolean, expected: 'true or false' },
@@ -161,7 +161,6 @@ type Absent =
   | 'tlsClientCrlFile'
   | 'identity'
   | 'identityFile'
-  | 'auditSegmentAgeS'
   | 'auditSegmentFolder'
   | 'auditSealingFolder'
   | 'auditSealingKeyFile'
@@ -202,6 +201,7 @@ export const DEFAULTS: Settings = Object.freeze({
   auditLogPath: 'audit.jsonl',
   auditBeforeForward: 'auto',
   auditSegmentBytes: 268_435_456,
+  auditSegmentAgeS: 0,
   auditIndex: false,
   auditSealing: false,
   hmacKeyId: 'k1',

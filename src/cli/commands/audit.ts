@@ -9,10 +9,31 @@ export const registerAudit: Register = (program, context) => {
   withKeys(withLog(audit.command('verify')))
     .description('check every row, the chain and the head file; exit 0 sound, 1 broken, 2 not checked')
     .option('--no-head', 'do not ask for the head file; rows cut off at the end then go unnoticed')
+    .option('--missing-ok', 'segments that are not here are listed, not broken: the manifest fixes what they held')
+    .option(
+      '--from-checkpoint <file|index>',
+      'begin there: a row index, a state that --save-state wrote, or a checkpoint of the transparency log',
+    )
+    .option('--save-state <file>', 'keep how far the log is sound, for --from-checkpoint', pathOption)
     .option('--json', 'print JSON')
     .action(async (log: string | undefined, options) =>
       (await import('./audit-verify.ts')).verify(log, options, context),
     )
+
+  withKeys(withLog(audit.command('segments')))
+    .description('list the files of a log; with --older-than, those that may be moved')
+    .option('--older-than <duration>', 'mark segments whose last row is older: 90d, 12w, P90D')
+    .option('--move-to <folder>', 'move them there, each copied, compared and only then removed', pathOption)
+    .option('--json', 'print JSON')
+    .action(async (log: string | undefined, options) =>
+      (await import('./audit-segments.ts')).segments(log, options, context),
+    )
+
+  withSealing(withKeys(withLog(audit.command('erase'))))
+    .description("destroy the key that an owner's personal fields are sealed under; the rows stay, and still verify")
+    .requiredOption('--owner <type:id>', 'whose: human:NAME, agent:NAME, policy:NAME')
+    .option('--json', 'print JSON')
+    .action(async (log: string | undefined, options) => (await import('./audit-erase.ts')).erase(log, options, context))
 
   for (const show of [audit.command('show'), program.command('replay')]) {
     withKeys(
@@ -68,6 +89,21 @@ function withLog(command: Command): Command {
   return command
     .argument('[log]', 'the audit log (default: SIGNET_AUDIT_LOG_PATH, else audit.jsonl)', pathOption)
     .option('--audit-log <file>', 'the same', pathOption)
+    .option(
+      '--segments <folder>',
+      'where packed segments are; may be given several times (SIGNET_AUDIT_SEGMENT_FOLDER)',
+      collect,
+    )
+}
+
+function withSealing(command: Command): Command {
+  return command
+    .option(
+      '--sealing-folder <folder>',
+      "the owners' keys (SIGNET_AUDIT_SEALING_FOLDER, default <log>.owners)",
+      pathOption,
+    )
+    .option('--sealing-key-file <file>', 'the key that wraps them (SIGNET_AUDIT_SEALING_KEY_FILE)', pathOption)
 }
 
 function withKeys(command: Command): Command {
