@@ -6,7 +6,8 @@
  * so; text that is too long is cut and `_truncated` says so. Does not: hide anything (`seal.ts` does).
  */
 import type { Row } from '../core/row.ts'
-import { byCodePoint, quote } from './canonical.ts'
+import { quote } from './canonical.ts'
+import { MAX_KEY, Members } from './members.ts'
 
 /** Longest stored line, newline included. */
 export const MAX_LINE = 16 * 1024
@@ -15,7 +16,7 @@ const LINE_EXTRA = 74 + 1
 
 /** Longest of each field, UTF-16 units. A reason is a sentence, an owner a name. */
 const MAX_REASON = 1024
-const MAX_NAME = 256
+const MAX_NAME = MAX_KEY
 const MAX_OWNER = 1024
 const MAX_APPROVERS = 16
 const MAX_META_KEYS = 128
@@ -99,7 +100,9 @@ function encodeMetadata(metadata: unknown, stamp: Stamp, cap: number, bare: bool
   members.add('_anchor', ANCHOR)
   members.add('_salt', `"${stamp.salt}"`)
   members.add('_signing_key_id', `"${stamp.keyId}"`)
-  for (const [key, value] of entries(metadata, notes)) {
+  const { keys, values } = entries(metadata, notes)
+  for (let i = 0; i < keys.length; i++) {
+    const key = keys[i] ?? ''
     if (OWN_KEYS.has(key)) {
       notes.sanitised = true
       continue
@@ -108,49 +111,12 @@ function encodeMetadata(metadata: unknown, stamp: Stamp, cap: number, bare: bool
       notes.truncated = true
       continue
     }
-    members.add(cut(key, MAX_NAME, notes), encodeValue(value, bare ? 128 : cap, notes))
+    members.add(cut(mended(key, notes), MAX_NAME, notes), encodeValue(values[i], bare ? 128 : cap, notes))
   }
   if (notes.sanitised) members.add('_sanitised', 'true')
   if (notes.truncated) members.add('_truncated', 'true')
   return members.object()
 }
-
-/** The members of one object, sorted at the end, each key once: cutting and mending keys can make two equal. */
-class Members {
-  readonly #keys: string[] = []
-  readonly #texts: string[] = []
-  #plain = true
-
-  get size(): number {
-    return this.#keys.length
-  }
-
-  add(key: string, json: string): void {
-    // Only a key that had to be cut or mended can be another's equal; one as long as the limit may have been cut.
-    const plain = PLAIN_KEY.test(key) && key.length < MAX_NAME
-    if (!plain) this.#plain = false
-    this.#keys.push(key)
-    this.#texts.push(plain ? `"${key}":${json}` : `${quote(key)}:${json}`)
-  }
-
-  object(): string {
-    // The quote that ends a plain key is below every character such a key may have: the texts sort as the keys do.
-    if (this.#plain) return `{${this.#texts.sort().join(',')}}`
-    const order = this.#keys.map((_, i) => i)
-    const keys = this.#keys
-    order.sort((a, b) => byCodePoint(keys[a] ?? '', keys[b] ?? '') || a - b)
-    let json = '{'
-    let last: string | undefined
-    for (const i of order) {
-      if (keys[i] === last) continue
-      json += `${last === undefined ? '' : ','}${this.#texts[i]}`
-      last = keys[i]
-    }
-    return `${json}}`
-  }
-}
-
-const PLAIN_KEY = /^[A-Za-z0-9_.:-]*$/
 
 function encodeValue(value: unknown, cap: number, notes: Notes): string {
   if (typeof value === 'string') return encodeText(value, cap, notes)
@@ -160,12 +126,13 @@ function encodeValue(value: unknown, cap: number, notes: Notes): string {
   }
   if (typeof value === 'object' && value !== null) {
     const members = new Members()
-    for (const [key, item] of entries(value, notes)) {
+    const { keys, values } = entries(value, notes)
+    for (let i = 0; i < keys.length; i++) {
       if (members.size >= MAX_META_KEYS) {
         notes.truncated = true
         break
       }
-      members.add(cut(key, MAX_NAME, notes), encodeScalar(item, cap, notes))
+      members.add(cut(mended(keys[i] ?? '', notes), MAX_NAME, notes), encodeScalar(values[i], cap, notes))
     }
     return members.object()
   }
@@ -201,24 +168,32 @@ function asText(value: unknown, notes: Notes): string {
   }
 }
 
+interface Entries {
+  readonly keys: readonly string[]
+  readonly values: readonly unknown[]
+}
+
+const NO_ENTRIES: Entries = { keys: [], values: [] }
+const UNREADABLE: Entries = { keys: ['_unreadable'], values: [true] }
+
 /** Own enumerable members; a getter or proxy that throws costs the metadata, not the row. */
-function entries(value: unknown, notes: Notes): [string, unknown][] {
+function entries(value: unknown, notes: Notes): Entries {
   if (typeof value !== 'object' || value === null) {
     notes.sanitised = true
-    return []
+    return NO_ENTRIES
   }
   try {
-    const found = Object.entries(value)
-    for (const entry of found) {
-      if (entry[0].isWellFormed()) continue
-      notes.sanitised = true
-      entry[0] = entry[0].toWellFormed()
-    }
-    return found
+    return { keys: Object.keys(value), values: Object.values(value) }
   } catch {
     notes.sanitised = true
-    return [['_unreadable', true]]
+    return UNREADABLE
   }
+}
+
+function mended(key: string, notes: Notes): string {
+  if (key.isWellFormed()) return key
+  notes.sanitised = true
+  return key.toWellFormed()
 }
 
 function list(value: unknown, max: number, notes: Notes): readonly unknown[] {

@@ -28,6 +28,7 @@ export class ContinuingConsentCheck implements Check {
   readonly priority: number
   readonly timeLimitMs: number
   readonly shadow: boolean
+  readonly snapshots = 'none'
   readonly #common: Common
   readonly #revalidate: Revalidate
   readonly #every: number

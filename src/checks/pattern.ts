@@ -2,7 +2,7 @@
 import type { TextEdit } from '../core/verdict.ts'
 import { measure, parsePattern } from '../text/pattern.ts'
 import type { Hit, PatternSet, RegexRule } from '../text/scan.ts'
-import { assertLinearEnough, compileScanner } from '../text/scan.ts'
+import { assertLinearEnough, assertUsable } from '../text/scan.ts'
 import { type CheckOptions, shown } from './options.ts'
 
 export interface Pattern {
@@ -100,7 +100,7 @@ function ruleOf(
     const limit = maxMatch ?? (bounded ? undefined : DEFAULT_MAX_MATCH)
     const rule: RegexRule = { kind: 'regex', id, source, flags }
     const whole = limit === undefined ? rule : { ...rule, maxMatch: limit }
-    compileScanner([{ id: setting, rules: [whole] }])
+    assertUsable({ id: setting, rules: [whole] }, whole)
     return whole
   } catch (error) {
     const why = error instanceof Error ? error.message : 'it cannot be used'

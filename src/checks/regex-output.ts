@@ -22,6 +22,7 @@ export class RegexOutputCheck implements Check {
   readonly priority: number
   readonly timeLimitMs: number
   readonly shadow: boolean
+  readonly snapshots = 'hits'
   readonly patterns
   readonly #common: Common
   readonly #patterns: Patterns

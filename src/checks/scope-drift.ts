@@ -36,6 +36,7 @@ export class ScopeDriftCheck implements Check {
   readonly priority: number
   readonly timeLimitMs: number
   readonly shadow: boolean
+  readonly snapshots = 'hits'
   readonly patterns?: MarkerSet['patterns']
   readonly #common: Common
   readonly #ladder: Ladder

@@ -24,6 +24,12 @@ export interface Check {
   readonly shadow?: boolean
   /** Joined at pipeline build with every other check's into one scan per text. */
   readonly patterns?: PatternSet
+  /**
+   * What `inspect` has to be asked about text that only repeats or decodes other text (`channel.snapshot`). `hits`: nothing,
+   * where none of `patterns` hits in the whole of it; the check then promises that it would have allowed it. `none`: nothing
+   * at all. Default: everything.
+   */
+  readonly snapshots?: 'all' | 'hits' | 'none'
   /** Plain JSON: name, stages, options. The policy digest, `signet lint`, the console and replay read it. */
   describe(): Readonly<Record<string, unknown>>
   /** Before the model is called. To redact, call `ctx.edit(segment, edits)` and return a redact verdict with `edits: []`. */

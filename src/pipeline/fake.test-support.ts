@@ -8,8 +8,9 @@ import type { Channel, Edit, Fault, Frame, Part, RequestView, ResponseReader, Se
 import type { PatternSet } from '../text/scan.ts'
 import { admit } from './admit.ts'
 import { buildPipeline, type Pipeline } from './pipeline.ts'
-import { Release, type Step } from './release.ts'
+import { Release } from './release.ts'
 import { Settlement } from './settle.ts'
+import type { Step } from './step.ts'
 
 /** `t`: text delta on channel `c`; `s`: snapshot; `p`: piece of a call; `d`: call done; `end`. */
 export type Short =

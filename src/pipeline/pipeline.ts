@@ -6,6 +6,7 @@ import type { Check } from '../core/check.ts'
 import type { Clock } from '../core/clock.ts'
 import { compileScanner, type Scanner } from '../text/scan.ts'
 import { policyDigest } from './digest.ts'
+import { type SnapshotReaders, snapshotReaders } from './snapshots.ts'
 
 export interface Pipeline {
   /** All checks, by priority; equal priorities keep their order of registration. */
@@ -15,6 +16,8 @@ export interface Pipeline {
   readonly commitment: readonly Check[]
   readonly recording: readonly Check[]
   readonly scanner: Scanner
+  /** Which checks have to be asked about text that only repeats other text; see `Check.snapshots`. */
+  readonly snapshots: SnapshotReaders
   readonly digest: string
   /** Decide and record, never enforce a policy verdict. */
   readonly shadow: boolean
@@ -51,13 +54,15 @@ export function buildPipeline(options: PipelineOptions): Pipeline {
     }
   }
   const checks = [...options.checks].sort((a, b) => a.priority - b.priority)
+  const scanner = compileScanner(checks.flatMap(c => (c.patterns ? [c.patterns] : [])))
   return Object.freeze({
     checks,
     admission: checks.filter(c => c.admit),
     inspection: checks.filter(c => c.inspect),
     commitment: checks.filter(c => c.commit),
     recording: checks.filter(c => c.record),
-    scanner: compileScanner(checks.flatMap(c => (c.patterns ? [c.patterns] : []))),
+    scanner,
+    snapshots: snapshotReaders(checks, scanner),
     digest: policyDigest(checks, shadow),
     shadow,
     clock: options.clock,

@@ -32,62 +32,54 @@ export function subjectOf(x: Exchange): RowSubject {
 
 /** A refusal of the gate itself, before any check ran. */
 export function preflightRow(s: RowSubject, why: Because, status: number, id: NewId): Row {
-  return row(s, id, 'pipeline.preflight', 'block', why.reason, why.details, {
-    _stage: 'preflight',
-    _check_name: 'pipeline.preflight',
-    _code: why.code,
-    _status: status,
-    _pre_pipeline_refusal: true,
-    _refusal_kind: why.code,
-  })
+  const m = metadata(s, 'preflight', 'pipeline.preflight', why.details)
+  m['_code'] = why.code
+  m['_status'] = status
+  m['_pre_pipeline_refusal'] = true
+  m['_refusal_kind'] = why.code
+  return row(s, id, 'pipeline.preflight', 'block', why.reason, m)
 }
 
 export function admittedRow(x: Exchange, id: NewId): Row {
-  return row(subjectOf(x), id, 'pipeline.admission', 'allow', 'admission cleared', undefined, {
-    _stage: 'admission',
-    _check_name: 'pipeline.admission',
-    _owner_authenticated_by: x.owner.authenticatedBy,
-    ...requestFacts(x),
-  })
+  const s = subjectOf(x)
+  const m = metadata(s, 'admission', 'pipeline.admission', undefined)
+  m['_owner_authenticated_by'] = x.owner.authenticatedBy
+  requestFacts(m, x)
+  return row(s, id, 'pipeline.admission', 'allow', 'admission cleared', m)
 }
 
 /** One decision of any stage, shadowed ones included. */
 export function decisionRow(x: Exchange, d: Decision, id: NewId, extra: Readonly<Record<string, MetaValue>> = {}): Row {
   const why: Because = d.verdict.kind === 'allow' ? CLEARED : d.verdict.because
-  return row(subjectOf(x), id, `pipeline.${d.stage}`, d.verdict.kind, why.reason, why.details, {
-    _stage: d.stage,
-    _check_name: d.check,
-    _code: why.code,
-    ...(d.shadow ? { shadow: true } : {}),
-    ...(d.channel === undefined ? {} : { _channel: d.channel }),
-    ...(d.at === undefined ? {} : { _at: d.at }),
-    ...(d.call === undefined ? {} : callFacts(d.call)),
-    ...(d.stage === 'admission' ? requestFacts(x) : {}),
-    ...extra,
-  })
+  const s = subjectOf(x)
+  const m = metadata(s, d.stage, d.check, why.details)
+  m['_code'] = why.code
+  if (d.shadow) m['shadow'] = true
+  if (d.channel !== undefined) m['_channel'] = d.channel
+  if (d.at !== undefined) m['_at'] = d.at
+  if (d.call !== undefined) callFacts(m, d.call)
+  if (d.stage === 'admission') requestFacts(m, x)
+  Object.assign(m, extra)
+  return row(s, id, `pipeline.${d.stage}`, d.verdict.kind, why.reason, m)
 }
 
 /** A call that every check let through. */
 export function callAllowedRow(x: Exchange, c: Commitment, id: NewId): Row {
-  return row(subjectOf(x), id, 'pipeline.commitment', 'allow', 'tool call approved', undefined, {
-    _stage: 'commitment',
-    _check_name: 'pipeline.commitment',
-    ...(c.worst.call === undefined ? {} : callFacts(c.worst.call)),
-  })
+  const s = subjectOf(x)
+  const m = metadata(s, 'commitment', 'pipeline.commitment', undefined)
+  if (c.worst.call !== undefined) callFacts(m, c.worst.call)
+  return row(s, id, 'pipeline.commitment', 'allow', 'tool call approved', m)
 }
 
 /** The whole answer is authorised for release (or, relayed, upstream's own error). */
 export function completedRow(x: Exchange, o: Outcome, facts: CompletionFacts, id: NewId): Row {
   const relayed = o.upstreamStatus !== undefined && o.upstreamStatus >= 400
-  return row(
-    subjectOf(x),
-    id,
-    relayed ? 'pipeline.upstream' : 'pipeline.complete',
-    'allow',
-    relayed ? `upstream answered ${o.upstreamStatus}; its answer was relayed` : 'request completed',
-    undefined,
-    { _stage: 'record', _check_name: 'pipeline.complete', ...outcomeFacts(o), ...completionFacts(facts) },
-  )
+  const s = subjectOf(x)
+  const m = metadata(s, 'record', 'pipeline.complete', undefined)
+  outcomeFacts(m, o)
+  completionFacts(m, facts)
+  const reason = relayed ? `upstream answered ${o.upstreamStatus}; its answer was relayed` : 'request completed'
+  return row(s, id, relayed ? 'pipeline.upstream' : 'pipeline.complete', 'allow', reason, m)
 }
 
 export interface CompletionFacts {
@@ -102,40 +94,42 @@ export interface CompletionFacts {
 /** The answer broke off: upstream's fault, a bound, or the caller's leaving. */
 export function abortedRow(x: Exchange, why: Because, o: Outcome, facts: CompletionFacts, id: NewId): Row {
   const left = o.kind === 'disconnected'
-  return row(subjectOf(x), id, left ? 'pipeline.complete' : 'pipeline.upstream', 'block', why.reason, why.details, {
-    _stage: left ? 'record' : 'upstream',
-    _check_name: left ? 'pipeline.complete' : 'pipeline.upstream',
-    _code: why.code,
-    _refusal_kind: why.code,
-    ...(left ? {} : { _pipeline_upstream_failure: true }),
-    ...outcomeFacts(o),
-    ...completionFacts(facts),
-  })
+  const name = left ? 'pipeline.complete' : 'pipeline.upstream'
+  const s = subjectOf(x)
+  const m = metadata(s, left ? 'record' : 'upstream', name, why.details)
+  m['_code'] = why.code
+  m['_refusal_kind'] = why.code
+  if (!left) m['_pipeline_upstream_failure'] = true
+  outcomeFacts(m, o)
+  completionFacts(m, facts)
+  return row(s, id, name, 'block', why.reason, m)
 }
 
 export function flagRow(x: Exchange, f: Flag, id: NewId): Row {
-  return row(subjectOf(x), id, 'pipeline.record', 'block', f.because.reason, f.because.details, {
-    _stage: 'record',
-    _check_name: f.check,
-    _code: f.because.code,
-    _flag: true,
-  })
+  const s = subjectOf(x)
+  const m = metadata(s, 'record', f.check, f.because.details)
+  m['_code'] = f.because.code
+  m['_flag'] = true
+  return row(s, id, 'pipeline.record', 'block', f.because.reason, m)
 }
 
 const CLEARED: Because = { code: 'custom:cleared', reason: 'cleared' }
 
-function requestFacts(x: Exchange): Record<string, MetaValue> {
-  return {
-    _model: x.request.model.slice(0, 128),
-    _stream: x.request.stream,
-    ...(x.levels === undefined ? {} : { _data_level: x.levels.data }),
-    ...(x.peerAddress === undefined ? {} : { _peer: x.peerAddress }),
-    ...(x.session === undefined ? {} : { _session: x.session }),
-  }
+/** Being put together: each row writes its own members into one object, in the same order every time. */
+type Metadata = Record<string, MetaValue>
+
+function requestFacts(m: Metadata, x: Exchange): void {
+  m['_model'] = x.request.model.slice(0, 128)
+  m['_stream'] = x.request.stream
+  if (x.levels !== undefined) m['_data_level'] = x.levels.data
+  if (x.peerAddress !== undefined) m['_peer'] = x.peerAddress
+  if (x.session !== undefined) m['_session'] = x.session
 }
 
-function callFacts(call: NonNullable<Decision['call']>): Record<string, MetaValue> {
-  return { _tool: call.name.slice(0, 256), _call_id: call.id.slice(0, 256), _arguments_sha256: call.argumentsDigest }
+function callFacts(m: Metadata, call: NonNullable<Decision['call']>): void {
+  m['_tool'] = call.name.slice(0, 256)
+  m['_call_id'] = call.id.slice(0, 256)
+  m['_arguments_sha256'] = call.argumentsDigest
 }
 
 /** Any other value is upstream's own text, which may be what was redacted: it is not recorded. */
@@ -144,25 +138,21 @@ const FINISHES: ReadonlySet<string> = new Set(
    eos eos_token error completed incomplete`.split(/\s+/),
 )
 
-function outcomeFacts(o: Outcome): Record<string, MetaValue> {
-  return {
-    _outcome: o.kind,
-    output_chars: o.outputChars,
-    ...(o.finish === undefined ? {} : { finish_reason: FINISHES.has(o.finish) ? o.finish : 'other' }),
-    ...(o.outputTokens === undefined ? {} : { output_tokens: o.outputTokens }),
-    ...(o.inputTokens === undefined ? {} : { input_tokens: o.inputTokens }),
-    ...(o.upstreamStatus === undefined ? {} : { upstream_status: o.upstreamStatus }),
-  }
+function outcomeFacts(m: Metadata, o: Outcome): void {
+  m['_outcome'] = o.kind
+  m['output_chars'] = o.outputChars
+  if (o.finish !== undefined) m['finish_reason'] = FINISHES.has(o.finish) ? o.finish : 'other'
+  if (o.outputTokens !== undefined) m['output_tokens'] = o.outputTokens
+  if (o.inputTokens !== undefined) m['input_tokens'] = o.inputTokens
+  if (o.upstreamStatus !== undefined) m['upstream_status'] = o.upstreamStatus
 }
 
-function completionFacts(f: CompletionFacts): Record<string, MetaValue> {
-  return {
-    response_bytes: f.responseBytes,
-    ...(f.responseDigest === undefined ? {} : { _response_sha256: f.responseDigest }),
-    ...(f.callsReleased === 0 ? {} : { calls_released: f.callsReleased }),
-    ...(f.callsRefused === 0 ? {} : { calls_refused: f.callsRefused }),
-    ...(f.decisionsUnnoted === undefined || f.decisionsUnnoted === 0 ? {} : { decisions_unnoted: f.decisionsUnnoted }),
-  }
+function completionFacts(m: Metadata, f: CompletionFacts): void {
+  m['response_bytes'] = f.responseBytes
+  if (f.responseDigest !== undefined) m['_response_sha256'] = f.responseDigest
+  if (f.callsReleased !== 0) m['calls_released'] = f.callsReleased
+  if (f.callsRefused !== 0) m['calls_refused'] = f.callsRefused
+  if (f.decisionsUnnoted !== undefined && f.decisionsUnnoted !== 0) m['decisions_unnoted'] = f.decisionsUnnoted
 }
 
 function row(
@@ -171,30 +161,25 @@ function row(
   checkName: string,
   decision: Verdict['kind'],
   reason: string,
-  details: Details | undefined,
-  own: Readonly<Record<string, MetaValue>>,
+  own: Metadata,
 ): Row {
-  return {
-    entryId: id(),
-    owner: s.owner,
-    checkName,
-    decision,
-    reason,
-    fingerprint: s.fingerprint,
-    metadata: {
-      ...withoutReserved(details),
-      ...own,
-      _exchange_id: s.exchangeId,
-      _policy_digest: s.policyDigest,
-      _surface: s.surface,
-    },
-  }
+  return { entryId: id(), owner: s.owner, checkName, decision, reason, fingerprint: s.fingerprint, metadata: own }
 }
 
-/** `_…` is the gate's, and `shadow` says what was not enforced: a check may set neither. */
-function withoutReserved(details: Details | undefined): Record<string, MetaValue> {
-  const out: Record<string, MetaValue> = {}
-  if (details === undefined) return out
+/**
+ * What every row has. A check's details come first, so that they cannot stand in the place of anything else; `_…` is the
+ * gate's, and `shadow` says what was not enforced: a check may set neither.
+ */
+function metadata(s: RowSubject, stage: string, check: string, details: Details | undefined): Metadata {
+  const own: Metadata = {
+    _stage: stage,
+    _check_name: check,
+    _exchange_id: s.exchangeId,
+    _policy_digest: s.policyDigest,
+    _surface: s.surface,
+  }
+  if (details === undefined) return own
+  const out: Metadata = {}
   for (const [key, value] of Object.entries(details)) if (!key.startsWith('_') && key !== 'shadow') out[key] = value
-  return out
+  return Object.assign(out, own)
 }

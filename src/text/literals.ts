@@ -168,18 +168,24 @@ export function buildAutomaton(words: readonly Word[], ignoreCase: boolean, firs
 
 /** Gives every unit the class of its small letter, where it has one of its own width. */
 function foldCase(classOf: Uint16Array): void {
-  for (let unit = 0; unit < 0x10000; unit++) {
-    if (unit >= 0xd800 && unit <= 0xdfff) continue
-    const lower = LOWER[unit] ?? unit
-    if (lower !== unit) classOf[unit] = classOf[lower] ?? 0
-  }
+  for (let i = 0; i < SMALL.length; i += 2) classOf[SMALL[i] ?? 0] = classOf[SMALL[i + 1] ?? 0] ?? 0
 }
 
-/** The small letter of each unit. */
-const LOWER: Uint16Array = Uint16Array.from({ length: 0x10000 }, (_, unit) => {
-  const lower = String.fromCharCode(unit).toLowerCase()
-  return lower.length === 1 ? lower.charCodeAt(0) : unit
-})
+/** Pairs: a unit that has another small letter of its own width, and that letter. */
+const SMALL: Uint16Array = Uint16Array.from(smallLetters())
+
+function* smallLetters(): Generator<number> {
+  for (let page = 0; page < 0x10000; page += 256) {
+    if (page >= 0xd800 && page < 0xe000) continue
+    // Most scripts have one case, and are passed over a page at a time.
+    const units = String.fromCharCode(...Array.from({ length: 256 }, (_, i) => page + i))
+    if (units.toLowerCase() === units) continue
+    for (let unit = page; unit < page + 256; unit++) {
+      const lower = String.fromCharCode(unit).toLowerCase()
+      if (lower.length === 1 && lower.charCodeAt(0) !== unit) yield* [unit, lower.charCodeAt(0)]
+    }
+  }
+}
 
 interface Trie {
   readonly children: Map<number, number>[]

@@ -16,7 +16,21 @@ export interface Pattern {
 
 const parser = new RegExpParser({ ecmaVersion: 2025 })
 
+/** A start reads each pattern several times: as a check's option, as one of the scan's rules, once more for its bounds. */
+const read = new Map<string, Pattern>()
+const MAX_READ = 512
+
 export function parsePattern(source: string, flags: string): Pattern {
+  const key = `${flags}/${source}`
+  const known = read.get(key)
+  if (known !== undefined) return known
+  const pattern = parse(source, flags)
+  if (read.size >= MAX_READ) read.clear()
+  read.set(key, pattern)
+  return pattern
+}
+
+function parse(source: string, flags: string): Pattern {
   const wrong = [...flags].find((flag, i) => !'imsuv'.includes(flag) || flags.indexOf(flag) !== i)
   if (wrong !== undefined)
     throw new PatternError(`flag '${wrong}' is not usable: use each of i, m, s, u, v at most once`)

@@ -189,8 +189,24 @@ function foldLiteral(rule: LiteralRule): string {
   return text
 }
 
+/** Patterns of the configuration, compiled: several checks may have the same one, and each is tried before it is joined. */
+const compiled = new Map<string, Matcher>()
+const MAX_COMPILED = 512
+
 function compileRegex(rule: RegexRule): Matcher {
-  return buildMatcher(rule.source, rule.flags ?? '', rule.maxMatch)
+  const flags = rule.flags ?? ''
+  const key = `${flags}/${rule.maxMatch ?? ''}/${rule.source}`
+  const known = compiled.get(key)
+  if (known !== undefined) return known
+  const matcher = buildMatcher(rule.source, flags, rule.maxMatch)
+  if (compiled.size >= MAX_COMPILED) compiled.clear()
+  compiled.set(key, matcher)
+  return matcher
+}
+
+/** Throws what `compileRules` would throw for this rule, without joining it to anything. */
+export function assertUsable(set: PatternSet, rule: RegexRule): void {
+  named(set, rule.id, () => buildDoors([compileRegex(rule).pattern]))
 }
 
 function named(set: PatternSet, rule: string, compile: () => void): void {

@@ -7,18 +7,21 @@
  * `maxMatch`; `assertLinearEnough` refuses the known catastrophic shapes.
  */
 import type { PatternSet, Scanner } from './contract.ts'
+import { glanceOf } from './glance.ts'
 import { compileRules } from './rules.ts'
 import { StreamScan, scanOnce } from './stream.ts'
 
 export type { Hit, LiteralRule, PatternSet, RegexRule, Rule, Scan, Scanner, ScanStream } from './contract.ts'
 export { assertLinearEnough } from './linear.ts'
 export { PatternError } from './pattern.ts'
+export { assertUsable } from './rules.ts'
 
 /** Joins the rules of all sets. Throws an error naming set and rule for a rule that cannot be used. */
 export function compileScanner(sets: readonly PatternSet[]): Scanner {
   const rules = compileRules(sets)
+  const glance = glanceOf(rules)
   return {
-    whole: text => scanOnce(rules, text),
+    whole: text => scanOnce(rules, text, glance),
     open: () => new StreamScan(rules),
   }
 }

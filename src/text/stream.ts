@@ -14,7 +14,8 @@ import type { Opening, Rules, WordTable } from './rules.ts'
 
 const NO_HITS: readonly Hit[] = Object.freeze([])
 
-export function scanOnce(rules: Rules, text: string): Scan {
+export function scanOnce(rules: Rules, text: string, glance: (text: string) => boolean): Scan {
+  if (glance(text)) return new Outcome(rules, undefined, undefined, text.length)
   return new Cursor(rules).advance(text, true)
 }
 

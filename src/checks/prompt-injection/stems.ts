@@ -19,41 +19,47 @@ export interface StemIndex {
 
 export function indexStems(rules: readonly InjectionRule[]): StemIndex {
   const ids = new Map<string, number>()
-  const children: Map<number, number>[] = [new Map()]
+  const stems = rules.flatMap(r => r.stems.flat())
+  // First a tree: a step of 0 is none, since nothing leads back to the root.
+  const step = new Uint16Array(32 * (1 + stems.reduce((letters, stem) => letters + stem.length, 0)))
   const ends: number[][] = [[]]
-  for (const stem of rules.flatMap(r => r.stems.flat())) {
+  for (const stem of stems) {
     if (ids.has(stem)) continue
     if (!/^[a-z]+$/.test(stem)) throw new RangeError(`a stem is letters a-z, got '${stem}'`)
     let state = 0
-    for (const c of stem) {
-      const letter = c.charCodeAt(0) - 97
-      let next = children[state]?.get(letter)
-      if (next === undefined) {
-        next = children.push(new Map()) - 1
-        ends.push([])
-        children[state]?.set(letter, next)
-      }
-      state = next
+    for (let i = 0; i < stem.length; i++) {
+      const at = (state << 5) | (stem.charCodeAt(i) - 97)
+      if (step[at] === 0) step[at] = ends.push([]) - 1
+      state = step[at] ?? 0
     }
     ends[state]?.push(ids.size)
     ids.set(stem, ids.size)
   }
-  const step = new Uint16Array(children.length * 32)
-  const fallback = new Uint16Array(children.length)
+  // Breadth first: where the tree has no step, the one of the longest suffix that has.
+  const fallback = new Uint16Array(ends.length)
   const queue = [0]
   for (const state of queue) {
     for (let letter = 0; letter < LETTERS; letter++) {
-      const child = children[state]?.get(letter)
-      const back = state === 0 ? 0 : (step[(fallback[state] ?? 0) * 32 + letter] ?? 0)
-      step[state * 32 + letter] = child ?? back
-      if (child === undefined) continue
+      const at = (state << 5) | letter
+      const child = step[at] ?? 0
+      const back = state === 0 ? 0 : (step[((fallback[state] ?? 0) << 5) | letter] ?? 0)
+      if (child === 0) {
+        step[at] = back
+        continue
+      }
       fallback[child] = back
       ends[child]?.push(...(ends[back] ?? []))
       queue.push(child)
     }
   }
   const groups = rules.map(r => r.stems.map(group => group.map(stem => ids.get(stem) ?? 0)))
-  return { rules, step, ends: ends.map(list => (list.length === 0 ? undefined : list)), groups, count: ids.size }
+  return {
+    rules,
+    step: step.slice(0, 32 * ends.length),
+    ends: ends.map(list => (list.length === 0 ? undefined : list)),
+    groups,
+    count: ids.size,
+  }
 }
 
 /** The rules whose stems are all in `text` (folded, lower case). `undefined`: none. */
