@@ -18,7 +18,7 @@ const PROGRAM =
 const SERVING =
   /\/src\/(?:text|core|dialects|checks|keys|state|pipeline|audit|escalation|identity|upstream|config|gate|plugins|cli)\//
 const APART =
-  /\/src\/(?:audit\/verify-parallel|identity\/(?:jwt|issuer)|upstream\/demo|plugins\/(?!egress)|checks\/prompt-injection\/probes|config\/default-pipeline|cli\/(?:bin|engine|commands|scaffold|load|lint-rules|http|report|verify-log|new-file|row-text))/
+  /\/src\/(?:audit\/(?:verify|segments\/(?:pack|move)|index|export|import|lines|layout|read|position|erasures)|identity\/(?:jwt|issuer)|upstream\/demo|plugins\/(?!egress)|checks\/prompt-injection\/probes|config\/default-pipeline|cli\/(?:bin|engine|commands|scaffold|load|lint-rules|http|report|sealing-option|verify-log|new-file|row-text))/
 
 const bundle = await rolldown({
   cwd: root,
@@ -27,8 +27,10 @@ const bundle = await rolldown({
     'receipt/index': 'src/receipt/index.ts',
     'clients/openai': 'src/clients/openai.ts',
     'cli/bin': 'src/cli/bin.ts',
-    // Loaded by its own path, as a worker thread.
+    // Loaded by their own paths, as worker threads.
     'audit/verify-parallel': 'src/audit/verify-parallel.ts',
+    'audit/segments/packer': 'src/audit/segments/packer.ts',
+    'audit/index-thread': 'src/audit/index-thread.ts',
   },
   platform: 'node',
   external: /^[^./]/,

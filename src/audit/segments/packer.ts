@@ -2,7 +2,6 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
-import { packFile } from './packed.ts'
 
 export interface PackedSegment {
   readonly file: string
@@ -57,4 +56,8 @@ function isTask(data: unknown): data is Task {
   return typeof data === 'object' && data !== null && 'task' in data && data.task === 'signet-audit-pack'
 }
 
-if (!isMainThread && isTask(workerData)) parentPort?.postMessage(packFile(workerData.from, workerData.to))
+if (!isMainThread && isTask(workerData)) {
+  // Compression is code of this thread alone.
+  const { packFile } = await import('./packed.ts')
+  parentPort?.postMessage(packFile(workerData.from, workerData.to))
+}
