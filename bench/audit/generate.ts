@@ -17,7 +17,12 @@ const { values } = parseArgs({
   },
 })
 const rows = Number(values.rows)
-const ring = new KeyRing(new Key('k1', Uint8Array.from({ length: 32 }, (_, i) => i)))
+const ring = new KeyRing(
+  new Key(
+    'k1',
+    Uint8Array.from({ length: 32 }, (_, i) => i),
+  ),
+)
 let seed = 1
 const random = (): number => {
   seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0

@@ -43,7 +43,7 @@ describe('a packed segment', () => {
         expect(made).toMatchObject({ rows: all.length, rawBytes: raw.length, bytes: statSync(to).size })
         if (raw.length > 0) expect(zstdDecompressSync(readFileSync(to))).toEqual(raw)
       }),
-      { numRuns: 100 },
+      { numRuns: 25 },
     )
   })
 
