@@ -211,7 +211,7 @@ class NodeFile implements LogFile {
 }
 
 /** A new name is durable only when its folder is (fsync(2), "does not necessarily ensure"). */
-export function syncFolder(path: string): Promise<void> {
+function syncFolder(path: string): Promise<void> {
   const fd = openSync(path, constants.O_RDONLY)
   return new Promise((resolve, reject) => {
     fsync(fd, error => {

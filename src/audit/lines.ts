@@ -5,7 +5,7 @@
 import { fstatSync, readSync } from 'node:fs'
 import { errno } from './files.ts'
 import type { Layout, Piece } from './layout.ts'
-import { type Block, PackedFile, SegmentFault } from './segments/packed.ts'
+import { PackedFile, SegmentFault } from './segments/packed.ts'
 
 export type LineChunk =
   /** Whole lines; only a file's last one may lack its newline. `line` is the first one's number in its file, from 1. */
@@ -23,41 +23,77 @@ const CHUNK = 1024 * 1024
 export const LONGEST_LINE = 16 * 1024 * 1024
 const NEWLINE = 0x0a
 
+/** A place that somebody remembered: row `row` begins at byte `pos` of the log. */
+export interface Place {
+  readonly row: bigint
+  readonly pos: number
+}
+
 /** From the chunk that holds row `from` on. */
 export function* linesOf(layout: Layout, from = 0n): Generator<LineChunk, void, undefined> {
   for (const piece of layout.pieces) {
     if (piece.entry.to.count <= from) continue
-    yield* linesOfPiece(piece, from)
+    yield* linesOfPiece(piece, from, undefined)
   }
-  yield* linesOfFile(layout.live, layout.path, layout.base.count, layout.liveFrom, undefined, from)
+  yield* linesOfFile(
+    layout.live,
+    layout.path,
+    { row: layout.base.count, at: layout.liveFrom, line: 1 },
+    undefined,
+    from,
+  )
 }
 
-function* linesOfPiece(piece: Piece, from: bigint): Generator<LineChunk, void, undefined> {
+/** From a place on, without looking for it. */
+export function* linesFrom(layout: Layout, place: Place): Generator<LineChunk, void, undefined> {
+  for (const piece of layout.pieces) {
+    if (piece.entry.to.length <= place.pos) continue
+    yield* linesOfPiece(piece, place.row, place)
+  }
+  const { base } = layout
+  const inLive = place.pos >= base.length
+  const start = inLive
+    ? { row: place.row, at: place.pos - base.length + layout.liveFrom, line: Number(place.row - base.count) + 1 }
+    : { row: base.count, at: layout.liveFrom, line: 1 }
+  yield* linesOfFile(layout.live, layout.path, start, undefined, place.row)
+}
+
+function* linesOfPiece(piece: Piece, from: bigint, place: Place | undefined): Generator<LineChunk, void, undefined> {
   const { entry, name } = piece
-  const { count } = entry.from
+  const { count, length } = entry.from
+  const inside = place !== undefined && place.pos > length ? place : undefined
   switch (piece.kind) {
     case 'missing':
       yield gap(piece, 'it is missing')
       return
-    case 'rolled':
-      yield* linesOfFile(piece.fd, name, count, 0, entry.to.length - entry.from.length, from)
+    case 'rolled': {
+      const start =
+        inside === undefined
+          ? { row: count, at: 0, line: 1 }
+          : { row: inside.row, at: inside.pos - length, line: Number(inside.row - count) + 1 }
+      yield* linesOfFile(piece.fd, name, start, entry.to.length - length, from)
       return
+    }
     case 'packed':
-      yield* blocksFrom(piece, b => count + BigInt(b.firstRow + b.rows) > from)
+      yield* blocksFrom(piece, from, inside)
   }
 }
 
 function* blocksFrom(
   piece: Extract<Piece, { kind: 'packed' }>,
-  wanted: (block: Block) => boolean,
+  from: bigint,
+  place: Place | undefined,
 ): Generator<LineChunk, void, undefined> {
+  const { count, length } = piece.entry.from
   let file: PackedFile | undefined
   try {
     file = new PackedFile(piece.path)
     for (const block of file.blocks) {
-      if (!wanted(block)) continue
-      const row = piece.entry.from.count + BigInt(block.firstRow)
-      yield { kind: 'lines', file: piece.name, row, line: block.firstRow + 1, bytes: file.inflate(block) }
+      if (count + BigInt(block.firstRow + block.rows) <= from) continue
+      const lines = file.inflate(block)
+      const skip = place === undefined ? 0 : Math.max(0, place.pos - length - block.rawAt)
+      const row = place !== undefined && skip > 0 ? place.row : count + BigInt(block.firstRow)
+      yield { kind: 'lines', file: piece.name, row, line: Number(row - count) + 1, bytes: lines.subarray(skip) }
     }
   } catch (error) {
     yield gap(piece, why(error))
@@ -69,15 +105,13 @@ function* blocksFrom(
 function* linesOfFile(
   fd: number,
   name: string,
-  firstRow: bigint,
-  start: number,
+  start: { readonly row: bigint; readonly at: number; readonly line: number },
   end: number | undefined,
   from: bigint,
 ): Generator<LineChunk, void, undefined> {
   let held: Buffer = Buffer.alloc(0)
-  let row = firstRow
-  let line = 1
-  for (let at = start; ; ) {
+  let { row, line } = start
+  for (let { at } = start; ; ) {
     const room = end === undefined ? CHUNK : Math.min(CHUNK, end - at)
     const chunk = Buffer.allocUnsafe(room)
     const bytesRead = room === 0 ? 0 : readSync(fd, chunk, 0, room, at)

@@ -1,6 +1,7 @@
 /** Which log an audit command reads, and which of its rows. */
 import { join } from 'node:path'
 import { InvalidArgumentError } from 'commander'
+import { FILTER_FIELDS, type FilterField } from '../audit/facts.ts'
 import { readEnvFile } from '../config/env-file.ts'
 import { type Context, located, pathOption } from './context.ts'
 import { CommandError } from './failure.ts'
@@ -34,9 +35,6 @@ export function logOf(
   const folders = [...(options.segments ?? []), ...(folder === undefined ? [] : [folder])]
   return { shown, path: located(context, shown), folders: folders.map(f => located(context, f)) }
 }
-
-export const FILTER_FIELDS = ['check', 'decision', 'owner_type', 'owner', 'stage', 'exchange'] as const
-export type FilterField = (typeof FILTER_FIELDS)[number]
 
 /** `check=prompt_injection,decision=block`: all of them must hold. */
 export function filterOption(text: string): ReadonlyMap<FilterField, string> {

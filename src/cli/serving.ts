@@ -1,6 +1,7 @@
 /** From resolved settings to a gate that listens. What cannot work is a one-line error before anything listens. */
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
+import type { IndexKeeper } from '../audit/index-thread.ts'
 import { type AuditLog, openAuditLog } from '../audit/open.ts'
 import { SealingFolder } from '../audit/seal.ts'
 import type { PipelineConfig } from '../config/pipeline.ts'
@@ -38,7 +39,7 @@ export interface Serving {
 export interface ServingEvents {
   /** The audit log stopped being writable, or is again. */
   readonly onAuditState?: (ok: boolean, reason: string) => void
-  /** A log segment was made, or could not be made yet. */
+  /** A log segment was made; or it, or the index, could not be made. */
   readonly onAuditSegment?: (ok: boolean, text: string) => void
 }
 
@@ -51,6 +52,7 @@ export async function startServing(
 ): Promise<Serving> {
   let demo: DemoUpstream | undefined
   let audit: AuditLog | undefined
+  let index: IndexKeeper | undefined
   let egress: Egress | undefined
   try {
     const { ring, ephemeralKey } = chainKeys()
@@ -90,6 +92,11 @@ export async function startServing(
       onState: events.onAuditState,
       onSegment: events.onAuditSegment,
     })
+    if (settings.auditIndex) {
+      const { keepIndex } = await import('../audit/index-thread.ts')
+      const folders = settings.auditSegmentFolder === undefined ? [] : [settings.auditSegmentFolder]
+      index = keepIndex(settings.auditLogPath, folders, text => events.onAuditSegment?.(false, text))
+    }
     const gate = await startGate({
       checks: pipeline.checks,
       shadow: settings.shadow,
@@ -154,12 +161,14 @@ export async function startServing(
       ephemeralKey,
       close: async () => {
         await gate.close()
+        await index?.close()
         await egress?.close()
         await demo?.close()
       },
     }
   } catch (error) {
     await audit?.close().catch(() => undefined)
+    await index?.close()
     await egress?.close()
     await demo?.close()
     throw startProblem(error)
