@@ -39,7 +39,7 @@ let nowNs = endNs - stepNs * BigInt(rows)
 const log = await openAuditLog({
   path: values.out,
   ring,
-  nowNs: () => (nowNs += stepNs),
+  nowNs: () => nowNs,
   roll: { bytes: Number(values.segment) },
 })
 const row = (exchange: string, i: number): Row => {
@@ -74,6 +74,7 @@ const row = (exchange: string, i: number): Row => {
 let from = performance.now()
 const tenth = Math.max(1, Math.floor(rows / 10))
 for (let i = 0; i < rows; i += 2) {
+  nowNs += 2n * stepNs
   const exchange = uuid7(nowNs / 1_000_000n, bytes)
   log.append(row(exchange, i))
   const last = i + 1 < rows ? log.append(row(exchange, i + 1)) : undefined

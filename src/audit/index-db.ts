@@ -9,7 +9,7 @@
  */
 
 import { createHash } from 'node:crypto'
-import { chmodSync, closeSync, existsSync, fstatSync, openSync, rmSync } from 'node:fs'
+import { closeSync, constants, existsSync, fstatSync, openSync, rmSync } from 'node:fs'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { RowFacts } from './facts.ts'
 import { readFacts } from './fast-facts.ts'
@@ -20,8 +20,9 @@ import { locate } from './position.ts'
 
 /** Rows per block: what a question reads beyond what it needs. */
 export const BLOCK_ROWS = 1024
-export const MINUTE_MS = 60_000
-const VERSION = '1'
+/** Rows are added up per quarter of an hour; a period's own ends are counted row by row. */
+export const SLOT_MS = 900_000
+const VERSION = '2'
 /** Blocks per transaction: small enough that another process waits for moments. */
 const BATCH_ROWS = 64 * BLOCK_ROWS
 
@@ -31,7 +32,8 @@ CREATE TABLE dims (id INTEGER PRIMARY KEY, decision TEXT NOT NULL, chk TEXT NOT 
   owner_type TEXT NOT NULL, stage TEXT NOT NULL, UNIQUE (decision, chk, filed, owner, owner_type, stage));
 CREATE TABLE blocks (block INTEGER PRIMARY KEY, pos INTEGER NOT NULL, min_ms INTEGER NOT NULL, max_ms INTEGER NOT NULL);
 CREATE TABLE present (dim INTEGER NOT NULL, block INTEGER NOT NULL, PRIMARY KEY (dim, block)) WITHOUT ROWID;
-CREATE TABLE cells (minute INTEGER NOT NULL, dim INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (minute, dim)) WITHOUT ROWID;
+CREATE TABLE cells (slot INTEGER NOT NULL, dim INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (slot, dim)) WITHOUT ROWID;
+CREATE TABLE totals (dim INTEGER PRIMARY KEY, n INTEGER NOT NULL);
 CREATE TABLE ids (h INTEGER NOT NULL, block INTEGER NOT NULL, PRIMARY KEY (h, block)) WITHOUT ROWID;
 CREATE TABLE damaged (row INTEGER PRIMARY KEY, kind TEXT NOT NULL, detail TEXT NOT NULL);
 `
@@ -53,39 +55,55 @@ export function hasIndex(logPath: string): boolean {
   return existsSync(indexPath(logPath))
 }
 
-/** Throws `AuditError` when there can be none here. */
+/** Throws `AuditError` when there can be none here. Several processes may open it at once. */
 export function openIndex(logPath: string): DatabaseSync {
   const path = indexPath(logPath)
-  let db: DatabaseSync | undefined
   try {
-    if (!existsSync(path)) closeSync(openSync(path, 'wx', 0o600))
-    chmodSync(path, 0o600)
-    db = new DatabaseSync(path)
-    db.exec('PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF')
-    if (!isOurs(db)) {
-      db.close()
-      for (const suffix of ['', '-wal', '-shm']) rmSync(path + suffix, { force: true })
-      closeSync(openSync(path, 'wx', 0o600))
-      db = new DatabaseSync(path)
-      db.exec(`PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; ${SCHEMA}`)
-      db.prepare('INSERT INTO meta VALUES (?, ?)').run('version', VERSION)
-    }
-    return db
+    return openAt(path) ?? again(path)
   } catch (error) {
-    db?.close()
     throw new AuditError('log_unreadable', `${path} cannot be used (${errno(error)}); delete it, or go without it`, {
       cause: error,
     })
   }
 }
 
-function isOurs(db: DatabaseSync): boolean {
+/** Something else of this name, or an index of another version: the log has everything to make it anew. */
+function again(path: string): DatabaseSync {
+  rmSync(path, { force: true })
+  const db = openAt(path)
+  if (db === undefined) throw Object.assign(new Error('not an index'), { code: 'not_an_index' })
+  return db
+}
+
+/** `undefined` when the file is no index of this version. */
+function openAt(path: string): DatabaseSync | undefined {
+  // SQLite would create it readable by everybody.
+  closeSync(openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600))
+  const db = new DatabaseSync(path)
   try {
-    return db.prepare("SELECT value FROM meta WHERE key = 'version'").get()?.['value'] === VERSION
-  } catch {
-    // No such table: a new file, or something else of this name.
-    return false
+    // A power cut may cost the index, which costs making it anew.
+    db.exec('PRAGMA busy_timeout = 10000; PRAGMA synchronous = OFF; BEGIN IMMEDIATE')
+    const empty = db.prepare('SELECT count(*) AS n FROM sqlite_master').get()?.['n'] === 0
+    if (empty) {
+      db.exec(SCHEMA)
+      db.prepare('INSERT INTO meta VALUES (?, ?)').run('version', VERSION)
+    }
+    const version = db.prepare("SELECT value FROM meta WHERE key = 'version'").get()?.['value']
+    db.exec('COMMIT')
+    if (version === VERSION) return db
+  } catch (error) {
+    db.close()
+    if (isForeign(error)) return undefined
+    throw error
   }
+  db.close()
+  return undefined
+}
+
+/** SQLITE_NOTADB, SQLITE_CORRUPT, or no such table. */
+function isForeign(error: unknown): boolean {
+  const code = error instanceof Error && 'errcode' in error ? error.errcode : undefined
+  return code === 26 || code === 11 || code === 1
 }
 
 export function indexedTo(db: DatabaseSync): Indexed {
@@ -127,7 +145,7 @@ function update(
     try {
       if (first && !isOfLog(db, layout)) {
         db.exec(
-          "DELETE FROM meta WHERE key = 'at'; DELETE FROM dims; DELETE FROM blocks; DELETE FROM present; DELETE FROM cells; DELETE FROM ids; DELETE FROM damaged",
+          "DELETE FROM meta WHERE key = 'at'; DELETE FROM dims; DELETE FROM blocks; DELETE FROM present; DELETE FROM cells; DELETE FROM totals; DELETE FROM ids; DELETE FROM damaged",
         )
       }
       const at = indexedTo(db)
@@ -217,9 +235,9 @@ class Batch {
     const { facts, hmac } = read
     const dim = this.#dimOf(facts)
     this.#present.add(dim)
-    const minute = Math.floor(facts.tsMs / MINUTE_MS)
-    let cells = this.#cells.get(minute)
-    if (cells === undefined) this.#cells.set(minute, (cells = new Map()))
+    const slot = Math.floor(facts.tsMs / SLOT_MS)
+    let cells = this.#cells.get(slot)
+    if (cells === undefined) this.#cells.set(slot, (cells = new Map()))
     cells.set(dim, (cells.get(dim) ?? 0) + 1)
     this.#ids.add(idHash(facts.entryId))
     if (facts.exchange !== '') this.#ids.add(idHash(facts.exchange))
@@ -258,9 +276,19 @@ class Batch {
   #end(to: Indexed, blockPos: number): Indexed {
     if (Number(to.rows) % BLOCK_ROWS !== 0) this.#endBlock(Math.floor(Number(to.rows) / BLOCK_ROWS), blockPos)
     const cell = this.#db.prepare(
-      'INSERT INTO cells VALUES (?, ?, ?) ON CONFLICT (minute, dim) DO UPDATE SET n = n + excluded.n',
+      'INSERT INTO cells VALUES (?, ?, ?) ON CONFLICT (slot, dim) DO UPDATE SET n = n + excluded.n',
     )
-    for (const [minute, cells] of this.#cells) for (const [dim, n] of cells) cell.run(minute, dim, n)
+    const totals = new Map<number, number>()
+    for (const [slot, cells] of this.#cells) {
+      for (const [dim, n] of cells) {
+        cell.run(slot, dim, n)
+        totals.set(dim, (totals.get(dim) ?? 0) + n)
+      }
+    }
+    const total = this.#db.prepare(
+      'INSERT INTO totals VALUES (?, ?) ON CONFLICT (dim) DO UPDATE SET n = n + excluded.n',
+    )
+    for (const [dim, n] of totals) total.run(dim, n)
     this.#db
       .prepare("INSERT OR REPLACE INTO meta VALUES ('at', ?)")
       .run(`${to.rows} ${to.pos} ${to.hmac === '' ? '-' : to.hmac}`)

@@ -4,7 +4,7 @@
  */
 import type { DatabaseSync } from 'node:sqlite'
 import { type CountField, type Filter, factsOf, matches } from './facts.ts'
-import { BLOCK_ROWS, idHash, indexedTo, MINUTE_MS } from './index-db.ts'
+import { BLOCK_ROWS, idHash, indexedTo, SLOT_MS } from './index-db.ts'
 import type { Layout } from './layout.ts'
 import { linesFrom, split } from './lines.ts'
 import type { LineFault } from './stored.ts'
@@ -48,7 +48,7 @@ export class LogIndex {
   countBy(field: CountField): ReadonlyMap<string, number> {
     const column = COLUMNS[field]
     const found = this.#db
-      .prepare(`SELECT ${column} AS v, SUM(n) AS n FROM cells JOIN dims ON dims.id = cells.dim GROUP BY ${column}`)
+      .prepare(`SELECT ${column} AS v, SUM(n) AS n FROM totals JOIN dims ON dims.id = totals.dim GROUP BY ${column}`)
       .all()
     return new Map(found.map(r => [String(r['v']), Number(r['n'])]))
   }
@@ -76,24 +76,24 @@ export class LogIndex {
       })
   }
 
-  /** Counts per kind of whole minutes: `[fromMinute, toMinute)`. */
+  /** Counts per kind of whole slots: `[fromSlot, toSlot)`. */
   *cells(
-    fromMinute: number,
-    toMinute: number,
+    fromSlot: number,
+    toSlot: number,
   ): Generator<{ readonly decision: string; readonly check: string; readonly owner: string; readonly n: number }> {
     const found = this.#db
       .prepare(
-        'SELECT decision, chk, owner, SUM(n) AS n FROM cells JOIN dims ON dims.id = cells.dim WHERE minute >= ? AND minute < ? GROUP BY dim',
+        'SELECT decision, chk, owner, SUM(n) AS n FROM cells JOIN dims ON dims.id = cells.dim WHERE slot >= ? AND slot < ? GROUP BY dim',
       )
-      .iterate(fromMinute, toMinute)
+      .iterate(fromSlot, toSlot)
     for (const r of found) {
       yield { decision: String(r['decision']), check: String(r['chk']), owner: String(r['owner']), n: Number(r['n']) }
     }
   }
 
-  /** The rows of one minute. */
-  *minute(minute: number): Generator<StoredRow> {
-    const [from, to] = [minute * MINUTE_MS, (minute + 1) * MINUTE_MS]
+  /** The rows of one slot, in any order of time. */
+  *slot(slot: number): Generator<StoredRow> {
+    const [from, to] = [slot * SLOT_MS, (slot + 1) * SLOT_MS]
     const blocks = this.#db
       .prepare('SELECT block FROM blocks WHERE min_ms < ? AND max_ms >= ? ORDER BY block')
       .all(to, from)

@@ -28,8 +28,7 @@ export interface LogReader {
   readonly damaged: number
 }
 
-/** A bare count of minutes. */
-const MINUTE_NS = 60_000_000_000n
+const SLOT_NS = 900_000_000_000n
 
 export async function withReader<T>(
   path: string,
@@ -135,10 +134,10 @@ function indexed(index: LogIndex, layout: Layout, context: Context): LogReader {
     byId: id => index.byId(id),
     report(period) {
       const length = period.toNs - period.fromNs
-      // Minutes that a boundary goes through are counted row by row, the others as they were added up.
-      const edges = [period.fromNs - length, period.fromNs, period.toNs].map(ns => Number(ns / MINUTE_NS))
+      // Slots that a boundary goes through are counted row by row, the others as they were added up.
+      const edges = [period.fromNs - length, period.fromNs, period.toNs].map(ns => Number(ns / SLOT_NS))
       const [first = 0, middle = 0, last = 0] = edges
-      for (const minute of new Set(edges)) for (const row of index.minute(minute)) addRow(period, row)
+      for (const slot of new Set(edges)) for (const row of index.slot(slot)) addRow(period, row)
       for (const cell of index.cells(first + 1, middle)) addFacts(period.before, cell, cell.n)
       for (const cell of index.cells(middle + 1, last)) addFacts(period.now, cell, cell.n)
     },

@@ -14,7 +14,7 @@ export async function index(
   const { terminal } = context
   const { shown, path, folders } = logOf(given, options, context)
   const file = indexPath(path)
-  if (options.rebuild === true) for (const suffix of ['', '-wal', '-shm']) rmSync(file + suffix, { force: true })
+  if (options.rebuild === true) rmSync(file, { force: true })
   const progress = terminal.progress('indexing')
   try {
     const db = openIndex(path)
@@ -25,7 +25,6 @@ export async function index(
       })
       progress.end()
       const { rows } = indexedTo(db)
-      db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
       terminal.line(`${shown}: ${rows} rows in ${file}, ${read} of them new, ${statSync(file).size} bytes`)
     } finally {
       db.close()
