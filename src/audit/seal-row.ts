@@ -7,6 +7,7 @@
  * characters inside a longer word.
  */
 import type { MetaValue, Row } from '../core/row.ts'
+import { OWN_CHECK } from './own-rows.ts'
 import type { Opened, OwnerSealer, SealingFolder } from './seal.ts'
 import type { StoredRow } from './stored.ts'
 
@@ -22,6 +23,8 @@ const SHORT = 4
 
 export function sealRow(row: Row, sealer: OwnerSealer): Row {
   const { owner, entryId } = row
+  // The log's own rows are about the log.
+  if (row.checkName === OWN_CHECK) return row
   // Nobody answers for it: there is no one whose key it could be, and no name to hide.
   const person = owner.id === '' ? 'unresolved' : `${owner.type}:${owner.id}`
   const names = namesOf(row)
@@ -59,7 +62,7 @@ function namesOf({ owner }: Row): readonly RegExp[] {
 }
 
 function pattern(name: string): RegExp {
-  const literal = name.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')
+  const literal = name.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')
   return name.length < SHORT
     ? new RegExp(`(?<![\\p{L}\\p{N}_])${literal}(?![\\p{L}\\p{N}_])`, 'giu')
     : new RegExp(literal, 'giu')
