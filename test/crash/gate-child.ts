@@ -13,7 +13,8 @@ const running = await startGate({
   dialects: DIALECTS,
   identity: assertedIdentity(),
   receipts: { signer: SigningKey.generate(), issuer: ISSUER },
-  audit: await openAuditLog({ path, ring: RING }),
+  // It rolls every dozen rows or so: kills come while it does.
+  audit: await openAuditLog({ path, ring: RING, roll: { bytes: 16_384 } }),
   upstream: createUpstream({ url: upstreamUrl }),
   port: 0,
   version: '0.0.0-crash',

@@ -49,6 +49,7 @@ const LONGEST_LINE = 16 * 1024 * 1024
 export class Segments {
   readonly #ports: RollPorts
   #manifest: Manifest = NO_SEGMENTS
+  #loaded = false
   /** Timestamp of the live file's first row. */
   #beganNs: bigint | undefined
   #changing: Promise<void> = Promise.resolve()
@@ -77,7 +78,10 @@ export class Segments {
   }
 
   async #settle(): Promise<void> {
-    this.#manifest = await this.#load()
+    // While the gate runs, what it knows counts: a line whose sync failed may be on the disk, and was given up.
+    if (this.#loaded) await this.#trim()
+    else this.#manifest = await this.#load()
+    this.#loaded = true
     this.#beganNs = undefined
     const { files } = this.#ports
     for (const entry of this.#manifest.entries) {
@@ -131,6 +135,25 @@ export class Segments {
       file.truncate(cut)
       await file.sync()
       this.#manifest = parseManifest(bytes.subarray(0, cut), this.#ports.ring)
+    } finally {
+      await file.close()
+    }
+  }
+
+  async #trim(): Promise<void> {
+    const { length } = this.#manifest
+    let file: LogFile
+    try {
+      file = await this.#ports.files.open('manifest', false)
+    } catch (error) {
+      if (length === 0 && isMissing(error)) return
+      throw error
+    }
+    try {
+      if (file.size() < length) throw Object.assign(new Error('lost its end'), { code: 'manifest_truncated' })
+      if (file.size() === length) return
+      file.truncate(length)
+      await file.sync()
     } finally {
       await file.close()
     }
