@@ -18,7 +18,7 @@ const PROGRAM =
 const SERVING =
   /\/src\/(?:text|core|dialects|checks|keys|state|pipeline|audit|escalation|identity|upstream|config|gate|plugins|cli)\//
 const APART =
-  /\/src\/(?:audit\/(?:verify|segments\/(?:pack|move)|index|export|import|lines|layout|read|position|erasures)|identity\/(?:jwt|issuer)|upstream\/demo|plugins\/(?!egress)|checks\/prompt-injection\/probes|config\/default-pipeline|cli\/(?:bin|engine|commands|scaffold|load|lint-rules|http|report|sealing-option|verify-log|new-file|row-text))/
+  /\/src\/(?:audit\/(?:verify|segments\/(?:pack|move)|index|export|import|lines|layout|read|position|erasures)|identity\/(?:jwt|issuer)|upstream\/demo|plugins\/(?!egress)|state\/redis|checks\/prompt-injection\/probes|config\/default-pipeline|cli\/(?:bin|engine|commands|scaffold|load|lint-rules|http|report|sealing-option|verify-log|new-file|row-text))/
 
 const bundle = await rolldown({
   cwd: root,
@@ -26,6 +26,9 @@ const bundle = await rolldown({
     index: 'src/index.ts',
     'receipt/index': 'src/receipt/index.ts',
     'clients/openai': 'src/clients/openai.ts',
+    'clients/anthropic': 'src/clients/anthropic.ts',
+    'clients/langchain': 'src/clients/langchain.ts',
+    'clients/ai': 'src/clients/ai.ts',
     'cli/bin': 'src/cli/bin.ts',
     // Loaded by their own paths, as worker threads.
     'audit/verify-parallel': 'src/audit/verify-parallel.ts',

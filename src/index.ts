@@ -12,7 +12,15 @@ export {
 } from './core/check.ts'
 export { defineLadder, type Ladder } from './core/classification.ts'
 export type { Admitted, Decision, Declared, Exchange, Levels, Outcome, Owner, OwnerType } from './core/exchange.ts'
-export type { BudgetState, RateLimitState, SealedStore, Session, SessionState } from './core/state.ts'
+export type {
+  BudgetState,
+  RateLimitState,
+  ReferenceState,
+  SealedStore,
+  Session,
+  SessionState,
+  SharedState,
+} from './core/state.ts'
 export {
   ALLOW,
   type Because,

@@ -1,5 +1,5 @@
 /** What is published: the tarball, installed into an empty folder, gives a working gate, its types and its subpaths. */
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -69,15 +69,38 @@ describe('the published package', () => {
     }
   })
 
+  it('says what to install for shared state, in one line', () => {
+    const serve = spawnSync(
+      node,
+      [bin(), 'serve', '--upstream', 'demo', '--dev', '--redis-url', 'redis://127.0.0.1:1'],
+      {
+        cwd: folder,
+        encoding: 'utf8',
+      },
+    )
+    expect([serve.status, serve.stderr]).toEqual([
+      2,
+      expect.stringMatching(/"redis" is not installed.*npm install redis\n$/),
+    ])
+  })
+
   it('its types and subpaths work in a strict project', () => {
     writeFileSync(
       join(folder, 'use.ts'),
       `import { definePipeline, OwnerResolutionCheck, block, type Check } from 'signet-gate'
 import { verifyReceipt } from 'signet-gate/receipt'
 import { wrapOpenAI } from 'signet-gate/openai'
+import { wrapAnthropic } from 'signet-gate/anthropic'
+import { signetConfiguration, SignetCallbackHandler, SignetRefused } from 'signet-gate/langchain'
+import { createSignet, signetErrorOf } from 'signet-gate/ai'
 const mine: Check = { name: 'mine', priority: 0, timeLimitMs: 10, describe: () => ({}), admit: x => block('custom:no', x.id) }
 export default definePipeline({ checks: [new OwnerResolutionCheck(), mine] })
-export const used: readonly unknown[] = [verifyReceipt, wrapOpenAI]
+export const used: readonly unknown[] = [verifyReceipt, wrapOpenAI, wrapAnthropic, SignetCallbackHandler]
+const who = { signetUrl: 'http://gate:8443', owner: 'human:alice@example.com' }
+export const base: string = signetConfiguration(who).configuration.baseURL + createSignet(who).provider.baseURL
+export function told(error: unknown): string | undefined {
+  return error instanceof SignetRefused ? error.reason : signetErrorOf(error)?.correlationId
+}
 `,
     )
     writeFileSync(
@@ -96,11 +119,24 @@ export const used: readonly unknown[] = [verifyReceipt, wrapOpenAI]
       }),
     )
     run(node, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', folder])
+    // Nothing of what the wrappers wrap is installed here: each loads without it.
     writeFileSync(
       join(folder, 'use.mjs'),
-      "import * as a from 'signet-gate'; import * as r from 'signet-gate/receipt'; if (!a.definePipeline || !r.verifyReceipt) process.exit(3)",
+      `import { definePipeline } from 'signet-gate'
+import { verifyReceipt } from 'signet-gate/receipt'
+import { wrapOpenAI } from 'signet-gate/openai'
+import { wrapAnthropic } from 'signet-gate/anthropic'
+import { SignetCallbackHandler, signetConfiguration } from 'signet-gate/langchain'
+import { createSignet } from 'signet-gate/ai'
+const all = [definePipeline, verifyReceipt, wrapOpenAI, wrapAnthropic, SignetCallbackHandler, signetConfiguration, createSignet]
+console.log(all.map(one => typeof one).join())
+const who = { signetUrl: 'http://gate:8443', owner: 'agent:triage' }
+console.log(createSignet(who).provider.baseURL, signetConfiguration(who).clientOptions.baseURL)
+`,
     )
-    run(node, ['use.mjs'])
+    expect(run(node, ['use.mjs'])).toBe(`${Array(7).fill('function').join()}\nhttp://gate:8443/v1 http://gate:8443\n`)
+    for (const wrapped of ['openai', 'ai', '@langchain', '@anthropic-ai'])
+      expect(existsSync(join(folder, 'node_modules', wrapped))).toBe(false)
   })
 
   it('brings at most forty packages', () => {

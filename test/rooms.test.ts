@@ -125,7 +125,8 @@ describe('rooms', () => {
         if (i.spec.startsWith('.')) visit(i.to)
       }
     }
-    for (const entry of ['receipt/index.ts', 'text/scan.ts', 'text/fold.ts']) visit(join(SRC, entry))
+    const wrappers = ['openai', 'anthropic', 'langchain', 'ai'].map(name => `clients/${name}.ts`)
+    for (const entry of ['receipt/index.ts', 'text/scan.ts', 'text/fold.ts', ...wrappers]) visit(join(SRC, entry))
     expect(node).toEqual([])
   })
 })

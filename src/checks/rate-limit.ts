@@ -9,7 +9,7 @@ import type { Check, Ctx } from '../core/check.ts'
 import type { Exchange } from '../core/exchange.ts'
 import { MemoryRateLimitState } from '../core/memory-state.ts'
 import { ownerString } from '../core/owner.ts'
-import type { RateLimitState } from '../core/state.ts'
+import type { RateLimitState, SharedState } from '../core/state.ts'
 import { ALLOW, block, type Verdict } from '../core/verdict.ts'
 import {
   CheckOptions,
@@ -27,7 +27,7 @@ export interface RateLimitOptions extends CommonOptions {
   readonly capacity?: number
   /** Tokens that come back per second; 0 is a hard quota that never refills. Default 1. */
   readonly refillPerSecond?: number
-  /** Where the buckets are. Default: in this process, at most 50,000 owners. */
+  /** Where the buckets are. Default: in this process, at most 50,000 owners; with `redisUrl`, shared. */
   readonly state?: RateLimitState
 }
 
@@ -41,7 +41,8 @@ export class RateLimitCheck implements Check {
   readonly #common: Common
   readonly #capacity: number
   readonly #refillPerSecond: number
-  readonly #state: RateLimitState
+  readonly #ownState: boolean
+  #state: RateLimitState
 
   constructor(options: RateLimitOptions = {}) {
     const read = new CheckOptions(this.name, options, ['capacity', 'refillPerSecond', 'state'])
@@ -52,7 +53,12 @@ export class RateLimitCheck implements Check {
     if (options.state !== undefined && typeof options.state?.take !== 'function') {
       throw read.wrong('state', 'a rate-limit state (an object with take)', options.state)
     }
+    this.#ownState = options.state !== undefined
     this.#state = options.state ?? new MemoryRateLimitState()
+  }
+
+  shareState(shared: SharedState): void {
+    if (!this.#ownState) this.#state = shared.rateLimits
   }
 
   describe(): Readonly<Record<string, unknown>> {

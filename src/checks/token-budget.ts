@@ -11,7 +11,7 @@ import type { Check, Ctx } from '../core/check.ts'
 import type { Exchange, Outcome } from '../core/exchange.ts'
 import { MemoryBudgetState } from '../core/memory-state.ts'
 import { ownerString } from '../core/owner.ts'
-import type { BudgetState } from '../core/state.ts'
+import type { BudgetState, SharedState } from '../core/state.ts'
 import { ALLOW, block, type Verdict } from '../core/verdict.ts'
 import {
   CheckOptions,
@@ -34,7 +34,7 @@ export interface TokenBudgetOptions extends CommonOptions {
   readonly window?: WindowSize
   /** Reserved for a request that names no limit. Default 1024. */
   readonly requestEstimateDefault?: number
-  /** Where the ledgers are. Default: in this process, at most 50,000 owners. */
+  /** Where the ledgers are. Default: in this process, at most 50,000 owners; with `redisUrl`, shared. */
   readonly state?: BudgetState
 }
 
@@ -52,7 +52,8 @@ export class TokenBudgetCheck implements Check {
   readonly #cap: number
   readonly #window: WindowSize
   readonly #estimateDefault: number
-  readonly #state: BudgetState
+  readonly #ownState: boolean
+  #state: BudgetState
 
   constructor(options: TokenBudgetOptions) {
     const read = new CheckOptions(this.name, options, ['cap', 'window', 'requestEstimateDefault', 'state'])
@@ -65,7 +66,12 @@ export class TokenBudgetCheck implements Check {
     if (state !== undefined && (typeof state?.reserve !== 'function' || typeof state.settle !== 'function')) {
       throw read.wrong('state', 'a budget state (an object with reserve and settle)', state)
     }
+    this.#ownState = state !== undefined
     this.#state = state ?? new MemoryBudgetState()
+  }
+
+  shareState(shared: SharedState): void {
+    if (!this.#ownState) this.#state = shared.budgets
   }
 
   describe(): Readonly<Record<string, unknown>> {

@@ -8,6 +8,7 @@ import type { PipelineConfig } from '../config/pipeline.ts'
 import { ConfigError, errorCode, oneLine } from '../config/problem.ts'
 import type { Resolved } from '../config/resolve.ts'
 import { VERSION } from '../config/version.ts'
+import type { SharedState } from '../core/state.ts'
 import { DIALECTS } from '../dialects/registry.ts'
 import { startGate } from '../gate/start.ts'
 import { openIdentity } from '../identity/open.ts'
@@ -41,11 +42,15 @@ export interface ServingEvents {
   readonly onAuditState?: (ok: boolean, reason: string) => void
   /** A log segment was made; or it, or the index, could not be made. */
   readonly onAuditSegment?: (ok: boolean, text: string) => void
+  /** The shared state cannot be asked any longer, or can be again. */
+  readonly onSharedState?: (ok: boolean, reason: string) => void
+  /** The server of the shared state may throw keys away; `policy` is what it calls that. */
+  readonly onEviction?: (policy: string) => void
 }
 
 /** `folder`: the project folder, where `--dev` keeps keys. */
 export async function startServing(
-  { settings, tls, hmacKey, receiptKey, sealingKey }: Resolved,
+  { settings, tls, redis, hmacKey, receiptKey, sealingKey }: Resolved,
   pipeline: PipelineConfig,
   folder: string,
   events: ServingEvents = {},
@@ -54,6 +59,7 @@ export async function startServing(
   let audit: AuditLog | undefined
   let index: IndexKeeper | undefined
   let egress: Egress | undefined
+  let shared: SharedState | undefined
   try {
     const { ring, ephemeralKey } = chainKeys()
     const signer = receiptSigner()
@@ -80,6 +86,7 @@ export async function startServing(
             }),
             credential: anthropicCredential(settings.anthropicUpstreamApiKey),
           }
+    shared = await sharedState()
     audit = await openAuditLog({
       path: settings.auditLogPath,
       ring,
@@ -107,6 +114,7 @@ export async function startServing(
       forwardHeaders: settings.extraForwardHeaders,
       identity,
       audit,
+      ...(shared === undefined ? {} : { shared }),
       ...(tls === undefined ? {} : { tls }),
       ...(signer === undefined
         ? {}
@@ -162,6 +170,7 @@ export async function startServing(
       close: async () => {
         await gate.close()
         await index?.close()
+        await shared?.close()
         await egress?.close()
         await demo?.close()
       },
@@ -169,6 +178,7 @@ export async function startServing(
   } catch (error) {
     await audit?.close().catch(() => undefined)
     await index?.close()
+    await shared?.close()
     await egress?.close()
     await demo?.close()
     throw startProblem(error)
@@ -202,6 +212,16 @@ export async function startServing(
     if (receiptKey === 'off') return undefined
     if (settings.receiptKeyFile !== undefined) return SigningKey.fromPem(readSecretFile(settings.receiptKeyFile))
     return receiptKey === 'kept in .signet' ? keyFolder().signing('receipts') : SigningKey.generate()
+  }
+
+  async function sharedState(): Promise<SharedState | undefined> {
+    if (redis === undefined) return undefined
+    const { openRedisState } = await import('../state/redis/open.ts')
+    return openRedisState({
+      ...redis,
+      ...(events.onSharedState === undefined ? {} : { onState: events.onSharedState }),
+      ...(events.onEviction === undefined ? {} : { onEviction: events.onEviction }),
+    })
   }
 
   function keyFolder(): KeyFolder {

@@ -55,6 +55,7 @@ describe('definePipeline', () => {
     ['two of one name', { checks: [check(), check()] }, 'taken by an earlier check'],
     ['no hook', { checks: [check({ admit: undefined })] }, 'has no hook'],
     ['hook no function', { checks: [check({ commit: true })] }, 'expected commit to be a function'],
+    ['shareState no function', { checks: [check({ shareState: {} })] }, 'expected shareState to be a function'],
     ['priority NaN', { checks: [check({ priority: Number.NaN })] }, 'finite number as priority'],
     ['no time limit', { checks: [check({ timeLimitMs: 0 })] }, 'timeLimitMs'],
     ['shadow by text', { checks: [check({ shadow: 'no' })] }, 'shadow to be true or false'],

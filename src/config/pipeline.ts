@@ -74,6 +74,8 @@ function checkProblem(value: unknown): string | undefined {
     if (check[hook] !== undefined && typeof check[hook] !== 'function')
       return `"${name}": expected ${hook} to be a function, got ${shown(check[hook])}`
   }
+  if (check['shareState'] !== undefined && typeof check['shareState'] !== 'function')
+    return `"${name}": expected shareState to be a function, got ${shown(check['shareState'])}`
   if (HOOKS.every(hook => check[hook] === undefined))
     return `"${name}": has no hook; give it at least one of admit, inspect, commit and record`
   return descriptionProblem(name, check['describe'], value)

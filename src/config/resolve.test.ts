@@ -402,3 +402,57 @@ describe('secrets from files', () => {
     )
   })
 })
+
+describe('shared state', () => {
+  const file = (name: string, text: string): string => {
+    const path = join(folder, name)
+    writeFileSync(path, text, { mode: 0o600 })
+    return path
+  }
+  const withRedis = (more: Record<string, string>) =>
+    resolve({ ...PRODUCTION, SIGNET_REDIS_URL: 'rediss://redis.example.com', ...more })
+
+  it('is this process’s own unless somebody says where else', () => {
+    expect(resolve(PRODUCTION).redis).toBeUndefined()
+  })
+
+  it('takes its password from a file, and an authority of its own', () => {
+    const resolved = withRedis({
+      SIGNET_REDIS_USERNAME: 'gate',
+      SIGNET_REDIS_PASSWORD_FILE: file('redis-password', 'pass word\n'),
+      SIGNET_REDIS_CA_FILE: file('redis-ca.pem', AUTHORITY),
+      SIGNET_REDIS_KEY_PREFIX: 'staging:',
+      SIGNET_REDIS_TIMEOUT_MS: '250',
+    })
+    expect(resolved.redis).toEqual({
+      url: 'rediss://redis.example.com',
+      username: 'gate',
+      password: 'pass word',
+      ca: AUTHORITY,
+      keyPrefix: 'staging:',
+      timeoutMs: 250,
+    })
+    expect(resolved.warnings).toEqual([])
+  })
+
+  it.each([
+    [{ SIGNET_REDIS_URL: '', SIGNET_REDIS_PASSWORD: 'x' }, 'SIGNET_REDIS_PASSWORD: set without redisUrl'],
+    [{ SIGNET_REDIS_URL: '', SIGNET_REDIS_CA_FILE: 'ca.pem' }, 'SIGNET_REDIS_CA_FILE: set without redisUrl'],
+    [{ SIGNET_REDIS_USERNAME: 'gate' }, 'SIGNET_REDIS_USERNAME: set without a password'],
+    [{ SIGNET_REDIS_PASSWORD: 'x', SIGNET_REDIS_PASSWORD_FILE: 'y' }, 'set together with SIGNET_REDIS_PASSWORD_FILE'],
+    [{ SIGNET_REDIS_PASSWORD_FILE: join(folder, 'no-such-file') }, 'SIGNET_REDIS_PASSWORD_FILE: '],
+    [{ SIGNET_REDIS_URL: 'redis://127.0.0.1', SIGNET_REDIS_CA_FILE: 'ca.pem' }, 'does not speak TLS'],
+    [{ SIGNET_REDIS_CA_FILE: join(folder, 'no-such-file') }, 'SIGNET_REDIS_CA_FILE: '],
+  ])('%j does not start', (more, expected) => {
+    const problems = problemsOf(() => withRedis(more as Record<string, string>))
+    expect(problems.join('\n')).toContain(expected)
+  })
+
+  it('over plain TCP to another machine is worth a warning, and on this one is not', () => {
+    expect(withRedis({ SIGNET_REDIS_URL: 'redis://10.0.0.5:6379' }).warnings.join()).toContain(
+      'plain TCP to 10.0.0.5:6379',
+    )
+    for (const url of ['redis://127.0.0.1:6379/1', 'redis://[::1]', 'redis://localhost'])
+      expect(withRedis({ SIGNET_REDIS_URL: url }).warnings).toEqual([])
+  })
+})

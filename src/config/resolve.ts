@@ -8,16 +8,28 @@ import { isLoopbackHost } from './network-names.ts'
 import { ConfigError, errorCode, oneLine } from './problem.ts'
 import { environmentName, type Layer, type SettingName, type Settings, settle } from './settings.ts'
 import { readAuthorities, readCertificate, readKey, readRevocations, type TlsFiles } from './tls.ts'
-import { credential, hexSecret, type Shape } from './values.ts'
+import { credential, hexSecret, password, type Shape } from './values.ts'
 
 /** Where the key of the audit chain comes from. */
 export type KeySource = 'given' | 'kept in .signet' | 'ephemeral'
+
+export interface RedisSetting {
+  readonly url: string
+  readonly username?: string
+  readonly password?: string
+  /** PEM. */
+  readonly ca?: string
+  readonly keyPrefix: string
+  readonly timeoutMs: number
+}
 
 export interface Resolved {
   readonly dev: boolean
   readonly settings: Settings & { readonly identity: IdentitySetting }
   /** What the listener speaks TLS with; `undefined`: plain http. */
   readonly tls: TlsFiles | undefined
+  /** Where state is that several gates share; `undefined`: in this process. */
+  readonly redis: RedisSetting | undefined
   readonly hmacKey: KeySource
   readonly receiptKey: KeySource | 'off'
   /** Wraps the owners' keys, hex; `undefined`: kept in .signet, or nothing is sealed. */
@@ -46,6 +58,8 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
   const hmacSecret = secret('hmacSecret', 'hmacSecretFile', hexSecret)
   const upstreamApiKey = secret('upstreamApiKey', 'upstreamApiKeyFile', credential)
   const anthropicUpstreamApiKey = secret('anthropicUpstreamApiKey', 'anthropicUpstreamApiKeyFile', credential)
+  const redisPassword = secret('redisPassword', 'redisPasswordFile', password)
+  const redis = resolveRedis()
   if (chosen.anthropicUpstreamUrl === undefined) {
     for (const setting of [
       'anthropicUpstreamApiKey',
@@ -115,7 +129,7 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
     ...(upstreamApiKey === undefined ? {} : { upstreamApiKey }),
     ...(anthropicUpstreamApiKey === undefined ? {} : { anthropicUpstreamApiKey }),
   }
-  return { dev, settings: Object.freeze(settings), tls, hmacKey, receiptKey, sealingKey, warnings }
+  return { dev, settings: Object.freeze(settings), tls, redis, hmacKey, receiptKey, sealingKey, warnings }
 
   function resolveIdentity(): IdentitySetting | undefined {
     const { identity: given, identityFile: path } = chosen
@@ -136,6 +150,36 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
       )
     }
     return attempt('identity', () => identityFrom(given))
+  }
+
+  function resolveRedis(): RedisSetting | undefined {
+    const { redisUrl: url, redisUsername: username, redisCaFile: caFile } = chosen
+    if (url === undefined) {
+      for (const setting of ['redisUsername', 'redisPassword', 'redisPasswordFile', 'redisCaFile'] as const) {
+        if (chosen[setting] !== undefined)
+          problems.push(`${name(setting)}: set without redisUrl; set that too, or remove this`)
+      }
+      return undefined
+    }
+    const tls = /^rediss:/i.test(url)
+    if (username !== undefined && redisPassword === undefined)
+      problems.push(`${name('redisUsername')}: set without a password; set SIGNET_REDIS_PASSWORD_FILE too`)
+    if (caFile !== undefined && !tls)
+      problems.push(
+        `${name('redisCaFile')}: set, but redisUrl does not speak TLS; write it as rediss://, or remove this`,
+      )
+    const ca = caFile === undefined ? undefined : attempt('redisCaFile', () => readAuthorities(caFile))
+    const { host, hostname } = new URL(url)
+    if (!tls && !isLoopbackHost(hostname.replace(/^\[(.*)\]$/, '$1')))
+      warnings.push(`shared state travels over plain TCP to ${host}; use rediss://`)
+    return {
+      url,
+      ...(username === undefined ? {} : { username }),
+      ...(redisPassword === undefined ? {} : { password: redisPassword }),
+      ...(ca === undefined ? {} : { ca }),
+      keyPrefix: chosen.redisKeyPrefix,
+      timeoutMs: chosen.redisTimeoutMs,
+    }
   }
 
   function resolveTls(): TlsFiles | undefined {
@@ -239,8 +283,8 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
   }
 
   function secret(
-    value: 'hmacSecret' | 'upstreamApiKey' | 'anthropicUpstreamApiKey',
-    file: 'hmacSecretFile' | 'upstreamApiKeyFile' | 'anthropicUpstreamApiKeyFile',
+    value: 'hmacSecret' | 'upstreamApiKey' | 'anthropicUpstreamApiKey' | 'redisPassword',
+    file: 'hmacSecretFile' | 'upstreamApiKeyFile' | 'anthropicUpstreamApiKeyFile' | 'redisPasswordFile',
     check: Shape<string>,
   ): string | undefined {
     const path = chosen[file]

@@ -39,6 +39,13 @@ export const SHAPE = {
   identityFile: value.path,
   onEscalate: value.oneOf('202', '403'),
   escalationTtlS: value.waitSeconds,
+  redisUrl: value.redisUrl,
+  redisUsername: value.name,
+  redisPassword: value.password,
+  redisPasswordFile: value.path,
+  redisCaFile: value.path,
+  redisKeyPrefix: value.redisKeyPrefix,
+  redisTimeoutMs: value.wholeNumber(1, 5_000),
   allowReferenceKinds: value.referenceKinds,
   allowOpaqueInputs: value.flag,
   allowBackgroundRuns: value.flag,
@@ -113,6 +120,13 @@ export const SPECS: Readonly<Record<SettingName, Spec>> = {
   identityFile: { read: asText, expected: 'a path' },
   onEscalate: { read: asText, expected: '"202" or "403"' },
   escalationTtlS: { read: asNumber, expected: 'a number of seconds above 0, at most 2147483' },
+  redisUrl: { read: asText, expected: 'a redis:// or rediss:// URL', flag: '--redis-url' },
+  redisUsername: { read: asText, expected: 'a user name' },
+  redisPassword: { read: asText, expected: 'a password', secret: true },
+  redisPasswordFile: { read: asText, expected: 'a path' },
+  redisCaFile: { read: asText, expected: 'a path' },
+  redisKeyPrefix: { read: asText, expected: 'letters, digits and "_", ".", ":", "-", at most 64' },
+  redisTimeoutMs: { read: asInteger, expected: 'a whole number from 1 to 5000' },
   allowReferenceKinds: { read: asList, expected: 'a list of kinds of upstream state' },
   allowOpaqueInputs: { read: asBoolean, expected: 'true or false' },
   allowBackgroundRuns: { read: asBoolean, expected: 'true or false' },
@@ -164,6 +178,11 @@ type Absent =
   | 'auditSegmentFolder'
   | 'auditSealingFolder'
   | 'auditSealingKeyFile'
+  | 'redisUrl'
+  | 'redisUsername'
+  | 'redisPassword'
+  | 'redisPasswordFile'
+  | 'redisCaFile'
   | 'hmacSecret'
   | 'hmacSecretFile'
   | 'receiptKeyFile'
@@ -193,6 +212,8 @@ export const DEFAULTS: Settings = Object.freeze({
   maxHeldBytesTotal: 268_435_456,
   onEscalate: '202',
   escalationTtlS: 900,
+  redisKeyPrefix: 'signet:',
+  redisTimeoutMs: 1_000,
   allowReferenceKinds: [],
   allowOpaqueInputs: false,
   allowBackgroundRuns: false,

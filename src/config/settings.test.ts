@@ -67,6 +67,7 @@ describe('names', () => {
       allowReferenceKinds: 'file,vector_store',
       onEscalate: '403',
       auditBeforeForward: 'always',
+      redisUrl: 'rediss://redis.example.com',
       hmacSecret: SECRET,
       hmacLegacyKeys: `k0=${SECRET}`,
       receipts: 'signet-v1',
@@ -192,6 +193,20 @@ describe('wrong values', () => {
     ['SIGNET_MAX_HELD_BYTES_TOTAL', '1e9', 'whole number'],
     ['SIGNET_ESCALATION_TTL_S', '0', 'above 0'],
     ['SIGNET_TLS_KEY_FILE', 'con.pem', 'Windows device'],
+    ['SIGNET_REDIS_URL', 'http://127.0.0.1:6379', 'not a Redis URL'],
+    ['SIGNET_REDIS_URL', '127.0.0.1:6379', 'not a Redis URL'],
+    ['SIGNET_REDIS_URL', 'redis://', 'not a Redis URL'],
+    ['SIGNET_REDIS_URL', 'redis:///0', 'names no host'],
+    ['SIGNET_REDIS_URL', 'redis://h:99999', 'not a Redis URL'],
+    ['SIGNET_REDIS_URL', 'redis://h/zero', 'database number'],
+    ['SIGNET_REDIS_URL', 'redis://h/0?family=6', 'query'],
+    ['SIGNET_REDIS_URL', 'redis://h\u200b', 'U+200B'],
+    ['SIGNET_REDIS_URL', 'redis://gate:deadbeef@h', 'SIGNET_REDIS_PASSWORD_FILE'],
+    ['SIGNET_REDIS_KEY_PREFIX', 'signet:{a}', 'not a key prefix'],
+    ['SIGNET_REDIS_KEY_PREFIX', 'a'.repeat(65), 'not a key prefix'],
+    ['SIGNET_REDIS_TIMEOUT_MS', '0', 'from 1 to 5000'],
+    ['SIGNET_REDIS_TIMEOUT_MS', '5001', 'from 1 to 5000'],
+    ['SIGNET_REDIS_PASSWORD', 'a\u0007b', 'control character'],
     ['SIGNET_ON_ESCALATE', '200', '"202" or "403"'],
     ['SIGNET_AUDIT_LOG_PATH', 'con.jsonl', 'Windows device'],
     ['SIGNET_AUDIT_LOG_PATH', '/var/log/audit.jsonl:stream', 'NTFS stream'],
@@ -261,6 +276,31 @@ describe('wrong values', () => {
     expect(env({ SIGNET_UPSTREAM_URL: given }).settings.upstreamUrl).toBe(expected)
   })
 
+  it.each([
+    ['redis://h:6380/2', 'redis://h:6380/2'],
+    [' rediss://[::1]:6379/ ', 'rediss://[::1]:6379'],
+  ])('redis %j is %j', (given, expected) => {
+    expect(env({ SIGNET_REDIS_URL: given }).settings.redisUrl).toBe(expected)
+  })
+
+  it.each([
+    'redis://:deadbeef@h',
+    'redis://:dead/deadbeef@h',
+    'redis://gate:dead@deadbeef@h',
+    'redis://gate:deadbeef#@h',
+    'https://gate:deadbeef@h/v1',
+    'https://gate:a/deadbeef@h/v1',
+  ])('no password of the URL %j is shown', url => {
+    for (const problems of [
+      problemsOf(() => env({ SIGNET_REDIS_URL: url })),
+      problemsOf(() => settle([fromFlags({ upstreamUrl: url })])),
+      problemsOf(() => file({ redisUrl: url })),
+    ]) {
+      expect(problems).toHaveLength(1)
+      expect(problems.join()).not.toContain('deadbeef')
+    }
+  })
+
   it('never shows a secret', () => {
     const secret = `deadbeef${'0'.repeat(20)}zz`
     const problems = [
@@ -270,11 +310,12 @@ describe('wrong values', () => {
           SIGNET_HMAC_LEGACY_KEYS: `a=${secret}`,
           SIGNET_UPSTREAM_API_KEY: `${secret}\u00e9`,
           SIGNET_ANTHROPIC_UPSTREAM_API_KEY: `${secret}\u00e9`,
+          SIGNET_REDIS_PASSWORD: `${secret}\u0007`,
         }),
       ),
       ...problemsOf(() => file({ hmacSecret: { secret }, upstreamApiKey: [secret] })),
     ]
-    expect(problems).toHaveLength(6)
+    expect(problems).toHaveLength(7)
     expect(problems.join()).not.toContain('deadbeef')
   })
 })

@@ -161,5 +161,6 @@ function problemText(name: SettingName, problem: string | undefined, given: unkn
 /** People paste URLs with a password or a key in them; the error goes to a terminal, a log, a CI page. */
 function withoutSecrets(given: unknown): unknown {
   if (typeof given !== 'string') return given
-  return given.replace(/\/\/[^/]*@/, '//***@').replace(/([?#]).+$/s, '$1***')
+  // Up to the last "@": a password may hold a slash or another "@".
+  return given.replace(/\/\/.*@/s, '//***@').replace(/([?#]).+$/s, '$1***')
 }

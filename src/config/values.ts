@@ -126,6 +126,32 @@ function urlProblem(text: string): string | undefined {
   return undefined
 }
 
+/** Spelled with its database, and without a slash at its end. */
+export const redisUrl = text(redisProblem, given => trimBlanks(given).replace(/\/$/, ''))
+
+function redisProblem(text: string): string | undefined {
+  const invisible = INVISIBLE.exec(text)?.[0]
+  if (invisible !== undefined)
+    return `holds ${codePoint(invisible)}, an invisible character or a blank; type the URL again`
+  if (!/^rediss?:\/\//i.test(text) || !URL.canParse(text))
+    return 'is not a Redis URL; give one such as rediss://redis.example.com:6379'
+  const url = new URL(text)
+  if (url.username !== '' || url.password !== '')
+    return 'holds a user name or password; use SIGNET_REDIS_USERNAME and SIGNET_REDIS_PASSWORD_FILE'
+  if (!isHost(url.hostname.replace(/^\[(.*)\]$/, '$1'))) return 'names no host; give one such as redis://127.0.0.1:6379'
+  if (/[?#]/.test(text)) return 'holds a query or fragment; leave it out'
+  if (!/^(?:\/[0-9]{1,5})?$/.test(url.pathname))
+    return 'holds a path that is no database number; write it as redis://host:6379/0'
+  return undefined
+}
+
+export const redisKeyPrefix = text(
+  must(
+    prefix => /^[A-Za-z0-9_.:-]{1,64}$/.test(prefix),
+    'is not a key prefix; use letters, digits, "_", ".", ":" and "-"',
+  ),
+)
+
 export const host = text(must(isHost, 'is not a host name or an address; give one such as 127.0.0.1'), given =>
   given.replace(/^\[(.*)\]$/, '$1'),
 )
@@ -155,6 +181,12 @@ export const credential = text(key => {
   return /^[\x21-\x7e]+$/.test(key)
     ? undefined
     : 'holds a blank, a control or a non-ASCII character; paste the key again'
+})
+
+/** Whatever a server's own rules allow; a control character is a slip of the copy. */
+export const password = text(given => {
+  if (given === '' || given.length > 8192) return 'is empty or longer than 8192 characters'
+  return /\p{Cc}/u.test(given) ? 'holds a control character; paste the password again' : undefined
 })
 
 /** What is wrong with a key id, or `undefined`. Ids are printed, logged and sent in headers. */

@@ -4,6 +4,7 @@
  */
 import type { PatternSet, Scan } from '../text/scan.ts'
 import type { Exchange, Levels, Outcome, Owner } from './exchange.ts'
+import type { SharedState } from './state.ts'
 import type { Because, TextEdit, Verdict } from './verdict.ts'
 import type { Channel, Segment, ToolCall } from './wire.ts'
 
@@ -32,6 +33,8 @@ export interface Check {
   readonly snapshots?: 'all' | 'hits' | 'none'
   /** Plain JSON: name, stages, options. The policy digest, `signet lint`, the console and replay read it. */
   describe(): Readonly<Record<string, unknown>>
+  /** Called at start, before `describe`, when several gates share state. A check that was given a state of its own keeps that. */
+  shareState?(shared: SharedState): void
   /** Before the model is called. To redact, call `ctx.edit(segment, edits)` and return a redact verdict with `edits: []`. */
   admit?(x: Exchange, ctx: Ctx): MaybeAsync<Verdict>
   /** Called once per exchange; the closure holds per-exchange state shared by its channels. */

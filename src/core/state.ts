@@ -3,7 +3,8 @@ import type { MaybeAsync } from './check.ts'
 
 export interface RateLimitState {
   /**
-   * Take one token of `key`'s bucket, atomically. `nowMs` is wall clock, so that hosts agree.
+   * Take one token of `key`'s bucket, atomically. `nowMs` is wall clock, so that hosts agree; a driver whose store has a
+   * clock of its own goes by that one instead, here and below.
    * `remaining` after taking; `retryAfterS` when refused (`undefined` for a quota that never refills).
    */
   take(
@@ -58,4 +59,16 @@ export interface ReferenceState {
 export interface SessionState {
   /** Load or create the session of this owner and count the request. Another owner's session of the same id is another session. */
   touch(owner: string, id: string, nowMs: number): MaybeAsync<Session>
+}
+
+/** One driver for each port that several gates can share, and the store behind them. */
+export interface SharedState {
+  readonly rateLimits: RateLimitState
+  readonly budgets: BudgetState
+  readonly sessions: SessionState
+  readonly references: ReferenceState
+  /** Asks the store. Never throws, and answers within the driver's own time limit. */
+  reachable(): MaybeAsync<boolean>
+  /** Lets calls under way end, within their time limit; later calls fail. */
+  close(): Promise<void>
 }

@@ -1,6 +1,7 @@
 /**
  * An answer that came to its end. Guarantees that its completion row is durable, and its receipt signed, before the last
- * of it leaves: a unary body whole, a stream's end mark.
+ * of it leaves: a unary body whole, a stream's end mark. What it gave its owner is on record by then, unless the record
+ * is down.
  */
 import { hash } from 'node:crypto'
 import { because } from '../core/verdict.ts'
@@ -57,6 +58,8 @@ async function completeUnary(d: UnderWay, observed: Observed): Promise<void> {
   try {
     signed = await receipt
     await durable
+    const remembered = d.given.remembered()
+    if (remembered !== undefined) await remembered
   } catch {
     durable.catch(() => undefined)
     await auditLost(d, observed)
@@ -88,6 +91,8 @@ export async function completeStream(
   const { gate, asked, exchange, res } = d.o
   d.completed = true
   await stream.flush()
+  const remembered = d.given.remembered()
+  if (remembered !== undefined) await remembered
   if (d.done) return
   const outcome = d.outcome('completed', d.observed)
   const said = last?.speaks === true ? last.rendered : undefined

@@ -21,7 +21,6 @@ import { cutOff, faulted, gone, refused } from './break-off.ts'
 import { completeStream, finished } from './complete.ts'
 import { headFrame, withoutText } from './head.ts'
 import { openingReceipt, streamHead } from './opening.ts'
-import { rememberReferences } from './references.ts'
 import { StreamSink, UnarySink } from './sink.ts'
 import { type DeliveryOptions, UnderWay } from './under-way.ts'
 
@@ -183,7 +182,7 @@ export class Delivery implements UpstreamHandler {
       if (step.edits.length > 0) this.#d.relayed = withoutText(this.#d.relayed)
       return undefined
     }
-    rememberReferences(this.#d.o.gate, this.#d.o.exchange, frame)
+    this.#d.given.frame(frame)
     this.#d.kept.frame(frame, step.edits)
     let last: Ticket | undefined
     // A call that waits for a human is not approved: its row is written where the answer is held.

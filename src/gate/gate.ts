@@ -1,7 +1,7 @@
 /** What one gate is made of. Built once at start; everything below the listener takes it as its first argument. */
 import type { Clock, Random } from '../core/clock.ts'
 import type { AuditWriter } from '../core/row.ts'
-import type { ReferenceState, SealedStore, SessionState } from '../core/state.ts'
+import type { ReferenceState, SealedStore, SessionState, SharedState } from '../core/state.ts'
 import type { Dialect, Fault, Provider } from '../core/wire.ts'
 import type { Sealer } from '../escalation/sealed.ts'
 import type { ListenerRule } from '../identity/host.ts'
@@ -29,6 +29,8 @@ export interface Gate {
   readonly sessions: SessionState
   readonly held: HeldExchanges
   readonly references: References
+  /** `undefined`: all state is this process's own. */
+  readonly shared: Pick<SharedState, 'reachable'> | undefined
   readonly settings: GateSettings
   /** Counted across exchanges. */
   readonly load: { active: number; heldBytes: number }

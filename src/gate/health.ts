@@ -26,6 +26,8 @@ export function health(gate: Gate) {
 
 export async function ready(gate: Gate): Promise<{ readonly status: number; readonly body: unknown }> {
   if (!gate.audit.ok) return { status: 503, body: { status: 'not_ready', reason: 'the audit log cannot be written' } }
+  if ((await gate.shared?.reachable()) === false)
+    return { status: 503, body: { status: 'not_ready', reason: 'the shared state cannot be used' } }
   const upstreams = [...new Set(Object.values(gate.targets).map(t => t.upstream))]
   const probes = await Promise.all(upstreams.map(async upstream => ({ upstream, probe: await upstream.probe() })))
   const down = probes.find(p => !p.probe.ready)

@@ -14,6 +14,8 @@ import { isThenable, within } from '../pipeline/guard.ts'
 import type { Gate } from './gate.ts'
 
 const STATE_LIMIT_MS = 5_000
+/** Ids of one answer that are remembered; an upstream that names more of them is not to fill the record. */
+const MOST_GIVEN = 4_096
 
 /** `undefined`: nothing to object to. In shadow the decision is recorded and not enforced, except when the state is down. */
 export async function judgeReferences(gate: Gate, x: Admitted): Promise<Decision | undefined> {
@@ -28,14 +30,54 @@ export async function judgeReferences(gate: Gate, x: Admitted): Promise<Decision
   return { stage: 'admission', check: 'references', verdict, effect: shadow ? ALLOW : verdict, shadow }
 }
 
-/** Called for every frame that leaves. Failing to remember refuses later; it never lets anything through. */
-export function rememberReferences(gate: Gate, x: Admitted, frame: Frame): void {
-  for (const part of frame.parts) {
-    if (part.kind !== 'state' || x.request.stored === false) continue
-    const { kind, id } = part.reference
+/**
+ * What one answer gives its owner. Failing to remember refuses later; it never lets anything through. The end of the
+ * answer waits for it, so that whoever has the whole answer can build on it, at this gate or another.
+ */
+export class Given {
+  readonly #gate: Gate
+  readonly #x: Admitted
+  readonly #seen = new Set<string>()
+  #underWay = 0
+  #ended: () => void = () => undefined
+
+  constructor(gate: Gate, x: Admitted) {
+    this.#gate = gate
+    this.#x = x
+  }
+
+  /** Called for every frame that leaves. */
+  frame(frame: Frame): void {
+    for (const part of frame.parts) {
+      if (part.kind !== 'state' || this.#x.request.stored === false || this.#seen.size >= MOST_GIVEN) continue
+      const { kind, id } = part.reference
+      // Events of a stream name the same id again and again.
+      const known = `${kind} ${id}`
+      if (this.#seen.has(known)) continue
+      this.#seen.add(known)
+      this.#remember(kind, id)
+    }
+  }
+
+  /** `undefined`: nothing to wait for. Never rejects. */
+  remembered(): Promise<void> | undefined {
+    if (this.#underWay === 0) return undefined
+    return new Promise(resolve => {
+      this.#ended = resolve
+    })
+  }
+
+  #remember(kind: string, id: string): void {
     try {
-      const kept = gate.references.state.remember(ownerString(x.owner), kind, id, x.levels?.rank ?? 0)
-      if (isThenable(kept)) kept.then(undefined, () => undefined)
+      const { state } = this.#gate.references
+      const kept = state.remember(ownerString(this.#x.owner), kind, id, this.#x.levels?.rank ?? 0)
+      if (!isThenable(kept)) return
+      this.#underWay += 1
+      const over = () => {
+        this.#underWay -= 1
+        if (this.#underWay === 0) this.#ended()
+      }
+      within(this.#gate.clock, STATE_LIMIT_MS, kept).then(over, over)
     } catch {
       // As above: the id is then unknown, and naming it is refused.
     }

@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net'
 import type { Check } from '../core/check.ts'
 import type { Clock, Random } from '../core/clock.ts'
 import type { AuditWriter } from '../core/row.ts'
-import type { SealedStore, SessionState } from '../core/state.ts'
+import type { SealedStore, SessionState, SharedState } from '../core/state.ts'
 import type { Dialect } from '../core/wire.ts'
 import { createSealer } from '../escalation/sealed.ts'
 import { createDuplicateRule } from '../identity/headers.ts'
@@ -53,6 +53,8 @@ export interface StartOptions {
   readonly trustedProxies?: readonly string[]
   readonly cors?: Cors
   readonly settings?: Partial<GateSettings>
+  /** State shared with other gates; what is given beside it goes before it. Its opener closes it. */
+  readonly shared?: SharedState
   readonly sessions?: SessionState
   readonly sealedStore?: SealedStore
   /** What requests may name that upstream keeps. Default: only what the same owner got through this gate. */
@@ -115,6 +117,7 @@ function assemble(o: StartOptions): Gate {
   const corsOrigins = o.cors?.origins ?? []
   const openai = target(o, o.upstream, o.credential)
   const anthropic = o.upstreams?.anthropic
+  if (o.shared !== undefined) for (const check of o.checks) check.shareState?.(o.shared)
   return {
     pipeline: buildPipeline({ checks: o.checks, clock, ...(o.shadow === undefined ? {} : { shadow: o.shadow }) }),
     dialects: o.dialects,
@@ -140,7 +143,7 @@ function assemble(o: StartOptions): Gate {
             form: o.receipts.form ?? 'jws',
             jwks: JSON.stringify(buildJwks([o.receipts.signer.publicJwk])),
           },
-    sessions: o.sessions ?? new MemorySessionState(),
+    sessions: o.sessions ?? o.shared?.sessions ?? new MemorySessionState(),
     held: {
       store: o.sealedStore ?? new MemorySealedStore({ now: () => clock.now() }),
       // A store in memory dies with the process, and so may its key.
@@ -148,11 +151,12 @@ function assemble(o: StartOptions): Gate {
       ttlMs: o.escalationTtlMs ?? 15 * 60_000,
     },
     references: {
-      state: o.references?.state ?? new MemoryReferenceState(),
+      state: o.references?.state ?? o.shared?.references ?? new MemoryReferenceState(),
       allowKinds: o.references?.allowKinds ?? [],
       allowOpaque: o.references?.allowOpaque ?? false,
       allowBackground: o.references?.allowBackground ?? false,
     },
+    shared: o.shared,
     settings: { ...DEFAULT_SETTINGS, ...o.settings, cors: o.cors },
     load: { active: 0, heldBytes: 0 },
     clock,

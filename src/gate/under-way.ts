@@ -17,6 +17,7 @@ import type { UpstreamCall } from '../upstream/upstream.ts'
 import { type Asked, gateHeaders } from './answer.ts'
 import type { Gate } from './gate.ts'
 import { Kept } from './kept.ts'
+import { Given } from './references.ts'
 import type { StreamSink, UnarySink } from './sink.ts'
 
 export interface DeliveryOptions {
@@ -38,6 +39,7 @@ export class UnderWay {
   readonly o: DeliveryOptions
   readonly newId: () => string
   readonly kept: Kept
+  readonly given: Given
   /** Resolves when the exchange is over and answered. Never rejects. */
   readonly over: Promise<Outcome>
   call: UpstreamCall | undefined
@@ -67,6 +69,7 @@ export class UnderWay {
     this.o = options
     this.newId = () => options.gate.random.uuid()
     this.kept = new Kept(options.gate)
+    this.given = new Given(options.gate, options.exchange)
     this.over = new Promise(resolve => {
       this.#resolve = resolve
     })

@@ -314,6 +314,7 @@ describe('hostile checks', () => {
     ['a shadow that is a word', { ...sound, shadow: 'yes' }],
     ['no describe', { ...sound, describe: undefined }],
     ['a hook that is no function', { ...sound, admit: true }],
+    ['a shareState that is no function', { ...sound, shareState: 'yes' }],
     ['no hook', { ...sound, admit: undefined }],
     [
       'a getter that throws',
@@ -383,6 +384,28 @@ describe('hostile checks', () => {
     const check = adoptCheck(new Counting(), 'c')
     void check.admit?.({} as never, {} as never)
     expect(check.describe()).toEqual({ name: 'c', seen: 1 })
+  })
+
+  it('are handed shared state, when they ask for it', () => {
+    class Limiting {
+      readonly name = 'c'
+      readonly priority = 0
+      readonly timeLimitMs = 1
+      handed: unknown
+      describe() {
+        return { shared: this.handed !== undefined }
+      }
+      shareState(shared: unknown) {
+        this.handed = shared
+      }
+      admit() {
+        return { kind: 'allow' }
+      }
+    }
+    const check = adoptCheck(new Limiting(), 'c')
+    check.shareState?.({} as never)
+    expect(check.describe()).toEqual({ name: 'c', shared: true })
+    expect('shareState' in adoptCheck(sound, 'c')).toBe(false)
   })
 
   it('cannot describe themselves as another check, as something endless, or as no JSON', () => {

@@ -4,6 +4,7 @@
  */
 import { types } from 'node:util'
 import type { Check } from '../core/check.ts'
+import type { SharedState } from '../core/state.ts'
 import type { PatternSet } from '../text/scan.ts'
 import { describeThrown, plainText } from './plain-text.ts'
 
@@ -97,13 +98,18 @@ export function adoptCheck(plugin: unknown, declaredName: string): Check {
   if (patterns !== undefined && !isPatternSet(patterns)) throw fault('expected `patterns` to be a pattern set')
   const describe = read('describe')
   if (typeof describe !== 'function') throw fault('expected a method `describe`')
+  const bound = (name: string): ((...args: readonly unknown[]) => unknown) | undefined => {
+    const method = read(name)
+    if (method === undefined) return undefined
+    if (typeof method !== 'function') throw fault(`expected \`${name}\` to be a method`)
+    return (...args) => Reflect.apply(method, plugin, args)
+  }
   const hooks: Record<string, unknown> = {}
   for (const hook of HOOKS) {
-    const method = read(hook)
-    if (method === undefined) continue
-    if (typeof method !== 'function') throw fault(`expected \`${hook}\` to be a method`)
-    hooks[hook] = (...args: readonly unknown[]): unknown => Reflect.apply(method, plugin, args)
+    const method = bound(hook)
+    if (method !== undefined) hooks[hook] = method
   }
+  const shareState = bound('shareState')
   if (Object.keys(hooks).length === 0) throw fault(`expected at least one of the methods ${HOOKS.join(', ')}`)
   return Object.freeze({
     ...hooks,
@@ -112,6 +118,7 @@ export function adoptCheck(plugin: unknown, declaredName: string): Check {
     timeLimitMs,
     ...(shadow === undefined ? {} : { shadow }),
     ...(patterns === undefined ? {} : { patterns }),
+    ...(shareState === undefined ? {} : { shareState: (shared: SharedState) => void shareState(shared) }),
     describe: () => plainDescription(Reflect.apply(describe, plugin, []), declaredName),
   })
 }

@@ -56,6 +56,9 @@ function reply({ input }: Asked): Told {
   const results = items.filter(i => i.type === 'function_call_output')
   if (results.length > 0) return speech(`The tool answered: ${results.map(r => r.output).join(', ')}`)
   const words = textOf(items.findLast(i => i.role === 'user'))
+  // What is to be said, hidden from the checks of the request.
+  const [, hex] = /^hex: ([0-9a-f]+)$/.exec(words) ?? []
+  if (hex !== undefined) return speech(Buffer.from(hex, 'hex').toString())
   if (/secret plan/.test(words)) return speech(`The plan is simple. ${LEAK_MARKER} The convoy leaves at dawn.`)
   if (/key/.test(words)) return speech('use sk-test-abcdefgh1234 now')
   const names = [...words.matchAll(/\b(\w+)\(\)/g)].map(m => m[1] ?? '')

@@ -169,7 +169,8 @@ async function checkGate(gate: Subject, report: Report): Promise<boolean> {
     report('shadow', 'warning', 'shadow is on: policy verdicts are recorded and not enforced')
 
   const ready = await ask(`${self}/readyz`, tls)
-  if (ready.ok && ready.status === 200) report('ready', 'ok', 'audit log and upstream are available')
+  if (ready.ok && ready.status === 200)
+    report('ready', 'ok', 'audit log, upstream and shared state, if there is any, are available')
   else {
     const reason = ready.ok ? jsonObject(ready.body)?.['reason'] : ready.reason
     report('ready', 'failed', `not ready: ${typeof reason === 'string' ? reason : 'no reason given'}`)

@@ -15,6 +15,7 @@ interface Options {
   readonly port?: string
   readonly config?: string
   readonly envFile?: string
+  readonly redisUrl?: string
   readonly auditLog?: string
   readonly hmacSecret?: string
   readonly hmacSecretFile?: string
@@ -36,6 +37,7 @@ export const registerServe: Register = (program, context) => {
     .option('--port <port>', 'where to listen, 0 for any free port (SIGNET_PORT, default 8443)')
     .option('--config <file>', 'the pipeline file; it is run (default: pipeline.ts, if there is one)', pathOption)
     .option('--env-file <file>', 'read variables from here (default: .env, if there is one)', pathOption)
+    .option('--redis-url <url>', 'share limits, budgets and sessions with other gates here (SIGNET_REDIS_URL)')
     .option('--audit-log <file>', 'the audit log (SIGNET_AUDIT_LOG_PATH, default audit.jsonl)', pathOption)
     .option(
       '--hmac-secret <hex>',
@@ -71,6 +73,7 @@ async function serve(options: Options, context: Context): Promise<void> {
     upstreamLabel: options.upstreamLabel,
     host: options.host,
     port: options.port,
+    redisUrl: options.redisUrl,
     auditLogPath: options.auditLog,
     hmacSecret: options.hmacSecret,
     hmacSecretFile: options.hmacSecretFile,
@@ -98,6 +101,15 @@ async function serve(options: Options, context: Context): Promise<void> {
     onAuditState: (ok, reason) =>
       ok ? log.info('audit_available', `audit log: ${reason}`) : log.warn('audit_unavailable', `audit log: ${reason}`),
     onAuditSegment: (ok, text) => (ok ? log.info('audit_segment', text) : log.warn('audit_segment_failed', text)),
+    onSharedState: (ok, reason) =>
+      ok
+        ? log.info('state_available', `shared state: ${reason}`)
+        : log.warn('state_unavailable', `shared state: ${reason}; exchanges are refused until it is back`),
+    onEviction: policy =>
+      log.warn(
+        'state_eviction',
+        `shared state: Redis throws keys away when it is full (maxmemory-policy ${policy}), and limits with them; set noeviction`,
+      ),
   })
   const { upstreamLabel, anthropicUpstreamLabel, identity } = serving
   const upstreams = anthropicUpstreamLabel === undefined ? '' : `, Anthropic's surfaces -> ${anthropicUpstreamLabel}`
