@@ -62,4 +62,4 @@ async function keep(task: Task): Promise<void> {
   parentPort?.close()
 }
 
-if (!isMainThread && isTask(workerData)) await keep(workerData)
+if (!isMainThread && isTask(workerData)) void keep(workerData)

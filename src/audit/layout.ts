@@ -6,6 +6,7 @@
  * throws `AuditError`. Does not: look into the files (`verify.ts` does), or trust a manifest it was given no keys for.
  */
 import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { devNull } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { KeyRing } from '../keys/ring.ts'
@@ -151,10 +152,10 @@ async function openLive(path: string): Promise<number> {
   for (let tries = 1; ; tries++) {
     const fd = openPlain(path)
     if (fd !== undefined) return fd
-    // Between the rename and the new file of a roll there is none.
-    if (tries === TRIES || !isFile(`${path}.manifest`)) {
-      throw new AuditError('log_unreadable', `${path} cannot be opened (ENOENT)`)
-    }
+    if (!isFile(`${path}.manifest`)) throw new AuditError('log_unreadable', `${path} cannot be opened (ENOENT)`)
+    // Between the rename and the new file of a roll there is none, for a moment or since a crash: there are no rows beyond
+    // the segments then, unless the head file knows more.
+    if (tries === TRIES) return openSync(devNull, constants.O_RDONLY)
     await setTimeout(10)
   }
 }
@@ -171,5 +172,6 @@ function openPlain(path: string): number | undefined {
 
 function stillNamed(path: string, live: number): boolean {
   const [open, named] = [fstatSync(live), statSync(path, { throwIfNoEntry: false })]
-  return named !== undefined && named.ino === open.ino && named.dev === open.dev
+  if (named === undefined) return open.isCharacterDevice()
+  return named.ino === open.ino && named.dev === open.dev
 }

@@ -156,6 +156,7 @@ export const SEGMENT_TAMPERING: readonly Tampering[] = [
       copyFileSync(join(from, 'audit.jsonl.manifest'), `${log(folder)}.manifest`)
     },
   },
+  { what: 'the live file deleted', named: 'log_truncated', act: folder => unlinkSync(log(folder)) },
   { what: 'the live file emptied', named: 'log_truncated', act: folder => truncateSync(log(folder), 0) },
   { what: 'the first row of the live file deleted', named: 'link_mismatch', act: rows(all => all.splice(0, 1)) },
   {

@@ -57,7 +57,7 @@ function isTask(data: unknown): data is Task {
 }
 
 if (!isMainThread && isTask(workerData)) {
-  // Compression is code of this thread alone.
-  const { packFile } = await import('./packed.ts')
-  parentPort?.postMessage(packFile(workerData.from, workerData.to))
+  const { from, to } = workerData
+  // Compression is code of this thread alone. Not awaited: what is imported may import this file.
+  void import('./packed.ts').then(({ packFile }) => parentPort?.postMessage(packFile(from, to)))
 }
