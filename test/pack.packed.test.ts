@@ -124,11 +124,12 @@ export function told(error: unknown): string | undefined {
       join(folder, 'use.mjs'),
       `import { definePipeline } from 'signet-gate'
 import { verifyReceipt } from 'signet-gate/receipt'
+import { verifyProof } from 'signet-gate/log'
 import { wrapOpenAI } from 'signet-gate/openai'
 import { wrapAnthropic } from 'signet-gate/anthropic'
 import { SignetCallbackHandler, signetConfiguration } from 'signet-gate/langchain'
 import { createSignet } from 'signet-gate/ai'
-const all = [definePipeline, verifyReceipt, wrapOpenAI, wrapAnthropic, SignetCallbackHandler, signetConfiguration, createSignet]
+const all = [definePipeline, verifyReceipt, verifyProof, wrapOpenAI, wrapAnthropic, SignetCallbackHandler, signetConfiguration, createSignet]
 console.log(all.map(one => typeof one).join())
 const who = { signetUrl: 'http://gate:8443', owner: 'agent:triage' }
 console.log(createSignet(who).provider.baseURL, signetConfiguration(who).clientOptions.baseURL)
@@ -137,6 +138,22 @@ console.log(createSignet(who).provider.baseURL, signetConfiguration(who).clientO
     expect(run(node, ['use.mjs'])).toBe(`${Array(7).fill('function').join()}\nhttp://gate:8443/v1 http://gate:8443\n`)
     for (const wrapped of ['openai', 'ai', '@langchain', '@anthropic-ai'])
       expect(existsSync(join(folder, 'node_modules', wrapped))).toBe(false)
+  })
+
+  it.each(['receipt/index.js', 'audit/log/index.js'])('%s loads nothing of Node, however it was bundled', entry => {
+    const dist = join(folder, 'node_modules/signet-gate/dist')
+    const seen = new Set<string>()
+    const outside = new Set<string>()
+    const visit = (file: string): void => {
+      if (seen.has(file)) return
+      seen.add(file)
+      for (const [, spec = ''] of readFileSync(file, 'utf8').matchAll(/^(?:import|export)[^'"]*?["']([^"']+)["']/gm)) {
+        if (spec.startsWith('.')) visit(join(file, '..', spec))
+        else outside.add(spec)
+      }
+    }
+    visit(join(dist, entry))
+    expect([...outside].filter(spec => spec !== 'jose')).toEqual([])
   })
 
   it('brings at most forty packages', () => {

@@ -126,7 +126,8 @@ describe('rooms', () => {
       }
     }
     const wrappers = ['openai', 'anthropic', 'langchain', 'ai'].map(name => `clients/${name}.ts`)
-    for (const entry of ['receipt/index.ts', 'text/scan.ts', 'text/fold.ts', ...wrappers]) visit(join(SRC, entry))
+    const verifiers = ['receipt/index.ts', 'audit/log/index.ts']
+    for (const entry of [...verifiers, 'text/scan.ts', 'text/fold.ts', ...wrappers]) visit(join(SRC, entry))
     expect(node).toEqual([])
   })
 })

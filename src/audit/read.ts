@@ -2,6 +2,7 @@
  * Rows of a log for people: show, tail, count, report, across all of its files. Reading checks a row's form and says where a
  * line has none, and which segments are not there; it does not check HMACs (`verify.ts` does).
  */
+import { AuditError } from './files.ts'
 import { closeLayout, type Layout, type LayoutOptions, openLayout } from './layout.ts'
 import { type LineChunk, linesBackwards, linesOf, split } from './lines.ts'
 import { type LineFault, readStored, type StoredRow } from './stored.ts'
@@ -85,6 +86,22 @@ export async function findRow(
       }
     }
     return undefined
+  } finally {
+    closeLayout(layout)
+  }
+}
+
+/** Stored lines without their newlines, from the first on. Throws `AuditError` where a segment cannot be read. */
+export async function* linesOfLog(
+  path: string,
+  options: LayoutOptions = {},
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const layout = await openLayout(path, options)
+  try {
+    for (const chunk of linesOf(layout)) {
+      if (chunk.kind === 'gap') throw new AuditError('segment_missing', `${chunk.file} is needed, and ${chunk.why}`)
+      yield* split(chunk.bytes)
+    }
   } finally {
     closeLayout(layout)
   }

@@ -8,6 +8,7 @@ import { registerDoctor } from './commands/doctor.ts'
 import { registerInit } from './commands/init.ts'
 import { registerKeys } from './commands/keys.ts'
 import { registerLint } from './commands/lint.ts'
+import { registerLog } from './commands/log.ts'
 import { registerPlugins } from './commands/plugins.ts'
 import { registerReceipt } from './commands/receipt.ts'
 import { registerServe } from './commands/serve.ts'
@@ -55,6 +56,7 @@ export async function run(args: readonly string[], io: Io): Promise<ExitCode> {
     registerLint,
     registerAudit,
     registerReceipt,
+    registerLog,
     registerKeys,
     registerPlugins,
     registerBench,

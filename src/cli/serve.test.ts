@@ -194,6 +194,7 @@ describe('serve', () => {
       .map(line => (JSON.parse(line) as { event: string }).event)
     expect(events).toEqual([
       'listening',
+      'log',
       'identity',
       'pipeline',
       ...defaultPipeline().checks.map(() => 'check'),

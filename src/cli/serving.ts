@@ -2,15 +2,18 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import type { IndexKeeper } from '../audit/index-thread.ts'
+import { formatKey } from '../audit/log/note.ts'
+import type { TransparencyLog } from '../audit/log/open.ts'
 import { type AuditLog, openAuditLog } from '../audit/open.ts'
 import { SealingFolder } from '../audit/seal.ts'
 import type { PipelineConfig } from '../config/pipeline.ts'
 import { ConfigError, errorCode, oneLine } from '../config/problem.ts'
 import type { Resolved } from '../config/resolve.ts'
 import { VERSION } from '../config/version.ts'
+import { type RunningControl, startControl } from '../control/start.ts'
 import type { SharedState } from '../core/state.ts'
 import { DIALECTS } from '../dialects/registry.ts'
-import { startGate } from '../gate/start.ts'
+import { type RunningGate, startGate } from '../gate/start.ts'
 import { openIdentity } from '../identity/open.ts'
 import { Key, KeyRing } from '../keys/ring.ts'
 import { SigningKey } from '../keys/signing.ts'
@@ -20,6 +23,9 @@ import type { DemoUpstream } from '../upstream/demo/server.ts'
 import type { Credential } from '../upstream/headers.ts'
 import { createUpstream } from '../upstream/pool.ts'
 import { DEV_FOLDER, devKey } from './chain-keys.ts'
+import { noteSigner, openLogOf } from './log-serving.ts'
+
+const DEFAULT_CONTROL_PORT = 8444
 
 export interface Serving {
   /** Where it listens. */
@@ -29,6 +35,10 @@ export interface Serving {
   readonly upstreamLabel: string
   /** Of the model API that has the Anthropic surfaces to itself, if there is one. */
   readonly anthropicUpstreamLabel: string | undefined
+  /** Where the control plane listens; `undefined` when there is nothing to serve there. */
+  readonly controlUrl: string | undefined
+  /** The transparency log's name and public key; `undefined` when it is off. */
+  readonly log: { readonly origin: string; readonly key: string } | undefined
   /** How callers are known. */
   readonly identity: { readonly name: string; readonly verified: boolean }
   readonly policyDigest: string
@@ -42,6 +52,8 @@ export interface ServingEvents {
   readonly onAuditState?: (ok: boolean, reason: string) => void
   /** A log segment was made; or it, or the index, could not be made. */
   readonly onAuditSegment?: (ok: boolean, text: string) => void
+  /** The transparency log stopped being written, or is again. Rows are not concerned. */
+  readonly onLogState?: (ok: boolean, reason: string) => void
   /** The shared state cannot be asked any longer, or can be again. */
   readonly onSharedState?: (ok: boolean, reason: string) => void
   /** The server of the shared state may throw keys away; `policy` is what it calls that. */
@@ -59,6 +71,9 @@ export async function startServing(
   let audit: AuditLog | undefined
   let index: IndexKeeper | undefined
   let egress: Egress | undefined
+  let log: TransparencyLog | undefined
+  let control: RunningControl | undefined
+  let gate: RunningGate | undefined
   let shared: SharedState | undefined
   try {
     const { ring, ephemeralKey } = chainKeys()
@@ -96,6 +111,7 @@ export async function startServing(
       },
       segmentFolder: settings.auditSegmentFolder,
       sealer: ownerSealer(),
+      onDurable: rows => log?.push(rows),
       onState: events.onAuditState,
       onSegment: events.onAuditSegment,
     })
@@ -104,7 +120,12 @@ export async function startServing(
       const folders = settings.auditSegmentFolder === undefined ? [] : [settings.auditSegmentFolder]
       index = keepIndex(settings.auditLogPath, folders, text => events.onAuditSegment?.(false, text))
     }
-    const gate = await startGate({
+    const noteKeySigner = settings.transparencyLog ? await noteSigner(settings) : undefined
+    if (noteKeySigner !== undefined) {
+      const onState = events.onLogState ?? (() => undefined)
+      log = await openLogOf(settings, noteKeySigner, Number(audit.head.size), onState)
+    }
+    gate = await startGate({
       checks: pipeline.checks,
       shadow: settings.shadow,
       dialects: DIALECTS,
@@ -114,6 +135,9 @@ export async function startServing(
       forwardHeaders: settings.extraForwardHeaders,
       identity,
       audit,
+      ...(log === undefined
+        ? {}
+        : { log: { rows: log, timeLimitMs: settings.assuranceTimeoutS * 1000, witnesses: false } }),
       ...(shared === undefined ? {} : { shared }),
       ...(tls === undefined ? {} : { tls }),
       ...(signer === undefined
@@ -159,8 +183,20 @@ export async function startServing(
       shutdownGraceMs: settings.shutdownGraceSeconds * 1000,
       version: VERSION,
     })
+    if (log !== undefined) {
+      control = await startControl({
+        host: settings.controlHost,
+        port: controlPort(),
+        allowedHosts: settings.controlAllowedHosts,
+        log,
+      })
+    }
+    const running = gate
     return {
       url: gate.url,
+      controlUrl: control?.url,
+      log:
+        noteKeySigner === undefined ? undefined : { origin: noteKeySigner.key.name, key: formatKey(noteKeySigner.key) },
       upstreamUrl,
       upstreamLabel: upstream.label,
       anthropicUpstreamLabel: anthropic?.upstream.label,
@@ -168,7 +204,10 @@ export async function startServing(
       policyDigest: gate.gate.pipeline.digest,
       ephemeralKey,
       close: async () => {
-        await gate.close()
+        await running.close()
+        // After the audit log: its last rows are in it.
+        await log?.close()
+        await control?.close()
         await index?.close()
         await shared?.close()
         await egress?.close()
@@ -176,7 +215,9 @@ export async function startServing(
       },
     }
   } catch (error) {
-    await audit?.close().catch(() => undefined)
+    if (gate === undefined) await audit?.close().catch(() => undefined)
+    else await gate.close().catch(() => undefined)
+    await log?.close()
     await index?.close()
     await shared?.close()
     await egress?.close()
@@ -214,6 +255,11 @@ export async function startServing(
     return receiptKey === 'kept in .signet' ? keyFolder().signing('receipts') : SigningKey.generate()
   }
 
+  /** Where the data plane takes any free port, a second gate may be running. */
+  function controlPort(): number {
+    return settings.controlPort ?? (settings.port === 0 ? 0 : DEFAULT_CONTROL_PORT)
+  }
+
   async function sharedState(): Promise<SharedState | undefined> {
     if (redis === undefined) return undefined
     const { openRedisState } = await import('../state/redis/open.ts')
@@ -232,6 +278,10 @@ export async function startServing(
     if (error instanceof ConfigError) return error
     switch (errorCode(error)) {
       case 'EADDRINUSE':
+        if (gate !== undefined)
+          return new ConfigError([
+            `port ${controlPort()} on ${settings.controlHost} is taken, and the control plane needs it; stop what listens there or choose another with --control-port`,
+          ])
         return new ConfigError([
           `port ${settings.port} on ${settings.host} is taken; stop what listens there or choose another with --port`,
         ])

@@ -60,6 +60,15 @@ export const SHAPE = {
   auditSealing: value.flag,
   auditSealingFolder: value.path,
   auditSealingKeyFile: value.path,
+  transparencyLog: value.flag,
+  transparencyLogPath: value.path,
+  transparencyLogOrigin: value.logOrigin,
+  transparencyLogKeyFile: value.path,
+  checkpointIntervalS: value.waitSeconds,
+  assuranceTimeoutS: value.waitSeconds,
+  controlHost: value.host,
+  controlPort: value.port,
+  controlAllowedHosts: value.hosts,
   hmacKeyId: value.keyId,
   hmacSecret: value.hexSecret,
   hmacSecretFile: value.path,
@@ -141,6 +150,15 @@ export const SPECS: Readonly<Record<SettingName, Spec>> = {
   auditSealing: { read: asBoolean, expected: 'true or false' },
   auditSealingFolder: { read: asText, expected: 'a path' },
   auditSealingKeyFile: { read: asText, expected: 'a path' },
+  transparencyLog: { read: asBoolean, expected: 'true or false' },
+  transparencyLogPath: { read: asText, expected: 'a path' },
+  transparencyLogOrigin: { read: asText, expected: 'a URL without its scheme, such as log.example.com/signet' },
+  transparencyLogKeyFile: { read: asText, expected: 'a path' },
+  checkpointIntervalS: { read: asNumber, expected: 'a number of seconds above 0, at most 2147483' },
+  assuranceTimeoutS: { read: asNumber, expected: 'a number of seconds above 0, at most 2147483' },
+  controlHost: { read: asText, expected: 'a host name or an address', flag: '--control-host' },
+  controlPort: { read: asInteger, expected: 'a whole number from 0 to 65535', flag: '--control-port' },
+  controlAllowedHosts: { read: asList, expected: 'a list of host names' },
   hmacKeyId: { read: asText, expected: 'a key id', flag: '--key-id' },
   hmacSecret: { read: asText, expected: 'at least 32 bytes of hex', flag: '--hmac-secret', secret: true },
   hmacSecretFile: { read: asText, expected: 'a path', flag: '--hmac-secret-file' },
@@ -178,6 +196,10 @@ type Absent =
   | 'auditSegmentFolder'
   | 'auditSealingFolder'
   | 'auditSealingKeyFile'
+  | 'transparencyLogPath'
+  | 'transparencyLogOrigin'
+  | 'transparencyLogKeyFile'
+  | 'controlPort'
   | 'redisUrl'
   | 'redisUsername'
   | 'redisPassword'
@@ -225,6 +247,11 @@ export const DEFAULTS: Settings = Object.freeze({
   auditSegmentAgeS: 0,
   auditIndex: false,
   auditSealing: false,
+  transparencyLog: true,
+  checkpointIntervalS: 1,
+  assuranceTimeoutS: 10,
+  controlHost: '127.0.0.1',
+  controlAllowedHosts: [],
   hmacKeyId: 'k1',
   hmacLegacyKeys: {},
   allowEphemeralKey: false,

@@ -77,6 +77,10 @@ describe('names', () => {
       corsAllowedMethods: 'GET,POST',
       corsAllowedHeaders: 'Authorization',
       receiptHeaderName: 'X-Receipt',
+      controlHost: '::1',
+      controlPort: '7',
+      controlAllowedHosts: 'log.example.com',
+      transparencyLogOrigin: 'log.example.com/signet',
     }
     for (const name of SETTING_NAMES) {
       const usual: unknown = Object.entries(DEFAULTS).find(([key]) => key === name)?.[1]

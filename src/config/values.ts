@@ -158,6 +158,15 @@ export const host = text(must(isHost, 'is not a host name or an address; give on
 
 export const path = text(pathProblem)
 
+/** The name of a transparency log, which is its key's name too: https://c2sp.org/signed-note. */
+export const logOrigin = text(
+  origin =>
+    nameProblem(origin) ??
+    (/^[\x21-\x2a\x2c-\x7e]+$/.test(origin) && !origin.includes('://')
+      ? undefined
+      : 'is not a URL without its scheme; give one such as log.example.com/signet'),
+)
+
 /** What the object says is checked where the settings are resolved: the strategies are not loaded for a command that needs none. */
 export const identity: Shape<IdentitySetting> = given => {
   const isObject = typeof given === 'object' && given !== null && !Array.isArray(given)

@@ -1,6 +1,6 @@
 /** What one gate is made of. Built once at start; everything below the listener takes it as its first argument. */
 import type { Clock, Random } from '../core/clock.ts'
-import type { AuditWriter } from '../core/row.ts'
+import type { AuditWriter, RowLog } from '../core/row.ts'
 import type { ReferenceState, SealedStore, SessionState, SharedState } from '../core/state.ts'
 import type { Dialect, Fault, Provider } from '../core/wire.ts'
 import type { Sealer } from '../escalation/sealed.ts'
@@ -24,6 +24,8 @@ export interface Gate {
   /** Headers that may not repeat. */
   readonly duplicates: (rawHeaders: readonly string[]) => Fault | undefined
   readonly audit: AuditWriter
+  /** The transparency log over the rows; `undefined` when it is off. */
+  readonly log: GateLog | undefined
   /** `undefined`: no receipts are issued. */
   readonly receipts: Receipts | undefined
   readonly sessions: SessionState
@@ -55,6 +57,12 @@ export interface Receipts {
   readonly form: 'jws' | 'signet-v1'
   /** Served at `/.well-known/jwks.json`. */
   readonly jwks: string
+}
+
+export interface GateLog {
+  readonly rows: RowLog
+  /** How long a call may wait for the level that its tool demands. */
+  readonly timeLimitMs: number
 }
 
 /** Where held exchanges wait, sealed. */

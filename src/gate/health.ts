@@ -31,7 +31,9 @@ export async function ready(gate: Gate): Promise<{ readonly status: number; read
   const upstreams = [...new Set(Object.values(gate.targets).map(t => t.upstream))]
   const probes = await Promise.all(upstreams.map(async upstream => ({ upstream, probe: await upstream.probe() })))
   const down = probes.find(p => !p.probe.ready)
-  if (down === undefined) return { status: 200, body: { status: 'ready', upstream_status: probes[0]?.probe.status } }
+  if (down === undefined) {
+    return { status: 200, body: { status: 'ready', upstream_status: probes[0]?.probe.status, ...logDetail(gate) } }
+  }
   const { probe, upstream } = down
   if (probe.ready) throw new Error('a probe that is not ready was looked for')
   return {
@@ -43,6 +45,14 @@ export async function ready(gate: Gate): Promise<{ readonly status: number; read
       ...(probe.status === undefined ? {} : { upstream_status: probe.status }),
     },
   }
+}
+
+/** Behind is a detail: only calls that demand more than a durable row wait for the log. Its reasons are the operator's. */
+function logDetail({ log }: Gate) {
+  if (log === undefined) return {}
+  const { ok, size, behind, behindMs, witnessed } = log.rows.status
+  const more = witnessed === undefined ? {} : { witnessed }
+  return { log: { ok, size, behind_rows: behind, behind_seconds: Math.round(behindMs) / 1000, ...more } }
 }
 
 export function versionInfo(gate: Gate) {

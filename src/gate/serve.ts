@@ -14,11 +14,13 @@ import { challengeFor } from '../identity/credential.ts'
 import { readSession } from '../identity/session.ts'
 import type { Identified } from '../identity/strategy.ts'
 import { type Admission, admit } from '../pipeline/admit.ts'
+import { highestOf } from '../pipeline/assurance.ts'
 import { errorClass, isThenable, within } from '../pipeline/guard.ts'
 import { record } from '../pipeline/record.ts'
 import { abortedRow, admittedRow, decisionRow, flagRow, preflightRow } from '../pipeline/rows.ts'
 import { Settlement } from '../pipeline/settle.ts'
 import { type Asked, refuse, unavailable } from './answer.ts'
+import { assure, NotAssured } from './assure.ts'
 import { Delivery } from './deliver.ts'
 import type { Gate } from './gate.ts'
 import { readBody } from './intake.ts'
@@ -163,17 +165,29 @@ async function forward(
   const newId = () => gate.random.uuid()
   for (const d of x.decisions) gate.audit.append(decisionRow(x, d, newId))
   const ticket: Ticket = gate.audit.append(admittedRow(x, newId))
-  const early = beforeForward(gate, x)
+  // Calls of tools that upstream runs fire before anybody can judge them: what they demand is demanded of this row.
+  const level = highestOf(x.request.upstreamTools.map(tool => gate.pipeline.assurance.of(tool)))
+  const early = level !== 'durable' || beforeForward(gate, x)
   if (early || x.request.stream) {
     // A stream's first byte needs this row anyway: let the sync run beside the call.
     const durable = ticket.durable()
     durable.catch(() => undefined)
     if (early) {
+      const outcome = { kind: 'faulted', forwarded: false, outputChars: 0, outputComplete: false } as const
       try {
-        await durable
-      } catch {
-        unavailable(gate, res, dialect, asked)
-        return { kind: 'faulted', forwarded: false, outputChars: 0, outputComplete: false }
+        await assure(gate, ticket, level)
+      } catch (error) {
+        if (error instanceof NotAssured) {
+          const facts = { responseBytes: 0, callsReleased: 0, callsRefused: 0 }
+          const row = abortedRow(x, error.because, outcome, facts, newId)
+          await refuse(gate, res, dialect, asked, {
+            because: error.because,
+            stage: 'admission',
+            decision: 'block',
+            row,
+          })
+        } else unavailable(gate, res, dialect, asked)
+        return outcome
       }
     }
   }

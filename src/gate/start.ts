@@ -21,7 +21,7 @@ import { MemoryReferenceState, MemorySealedStore, MemorySessionState } from '../
 import { systemClock, systemRandom } from '../state/system.ts'
 import { type Credential, createRequestHeaders } from '../upstream/headers.ts'
 import type { Upstream } from '../upstream/upstream.ts'
-import type { Cors, Gate, GateSettings, References, Target } from './gate.ts'
+import type { Cors, Gate, GateLog, GateSettings, References, Target } from './gate.ts'
 import { markStarted } from './health.ts'
 import { createListener } from './listener.ts'
 import { checkTls, type ListenerTls } from './tls.ts'
@@ -37,6 +37,8 @@ export interface StartOptions {
   readonly forwardHeaders?: readonly string[]
   readonly identity: IdentityStrategy
   readonly audit: AuditWriter
+  /** The transparency log over its rows. `witnesses`: its checkpoints are cosigned. */
+  readonly log?: GateLog & { readonly witnesses: boolean }
   readonly receipts?: {
     readonly signer: ReceiptSigner & { readonly publicJwk: object }
     readonly issuer: string
@@ -89,6 +91,7 @@ const DEFAULT_SETTINGS: GateSettings = {
 export async function startGate(o: StartOptions): Promise<RunningGate> {
   checkTls(o.tls, o.identity)
   const gate = assemble(o)
+  checkAssurance(gate, o.log?.witnesses === true)
   const server = createListener(gate, o.tls)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -133,6 +136,7 @@ function assemble(o: StartOptions): Gate {
     }),
     duplicates: createDuplicateRule(o.identity.headers),
     audit: o.audit,
+    log: o.log,
     receipts:
       o.receipts === undefined
         ? undefined
@@ -162,6 +166,22 @@ function assemble(o: StartOptions): Gate {
     clock,
     random,
     version: o.version,
+  }
+}
+
+/** A demand that can never be met would refuse every call of the tool, one by one and late. */
+function checkAssurance({ pipeline, log }: Gate, witnesses: boolean): void {
+  const { highest } = pipeline.assurance
+  if (highest === 'durable') return
+  if (log === undefined) {
+    throw new TypeError(
+      `a tool demands the assurance '${highest}', and the transparency log is off; set transparencyLog, or demand 'durable'`,
+    )
+  }
+  if (highest === 'witnessed' && !witnesses) {
+    throw new TypeError(
+      "a tool demands the assurance 'witnessed', and no witnesses are configured; configure them, or demand 'logged'",
+    )
   }
 }
 

@@ -28,4 +28,5 @@ export {
   verifySignetV1,
 } from './signet-v1.ts'
 export { type FoundStreamReceipt, findStreamReceipt, type VerifiedStream, verifyStreamReceipt } from './stream.ts'
+export { unverifiedClaims } from './unverified.ts'
 export { type VerifiedReceipt, type VerifyReceiptOptions, verifyReceipt } from './verify.ts'

@@ -9,10 +9,11 @@ import { findKeyRing } from '../chain-keys.ts'
 import { type Context, fileError, located } from '../context.ts'
 import { CommandError, DONE, FAILED } from '../failure.ts'
 import { type LogOptions, logOf } from '../log-option.ts'
+import { type LogSectionOptions, logSections } from '../log-sections.ts'
 import { writeNewFile } from '../new-file.ts'
 import { verifyAnyLog } from '../verify-log.ts'
 
-interface Options extends LogOptions {
+interface Options extends LogOptions, LogSectionOptions {
   readonly json?: true
   readonly head: boolean
   readonly missingOk?: true
@@ -42,6 +43,7 @@ export async function verify(given: string | undefined, options: Options, contex
     folders,
     allowMissing: options.missingOk === true,
     from,
+    sections: await logSections(options, path, folders, context),
     onProgress: (done, total) => progress.update(done, total, 'bytes'),
     onSound: at => {
       state = encodeState(at, ring.active)

@@ -14,6 +14,8 @@ export const registerAudit: Register = (program, context) => {
       '--from-checkpoint <file|index>',
       'begin there: a row index, a state that --save-state wrote, or a checkpoint of the transparency log',
     )
+    .option('--log-key <key-or-file>', "the transparency log's public key: check it too, tree and checkpoint")
+    .option('--tiles <folder>', "the transparency log's folder (default: <log>.tlog)", pathOption)
     .option('--save-state <file>', 'keep how far the log is sound, for --from-checkpoint', pathOption)
     .option('--json', 'print JSON')
     .action(async (log: string | undefined, options) =>

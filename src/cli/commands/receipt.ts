@@ -1,11 +1,15 @@
-/** `signet receipt verify`: check a receipt offline, with the public key. */
+/** `signet receipt verify`: check a receipt offline, with the public key; `signet receipt upgrade`: prove its row. */
 import { readFile } from 'node:fs/promises'
 import { type Context, fileError, located, pathOption, type Register } from '../context.ts'
 import { CommandError, DONE, FAILED, UNUSABLE } from '../failure.ts'
+import { withSource } from './log.ts'
 
 interface Options {
   readonly file?: string
-  readonly jwks: string
+  readonly jwks?: string
+  readonly proof?: string
+  readonly logKey?: string
+  readonly policy?: string
   readonly issuer: string
   readonly request?: string
   readonly response?: string
@@ -15,18 +19,28 @@ interface Options {
   readonly json?: true
 }
 
-/** A receipt is at most 16 KiB; whoever gives a disk by mistake gets an answer. */
-const LARGEST_RECEIPT = 64 * 1024
-
 export const registerReceipt: Register = (program, context) => {
-  program
-    .command('receipt')
-    .description('check receipts')
+  const receipt = program.command('receipt').description('check receipts, and prove that their rows are in the log')
+
+  withSource(receipt.command('upgrade').argument('[receipt]', 'the receipt, or - to read it from standard input'))
+    .description('make the offline proof that the row of a receipt is in the transparency log')
+    .option('--file <file>', 'read the receipt from a file', pathOption)
+    .option('--log-key <key-or-file>', 'refuse a checkpoint that this key has not signed')
+    .option('-o, --output <file>', 'write it here, a .tlog-proof file', pathOption)
+    .option('--force', 'replace that file')
+    .action(async (given: string | undefined, options) =>
+      (await import('./receipt-upgrade.ts')).upgrade(given, options, context),
+    )
+
+  receipt
     .command('verify')
     .description('check a receipt with the public key of the gate that issued it')
     .argument('[receipt]', 'the value of X-Signet-Receipt, or - to read it from standard input')
     .option('--file <file>', 'read the receipt from a file', pathOption)
-    .requiredOption('--jwks <file-or-url>', "public keys: a JWK Set, a PEM file, or the gate's /.well-known/jwks.json")
+    .option('--proof <file>', 'a .tlog-proof: check that the row is in the log', pathOption)
+    .option('--log-key <key-or-file>', "with --proof: the log's public key")
+    .option('--policy <file>', 'with --proof: the witnesses who must have cosigned', pathOption)
+    .option('--jwks <file-or-url>', "public keys: a JWK Set, a PEM file, or the gate's /.well-known/jwks.json")
     .option('--issuer <name>', 'the issuer it must come from', 'signet')
     .option('--request <file>', 'the request body the receipt must cover', pathOption)
     .option(
@@ -42,7 +56,36 @@ export const registerReceipt: Register = (program, context) => {
 }
 
 async function verify(given: string | undefined, options: Options, context: Context): Promise<void> {
+  if (options.proof !== undefined) {
+    const proof = { ...options, proof: options.proof }
+    const { verifyReceiptProof } = await import('./receipt-proof.ts')
+    const { receiptText } = await import('./receipt-upgrade.ts')
+    const own =
+      given === undefined && options.file === undefined ? undefined : await receiptText(given, options.file, context)
+    if (options.jwks === undefined && (options.request !== undefined || options.response !== undefined)) {
+      throw new CommandError(
+        '--jwks: missing; the bytes are vouched for by the receipt itself, whose signature needs it',
+      )
+    }
+    const check =
+      options.jwks === undefined ? undefined : (receipt: string) => checkReceipt(receipt, options, context, true)
+    return verifyReceiptProof(own, proof, context, check)
+  }
+  await checkReceipt(given, options, context, false)
+}
+
+/** True when it is genuine. `quiet`: says so only when it is not. */
+async function checkReceipt(
+  given: string | undefined,
+  options: Options,
+  context: Context,
+  quiet: boolean,
+): Promise<boolean> {
   const { terminal } = context
+  if (options.jwks === undefined) {
+    throw new CommandError('--jwks: missing; give the public keys, or --proof and --log-key')
+  }
+  const { receiptText } = await import('./receipt-upgrade.ts')
   const { findStreamReceipt, ReceiptInvalid, remoteJwks, verifyReceipt, verifyStreamReceipt } = await import(
     '../../receipt/index.ts'
   )
@@ -66,11 +109,12 @@ async function verify(given: string | undefined, options: Options, context: Cont
     const verified =
       inStream && responseBytes !== undefined
         ? await verifyStreamReceipt(responseBytes, demands)
-        : await verifyReceipt(await receiptText(), {
+        : await verifyReceipt(quiet ? (given ?? '') : await receiptText(given, options.file, context), {
             ...demands,
             ...(responseBytes === undefined ? {} : { responseBytes }),
             ...(options.final === undefined ? {} : { requireFinal: true }),
           })
+    if (quiet) return true
     const { claims, kid, covers } = verified
     if (options.json === true) terminal.json({ ok: true, key_id: kid, covers, claims })
     else {
@@ -93,12 +137,14 @@ async function verify(given: string | undefined, options: Options, context: Cont
       ])
     }
     context.exit(DONE)
+    return true
   } catch (error) {
     if (!(error instanceof ReceiptInvalid)) throw error
     const unusable = error.code === 'jwks_unreachable' || error.code === 'jwks_invalid'
     if (options.json === true) terminal.json({ ok: false, code: error.code, detail: error.message })
     else terminal.note({ text: unusable ? 'Error: ' : 'INVALID: ', colour: 'red' }, `${error.message} (${error.code})`)
     context.exit(unusable ? UNUSABLE : FAILED)
+    return false
   }
 
   async function bytesOf(path: string): Promise<Uint8Array> {
@@ -107,16 +153,6 @@ async function verify(given: string | undefined, options: Options, context: Cont
     } catch (error) {
       throw fileError(path, error)
     }
-  }
-
-  async function receiptText(): Promise<string> {
-    if (given !== undefined && options.file !== undefined)
-      throw new CommandError('receipt: given twice; keep the argument or --file')
-    if (given !== undefined && given !== '-') return given.trim()
-    const bytes = options.file === undefined ? await context.input() : await bytesOf(options.file)
-    if (bytes.length > LARGEST_RECEIPT)
-      throw new CommandError(`receipt: ${bytes.length} bytes long, expected at most ${LARGEST_RECEIPT}`)
-    return new TextDecoder().decode(bytes).trim()
   }
 
   async function keysOf(path: string): Promise<{ readonly keys: readonly Readonly<Record<string, unknown>>[] }> {

@@ -21,6 +21,8 @@ interface Options {
   readonly hmacSecretFile?: string
   readonly keyId?: string
   readonly allowEphemeralKey?: true
+  readonly controlHost?: string
+  readonly controlPort?: string
   readonly shadow?: boolean
   readonly strictErrorRedaction?: boolean
   readonly logFormat?: string
@@ -49,6 +51,8 @@ export const registerServe: Register = (program, context) => {
       '--allow-ephemeral-key',
       'start without keys; they are made, and lost with the process (SIGNET_ALLOW_EPHEMERAL_KEY)',
     )
+    .option('--control-host <host>', 'where the control plane listens (SIGNET_CONTROL_HOST, default 127.0.0.1)')
+    .option('--control-port <port>', 'where the control plane listens (SIGNET_CONTROL_PORT, default 8444)')
     .option('--shadow', 'record policy verdicts without enforcing them (SIGNET_SHADOW)')
     .option('--no-shadow', 'enforce them')
     .option('--strict-error-redaction', 'tell callers only that they were refused (SIGNET_STRICT_ERROR_REDACTION)')
@@ -79,6 +83,8 @@ async function serve(options: Options, context: Context): Promise<void> {
     hmacSecretFile: options.hmacSecretFile,
     hmacKeyId: options.keyId,
     allowEphemeralKey: options.allowEphemeralKey,
+    controlHost: options.controlHost,
+    controlPort: options.controlPort,
     shadow: options.shadow,
     strictErrorRedaction: options.strictErrorRedaction,
     logFormat: options.logFormat,
@@ -101,6 +107,7 @@ async function serve(options: Options, context: Context): Promise<void> {
     onAuditState: (ok, reason) =>
       ok ? log.info('audit_available', `audit log: ${reason}`) : log.warn('audit_unavailable', `audit log: ${reason}`),
     onAuditSegment: (ok, text) => (ok ? log.info('audit_segment', text) : log.warn('audit_segment_failed', text)),
+    onLogState: (ok, reason) => (ok ? log.info('log_available', reason) : log.warn('log_unavailable', reason)),
     onSharedState: (ok, reason) =>
       ok
         ? log.info('state_available', `shared state: ${reason}`)
@@ -123,6 +130,14 @@ async function serve(options: Options, context: Context): Promise<void> {
     shadow: settings.shadow,
     dev,
   })
+  if (serving.log !== undefined && serving.controlUrl !== undefined) {
+    const { origin, key } = serving.log
+    log.info('log', `transparency log: ${origin} at ${serving.controlUrl}, key ${key}`, {
+      origin,
+      url: serving.controlUrl,
+      key,
+    })
+  }
   log.info('identity', `callers: ${identity.name}${identity.verified ? '' : ' (believed, not verified)'}`, {
     strategy: identity.name,
     verified: identity.verified,

@@ -1,0 +1,8 @@
+/** The port through which checkpoints are cosigned. Whoever talks to witnesses implements it. */
+export interface Witnesses {
+  /**
+   * A signed checkpoint, kept but not yet shown. Resolves with the same note and the cosignatures below it, enough for
+   * the witnesses' policy; rejects when they cannot be had. Called for one checkpoint at a time, of rising size.
+   */
+  cosign(note: string, size: number): Promise<string>
+}

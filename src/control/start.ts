@@ -1,0 +1,44 @@
+/** Puts the control plane together and listens. */
+import type { AddressInfo } from 'node:net'
+import { createListenerRule } from '../identity/host.ts'
+import { createControlListener } from './listener.ts'
+import { logRoute, type ServedLog } from './log.ts'
+
+export interface ControlOptions {
+  readonly host: string
+  /** 0: any free port. */
+  readonly port: number
+  /** Host names answered besides the loopback ones and the bind address. */
+  readonly allowedHosts?: readonly string[]
+  readonly log: ServedLog
+}
+
+export interface RunningControl {
+  readonly url: string
+  close(): Promise<void>
+}
+
+export async function startControl({ host, port, allowedHosts = [], log }: ControlOptions): Promise<RunningControl> {
+  const bind = host === '0.0.0.0' || host === '::' ? [] : [host]
+  const server = createControlListener(createListenerRule({ hosts: [...bind, ...allowedHosts] }), [logRoute(log)])
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host, port }, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+  const address = server.address()
+  return {
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${isAddress(address) ? address.port : port}`,
+    close: () =>
+      new Promise(resolve => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  }
+}
+
+function isAddress(address: string | AddressInfo | null): address is AddressInfo {
+  return typeof address === 'object' && address !== null
+}
