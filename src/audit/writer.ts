@@ -327,7 +327,8 @@ export class LogWriter implements AuditWriter {
 
   /** Cut back, check the tail, write a row about it. Returns what is still wrong. */
   async #recover(code: string): Promise<unknown> {
-    if (this.#closed) return undefined
+    // A second attempt after one that worked would cut off what was written since.
+    if (this.#closed || this.#trouble === undefined) return undefined
     const { files, ring, segments } = this.#ports
     let log: LogFile | undefined
     let headFile: LogFile | undefined

@@ -348,13 +348,20 @@ describe('the ai package, chat', () => {
     expect(APICallError.isInstance(error)).toBe(true)
   })
 
-  it('without signet’s fetch the provider of OpenAI drops the abort, and only the finish tells of it', async () => {
+  it('without signet’s fetch the provider of OpenAI tells of an abort too, and does not retry one before any text', async () => {
     const surface = await startSurface('chat')
     const headers = { 'x-commit-owner': OWNER }
     const plain = createOpenAI({ baseURL: `${surface.gate.url}/v1`, headers, apiKey: 'k' }).chat('demo')
     const { text, errors, finish } = await read({ model: plain, prompt: ASK.chat.leak })
+    expect([text, errors.length, finish]).toEqual([BEFORE, 1, 'error'])
+    expect(errors[0]).toMatchObject({ type: 'permission_error', code: 'marker', statusCode: 403, isRetryable: false })
+    const before = surface.forwarded()
+    const { metadata } = scenario({ kind: 'place', place: 'content', text: LEAK_MARKER, chunk: 3 })
+    const providerOptions = { openai: { metadata: metadata as Record<string, string> } }
+    const early = await read({ model: plain, prompt: 'hi', providerOptions })
+    expect([early.text, early.errors.length]).toEqual(['', 1])
+    expect(surface.forwarded()).toBe(before + 1)
     await surface.close()
-    expect([text, errors, finish]).toEqual([BEFORE, [], 'interrupted'])
   })
 
   it('never follows a redirect with the key', async () => {
