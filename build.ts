@@ -13,7 +13,7 @@ const dist = join(root, 'dist')
 
 /** What reads a command line and says how it ended: `signet --version` should load nothing else. */
 const PROGRAM = [
-  ...['audit', 'bench', 'doctor', 'init', 'keys', 'lint', 'log', 'plugins', 'receipt', 'serve'].map(
+  ...['audit', 'bench', 'doctor', 'escalations', 'init', 'keys', 'lint', 'log', 'plugins', 'receipt', 'serve'].map(
     c => `cli/commands/${c}`,
   ),
   ...['context', 'escape', 'failure', 'log-option', 'main', 'percentiles', 'pipeline-file', 'terminal'].map(
@@ -78,6 +78,7 @@ const APART = [
   'plugins/sandbox-preview',
   'plugins/tribunal',
   'receipt/',
+  'state/escalations/sqlite',
   'state/redis/',
   'upstream/demo/',
 ]
@@ -104,6 +105,7 @@ const bundle = await rolldown({
     'audit/verify-parallel': 'src/audit/verify-parallel.ts',
     'audit/segments/packer': 'src/audit/segments/packer.ts',
     'audit/index-thread': 'src/audit/index-thread.ts',
+    'state/escalations/sqlite-thread': 'src/state/escalations/sqlite-thread.ts',
   },
   platform: 'node',
   external: /^[^./]/,

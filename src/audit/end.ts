@@ -16,6 +16,8 @@ export interface End {
   readonly slot: 0 | 1
   /** Bytes beyond `at` that are no rows. */
   readonly torn: Buffer | undefined
+  /** There was no head file where there should be one, and the operator knows. */
+  readonly accepted: boolean
 }
 
 export function findEnd(
@@ -35,15 +37,16 @@ export function findEnd(
     )
   }
   if (head.kind === 'absent') {
-    if (size === 0) return { at: EMPTY, slot: 1, torn: undefined }
+    if (size === 0) return { at: EMPTY, slot: 1, torn: undefined, accepted: false }
     const end = walkFrom(log, ring, path, base, base, size)
-    if ((end.salted || base.count > 0n) && !acceptMissingHead) {
+    const expected = end.salted || base.count > 0n
+    if (expected && !acceptMissingHead) {
       throw new AuditError(
         'head_missing',
-        `${path}.head is missing, so rows may have been cut off ${path}; restore it, or accept the loss explicitly`,
+        `${path}.head is missing, so rows may have been cut off ${path}; restore it, or accept the loss: signet audit accept-missing-head ${path}`,
       )
     }
-    return { at: end.at, slot: 1, torn: end.torn }
+    return { at: end.at, slot: 1, torn: end.torn, accepted: expected }
   }
   // The head may lag by a second after a power cut, and a roll may have come since: the manifest knows more.
   const from = head.position.count < base.count ? base : head.position
@@ -61,7 +64,7 @@ export function findEnd(
     )
   }
   const end = walkFrom(log, ring, path, base, from, size)
-  return { at: end.at, slot: head.slot, torn: end.torn }
+  return { at: end.at, slot: head.slot, torn: end.torn, accepted: false }
 }
 
 /** The row that the head names: it ends where the head says, with the HMAC the head says, and that HMAC holds. */

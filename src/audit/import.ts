@@ -25,6 +25,7 @@ import type { Key, KeyRing } from '../keys/ring.ts'
 import { ArchiveFault, isArchive, readArchive } from './archive.ts'
 import { EMPTY, type Position } from './chain.ts'
 import { AuditError, errno, rolledName } from './files.ts'
+import { encodeHead } from './head.ts'
 import { closeLayout, openLayout } from './layout.ts'
 import { linesOf, split } from './lines.ts'
 import { openAuditLog } from './open.ts'
@@ -83,7 +84,7 @@ export async function importLog(options: ImportOptions): Promise<Imported> {
     throw error
   }
   const source = writing.proof()
-  const log = await openAuditLog({ path: to, ring, acceptMissingHead: true, segmentFolder: options.segmentFolder })
+  const log = await openAuditLog({ path: to, ring, segmentFolder: options.segmentFolder })
   try {
     const copy = await readBack(to, source.rows, options.segmentFolder)
     const equal = JSON.stringify(copy) === JSON.stringify(source)
@@ -328,6 +329,7 @@ class Writing {
     this.#cut()
     if (this.segments === 0) throw new ImportFault('there is no row in it')
     if (this.#markers.length > 0) writeNew(`${this.#to}.markers.jsonl`, this.#markers.map(m => `${m}\n`).join(''))
+    writeNew(`${this.#to}.head`, encodeHead(this.#at, this.#ring.active).toString('latin1'))
     writeNew(`${this.#to}.manifest`, this.#manifest)
     return this.#markers.length
   }
@@ -335,7 +337,8 @@ class Writing {
   undo(): void {
     if (this.#fd !== undefined) closeSync(this.#fd)
     const files = Array.from({ length: this.segments + 1 }, (_, i) => rolledName(this.#to, i + 1))
-    for (const path of [...files, `${this.#to}.markers.jsonl`]) if (existsSync(path)) unlinkSync(path)
+    for (const path of [...files, `${this.#to}.markers.jsonl`, `${this.#to}.head`])
+      if (existsSync(path)) unlinkSync(path)
   }
 }
 

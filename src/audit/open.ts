@@ -33,7 +33,10 @@ export interface OpenOptions {
   readonly sealer?: OwnerSealer | undefined
   readonly onDurable?: ((rows: readonly DurableRow[]) => void) | undefined
   readonly onState?: ((ok: boolean, reason: string) => void) | undefined
-  /** For a log whose head file is lost: verify it whole and make a new head. What was cut off before stays unknown. */
+  /**
+   * For a log whose head file is lost: verify it whole, make a new head, and write a row about it. What was cut off before
+   * stays unknown.
+   */
   readonly acceptMissingHead?: boolean
   /** When the live file rolls into a log segment. Default: never. */
   readonly roll?: RollPolicy | undefined
@@ -86,7 +89,7 @@ export async function openAuditLog(options: OpenOptions): Promise<AuditLog> {
     const { base } = segments
     log = await files.open('log', true)
     headFile = await files.open('head', true)
-    const { at, slot, torn } = findEnd(
+    const { at, slot, torn, accepted } = findEnd(
       log,
       headFile,
       options.ring,
@@ -107,6 +110,12 @@ export async function openAuditLog(options: OpenOptions): Promise<AuditLog> {
       lock?.release()
     }
     const writer = new LogWriter(ports, { log, head, at, release })
+    if (accepted) {
+      const reason =
+        'the head file was missing and the operator accepted it; rows may have been cut off before this one'
+      const details = { rows: Number(at.count), bytes: at.length }
+      await writer.append(noteRow(ports.newId(), 'audit.head_accepted', reason, details)).durable()
+    }
     if (note !== undefined) {
       const details = { bytes: note.bytes, sha256: note.sha256, file: note.name }
       const reason = 'an incomplete end of the audit log was moved to quarantine'

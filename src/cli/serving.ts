@@ -10,6 +10,7 @@ import type { PipelineConfig } from '../config/pipeline.ts'
 import { ConfigError, errorCode, oneLine } from '../config/problem.ts'
 import type { Resolved } from '../config/resolve.ts'
 import { VERSION } from '../config/version.ts'
+import { Changes } from '../control/changes.ts'
 import { type RunningControl, startControl } from '../control/start.ts'
 import type { SharedState } from '../core/state.ts'
 import { DIALECTS } from '../dialects/registry.ts'
@@ -19,9 +20,11 @@ import { Key, KeyRing } from '../keys/ring.ts'
 import { SigningKey } from '../keys/signing.ts'
 import { KeyFolder, readSecretFile } from '../keys/store.ts'
 import { type Egress, openEgress } from '../plugins/egress.ts'
+import { systemClock } from '../state/system.ts'
 import type { DemoUpstream } from '../upstream/demo/server.ts'
 import type { Credential } from '../upstream/headers.ts'
 import { createUpstream } from '../upstream/pool.ts'
+import { openApprovals } from './approvals.ts'
 import { DEV_FOLDER, devKey } from './chain-keys.ts'
 import { noteSigner, openLogOf } from './log-serving.ts'
 
@@ -30,6 +33,8 @@ const DEFAULT_CONTROL_PORT = 8444
 export interface Serving {
   /** Where it listens. */
   readonly url: string
+  /** Whom `--dev` made to approve, and the file with the token that proves it. */
+  readonly devApprover: { readonly token: string } | undefined
   /** The model API behind it; the demo's own when that was asked for. */
   readonly upstreamUrl: string
   readonly upstreamLabel: string
@@ -62,11 +67,12 @@ export interface ServingEvents {
 
 /** `folder`: the project folder, where `--dev` keeps keys. */
 export async function startServing(
-  { settings, tls, redis, hmacKey, receiptKey, sealingKey }: Resolved,
+  resolved: Resolved,
   pipeline: PipelineConfig,
   folder: string,
   events: ServingEvents = {},
 ): Promise<Serving> {
+  const { settings, tls, redis, hmacKey, receiptKey, sealingKey } = resolved
   let demo: DemoUpstream | undefined
   let audit: AuditLog | undefined
   let index: IndexKeeper | undefined
@@ -120,6 +126,14 @@ export async function startServing(
       const folders = settings.auditSegmentFolder === undefined ? [] : [settings.auditSegmentFolder]
       index = keepIndex(settings.auditLogPath, folders, text => events.onAuditSegment?.(false, text))
     }
+    const changes = new Changes(systemClock)
+    const approvals = await openApprovals(
+      resolved,
+      pipeline.checks,
+      folder,
+      { egress, now: Date.now, randomBytes },
+      changes,
+    )
     const noteKeySigner = settings.transparencyLog ? await noteSigner(settings) : undefined
     if (noteKeySigner !== undefined) {
       const onState = events.onLogState ?? (() => undefined)
@@ -174,7 +188,7 @@ export async function startServing(
         onEscalate: settings.onEscalate,
         beforeForward: settings.auditBeforeForward,
       },
-      escalationTtlMs: settings.escalationTtlS * 1000,
+      escalations: approvals.escalations,
       references: {
         allowKinds: settings.allowReferenceKinds,
         allowOpaque: settings.allowOpaqueInputs,
@@ -183,18 +197,22 @@ export async function startServing(
       shutdownGraceMs: settings.shutdownGraceSeconds * 1000,
       version: VERSION,
     })
-    if (log !== undefined) {
+    const { access, devToken } = approvals
+    if (log !== undefined || access !== undefined) {
       control = await startControl({
         host: settings.controlHost,
         port: controlPort(),
         allowedHosts: settings.controlAllowedHosts,
         log,
+        escalations: access === undefined ? undefined : { desk: gate.gate.desk, access, changes },
+        version: VERSION,
       })
     }
     const running = gate
     return {
       url: gate.url,
       controlUrl: control?.url,
+      devApprover: devToken === undefined ? undefined : { token: devToken },
       log:
         noteKeySigner === undefined ? undefined : { origin: noteKeySigner.key.name, key: formatKey(noteKeySigner.key) },
       upstreamUrl,

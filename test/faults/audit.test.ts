@@ -134,6 +134,7 @@ class BreakableFiles extends NodeFiles {
         await file.sync()
       },
       truncate: length => file.truncate(length),
+      linked: () => file.linked(),
       stillNamed: () => file.stillNamed(),
       close: () => file.close(),
     }

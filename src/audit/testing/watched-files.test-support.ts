@@ -37,6 +37,7 @@ export class WatchedFiles implements LogFiles {
         file.truncate(length)
         this.after(`truncate ${kind}`)
       },
+      linked: () => file.linked(),
       stillNamed: () => file.stillNamed(),
       close: () => file.close(),
     }
