@@ -1,5 +1,4 @@
 /** The transparency log of a gate that is being started: its key, its name, its folder, and how rows come to it. */
-import { stat } from 'node:fs/promises'
 import { LogInvalid } from '../audit/log/errors.ts'
 import { ED25519, type NoteSigner, noteKey } from '../audit/log/note.ts'
 import { openTransparencyLog, type TransparencyLog } from '../audit/log/open.ts'
@@ -42,11 +41,11 @@ export async function openLogOf(
 ): Promise<TransparencyLog> {
   const path = logFolder(settings)
   try {
-    const { size } = await stat(settings.auditLogPath)
+    const folders = settings.auditSegmentFolder === undefined ? [] : [settings.auditSegmentFolder]
     return await openTransparencyLog({
       path,
       signer,
-      source: new FileRows(settings.auditLogPath, rows, size),
+      source: await FileRows.atEnd(settings.auditLogPath, rows, folders),
       rows,
       intervalMs: settings.checkpointIntervalS * 1000,
       onState,
