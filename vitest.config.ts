@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
-/** Suites that need more than npm itself: a Python interpreter, a Redis server, or the registry for an installation. */
-const MORE = ['**/*.python.test.ts', '**/*.redis.test.ts', '**/*.packed.test.ts']
+/** Suites that need more than npm itself: Python, Redis, Go, OpenSSL's program, or the registry for an installation. */
+const MORE = ['python', 'redis', 'go', 'openssl', 'packed'].map(need => `**/*.${need}.test.ts`)
 const more = process.env['MORE_TESTS'] === '1'
 
 export default defineConfig({

@@ -1,6 +1,6 @@
 /**
  * The gate beside its alternatives, in one run: direct to upstream, a bare pass-through, the floor of a durable gate,
- * and the gate with every built-in check and a durable log. Blocks are interleaved, so that a noisy machine is noisy
+ * and the gate with every built-in check and a durable log, with its transparency log and without. Blocks are interleaved, so that a noisy machine is noisy
  * for all of them. Prints a table; `--json` for programs, `--quick` for a run of about twenty seconds.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -17,6 +17,7 @@ const WARM = quick ? 1500 : 6000
 const CLOSED_MS = quick ? 700 : 4000
 const MEMORY_REQUESTS = quick ? 4000 : 20_000
 const STREAMS = quick ? 12 : 60
+const WITHOUT_LOG = 'gate, no log'
 
 const root = join(import.meta.dirname, '..')
 const folder = mkdtempSync(join(tmpdir(), 'signet-bench-'))
@@ -77,6 +78,8 @@ async function gateArgs(port: number, log: string): Promise<readonly string[]> {
     String(port),
     '--config',
     join(root, 'bench/pipeline.ts'),
+    '--control-port',
+    '0',
     '--audit-log',
     log,
     '--hmac-secret',
@@ -104,6 +107,12 @@ try {
   )
   const gatePort = await freePort()
   await launch('gate', await gateArgs(gatePort, join(folder, 'gate.jsonl')), { HOME: folder }, gatePort, '/healthz')
+
+  // The same gate without its transparency log: what the log costs.
+  const barePort = await freePort()
+  const bareLog = join(folder, 'bare.jsonl')
+  const off = { HOME: folder, SIGNET_TRANSPARENCY_LOG: 'off' }
+  await launch(WITHOUT_LOG, await gateArgs(barePort, bareLog), off, barePort, '/healthz')
 
   const direct: Pick<Target, 'name' | 'port'> = { name: 'direct', port: upstreamPort }
   const all = [direct, ...targets]
@@ -133,10 +142,14 @@ async function latency(
   rounds: number,
   label: string,
 ): Promise<void> {
+  // Each on a connection of its own: a server closes one that is idle while the others are warmed.
+  for (const t of all) {
+    const c = await Connection.open(t.port)
+    for (let k = 0; k < warm; k += 1) check(t.name, await c.request(bytes))
+    c.close()
+  }
   const connections = await Promise.all(all.map(t => Connection.open(t.port)))
   const times = all.map(() => [] as number[])
-  for (const [i, c] of connections.entries())
-    for (let k = 0; k < warm; k += 1) check(all[i]?.name, await c.request(bytes))
   for (let round = 0; round < rounds; round += 1) {
     for (const [i, c] of connections.entries()) {
       for (let k = 0; k < BLOCK; k += 1) times[i]?.push((await c.request(bytes)).totalMs)
@@ -260,11 +273,11 @@ function print(): void {
     process.stdout.write(`${JSON.stringify(results, null, 2)}\n`)
     return
   }
-  const names = ['direct', 'pass-through', 'floor', 'gate']
+  const names = ['direct', 'pass-through', 'floor', WITHOUT_LOG, 'gate']
   const measures = [...new Set(Object.values(results).flatMap(r => Object.keys(r)))]
   const cell = (v: number | undefined) => (v === undefined ? '' : v >= 100 ? v.toFixed(0) : v.toFixed(3))
   const lines = [
-    ['measure', ...names, 'gate/floor', 'gate/pass'],
+    ['measure', ...names, 'gate/floor', 'gate/pass', 'gate/no log'],
     ...measures.map(m => {
       const of = (n: string) => results[n]?.[m]
       const ratio = (n: string) => {
@@ -272,7 +285,7 @@ function print(): void {
         const b = of(n)
         return a === undefined || b === undefined ? '' : (a / b).toFixed(2)
       }
-      return [m, ...names.map(n => cell(of(n))), ratio('floor'), ratio('pass-through')]
+      return [m, ...names.map(n => cell(of(n))), ratio('floor'), ratio('pass-through'), ratio(WITHOUT_LOG)]
     }),
   ]
   const width = lines[0]?.map((_, i) => Math.max(...lines.map(l => l[i]?.length ?? 0))) ?? []

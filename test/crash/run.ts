@@ -1,6 +1,6 @@
 /**
  * One crash: a gate under load is killed with SIGKILL at a random moment. Whatever a caller was told before that must be
- * in the log afterwards, and the log must open, verify and go on. Used by the test (few runs) and by the soak (many).
+ * in the log afterwards, and the log must open, verify and go on; its transparency log must continue what was shown. Used by the test (few runs) and by the soak (many).
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -11,6 +11,7 @@ import { openAuditLog } from '../../src/audit/open.ts'
 import { readRows } from '../../src/audit/read.ts'
 import { verifyLog } from '../../src/audit/verify.ts'
 import { RING, scenario } from '../support/gate.ts'
+import { checkCrashLog, shownCheckpoint } from './log.ts'
 
 /** What a caller was told, by the time the connection broke. */
 interface Told {
@@ -24,6 +25,8 @@ export interface CrashResult {
   readonly answers: number
   readonly rows: number
   readonly tornTail: boolean
+  /** Entries under the checkpoint that the killed gate had shown. */
+  readonly shown: number
   /** Empty when the run was sound. */
   readonly problems: readonly string[]
 }
@@ -74,8 +77,11 @@ export async function crashOnce(path: string, upstreamUrl: string, random: () =>
   const before = await verifyLog(path, RING)
   const broken = before.breaks.filter(b => b.kind !== 'torn_tail')
   if (broken.length > 0) problems.push(`the log is broken before reopening: ${JSON.stringify(broken)}`)
+  const shown = await shownCheckpoint(path)
   const log = await openAuditLog({ path, ring: RING })
+  const durable = Number(log.head.size)
   await log.close()
+  problems.push(...(await checkCrashLog(path, shown, durable)))
   const after = await verifyLog(path, RING)
   if (!after.ok) problems.push(`the log does not verify after reopening: ${JSON.stringify(after.breaks)}`)
   const found = new Map<string, Set<string>>()
@@ -91,7 +97,14 @@ export async function crashOnce(path: string, upstreamUrl: string, random: () =>
     for (const need of t.needs)
       if (!found.get(t.exchange)?.has(need))
         problems.push(`exchange ${t.exchange} was told of ${need}, which is not in the log`)
-  return { told: told.length, answers, rows, tornTail: before.breaks.length > broken.length, problems }
+  return {
+    told: told.length,
+    answers,
+    rows,
+    tornTail: before.breaks.length > broken.length,
+    shown: shown?.size ?? 0,
+    problems,
+  }
 }
 
 const KINDS = ['unary', 'stream', 'refused', 'malformed', 'call', 'marker'] as const

@@ -17,12 +17,13 @@ import { LogInvalid } from './errors.ts'
 import { LogFolder } from './folder.ts'
 import { type FolderFiles, NodeFolderFiles } from './folder-files.ts'
 import { leafOfLine } from './leaf.ts'
+import { HASH_BYTES } from './merkle.ts'
 import type { NoteSigner } from './note.ts'
 import { Publisher, type Restored } from './publisher.ts'
 import { LogReader } from './reader.ts'
 import type { RowSource } from './rows.ts'
 import { NODE_SHA256 } from './sha256.ts'
-import { edgeTiles, parseTilePath, tilePath } from './tile.ts'
+import { decodeBundle, edgeTiles, encodeBundle, parseTilePath, TILE_WIDTH, type Tile, tilePath } from './tile.ts'
 import { GrowingTree, type TileBytes } from './tree.ts'
 import type { Witnesses } from './witnesses.ts'
 
@@ -115,17 +116,25 @@ async function restore(folder: LogFolder, o: OpenLogOptions): Promise<Restored> 
 }
 
 async function restoreTree(folder: LogFolder, size: number): Promise<GrowingTree> {
-  const edge: TileBytes[] = []
-  for (const tile of edgeTiles(size)) {
-    const bytes = await folder.read(tilePath(tile))
-    if (bytes !== undefined) edge.push({ tile, bytes })
-  }
   try {
+    const edge: TileBytes[] = []
+    for (const tile of edgeTiles(size)) {
+      const bytes = (await folder.read(tilePath(tile))) ?? (await beginning(folder, tile))
+      if (bytes !== undefined) edge.push({ tile, bytes })
+    }
     return GrowingTree.restore(NODE_SHA256, size, edge)
   } catch (error) {
     if (!(error instanceof LogInvalid)) throw error
     throw forked(folder, size, error.message)
   }
+}
+
+/** Of a full tile, what a partial one had: a copy of the folder may hold the one and an older checkpoint. */
+async function beginning(folder: LogFolder, tile: Tile): Promise<Uint8Array | undefined> {
+  const full = await folder.read(tilePath({ ...tile, width: TILE_WIDTH }))
+  if (full === undefined) return undefined
+  if (tile.level !== 'entries') return full.subarray(0, tile.width * HASH_BYTES)
+  return encodeBundle(decodeBundle(full, TILE_WIDTH).slice(0, tile.width))
 }
 
 /** The last row under the checkpoint: an audit log of enough rows may still be another one. */

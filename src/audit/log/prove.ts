@@ -63,7 +63,10 @@ export async function readCheckpoint(
 }> {
   const bytes = await source.read('checkpoint')
   if (bytes === undefined)
-    throw new LogInvalid('tile_missing', 'the log has no checkpoint; expected one under that address')
+    throw new LogInvalid(
+      'not_yet_logged',
+      'there is no checkpoint at that place: a log that has just begun has one soon',
+    )
   const note = fromUtf8(bytes)
   if (logKeys === undefined) return { note, ...parseCheckpoint(parseNote(note).text) }
   const opened = await openCheckpoint(note, logKeys)

@@ -288,7 +288,9 @@ describe('a gate killed, or its power cut, after any step', () => {
         )
         // What was shown to anybody is signed for good.
         expect([what, signed]).toEqual([what, expect.toSatisfy((size: number) => size >= shown)])
-        const again = await openLog(ALL.slice(0, total), new MemoryFolder(view))
+        const left = new MemoryFolder(view)
+        left.recording = false
+        const again = await openLog(ALL.slice(0, total), left)
         expect(again.log.status.size).toBe(signed)
         await again.log.reached(total - 1, 'logged')
         await again.log.close()
@@ -454,6 +456,22 @@ describe('opening', () => {
     expect(source.read).toBe(1)
     expect(read.sort()).toEqual(['checkpoint', 'signed', 'tile/0/004.p/76', 'tile/1/000.p/4', 'tile/entries/004.p/76'])
     await log.close()
+  })
+
+  it('takes up a copy with an older checkpoint than its tiles, though their partial forms are gone', async () => {
+    const first = await openLog([])
+    first.log.push(ALL.slice(0, 300))
+    await first.log.reached(299, 'logged')
+    const notes = [...first.folder.view].filter(([path]) => path === 'signed' || path === 'checkpoint')
+    first.log.push(ALL.slice(300))
+    await first.log.reached(1099, 'logged')
+    await first.log.close()
+    expect(first.folder.view.has('tile/0/001.p/44')).toBe(false)
+    const again = await openLog(ALL, new MemoryFolder(new Map([...first.folder.view, ...notes])))
+    expect(again.log.status.size).toBe(300)
+    await again.log.reached(1099, 'logged')
+    await again.log.close()
+    await expectLog(again.folder.view, 1100)
   })
 
   it('serves what is public and nothing else', async () => {
