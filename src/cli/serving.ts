@@ -2,7 +2,6 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { formatKey } from '../audit/log/note.ts'
-import type { TransparencyLog } from '../audit/log/open.ts'
 import { type AuditLog, openAuditLog } from '../audit/open.ts'
 import type { PipelineConfig } from '../config/pipeline.ts'
 import { ConfigError, errorCode, oneLine } from '../config/problem.ts'
@@ -21,7 +20,7 @@ import type { DemoUpstream } from '../upstream/demo/server.ts'
 import type { Credential } from '../upstream/headers.ts'
 import { createUpstream } from '../upstream/pool.ts'
 import { DEV_FOLDER, devKey } from './chain-keys.ts'
-import { noteSigner, openLogOf } from './log-serving.ts'
+import { type LogParts, noteSigner, openLogOf } from './log-serving.ts'
 
 const DEFAULT_CONTROL_PORT = 8444
 
@@ -58,7 +57,7 @@ export interface ServingEvents {
 
 /** `folder`: the project folder, where `--dev` keeps keys. */
 export async function startServing(
-  { settings, tls, redis, hmacKey, receiptKey }: Resolved,
+  { settings, tls, redis, outside, hmacKey, receiptKey }: Resolved,
   pipeline: PipelineConfig,
   folder: string,
   events: ServingEvents = {},
@@ -66,7 +65,7 @@ export async function startServing(
   let demo: DemoUpstream | undefined
   let audit: AuditLog | undefined
   let egress: Egress | undefined
-  let log: TransparencyLog | undefined
+  let log: LogParts | undefined
   let control: RunningControl | undefined
   let gate: RunningGate | undefined
   let shared: SharedState | undefined
@@ -100,13 +99,13 @@ export async function startServing(
     audit = await openAuditLog({
       path: settings.auditLogPath,
       ring,
-      onDurable: rows => log?.push(rows),
+      onDurable: rows => log?.log.push(rows),
       ...(events.onAuditState === undefined ? {} : { onState: events.onAuditState }),
     })
     const noteKeySigner = settings.transparencyLog ? await noteSigner(settings) : undefined
     if (noteKeySigner !== undefined) {
       const onState = events.onLogState ?? (() => undefined)
-      log = await openLogOf(settings, noteKeySigner, Number(audit.head.size), onState)
+      log = await openLogOf(settings, noteKeySigner, { audit, outside, egress, onState })
     }
     gate = await startGate({
       checks: pipeline.checks,
@@ -120,7 +119,13 @@ export async function startServing(
       audit,
       ...(log === undefined
         ? {}
-        : { log: { rows: log, timeLimitMs: settings.assuranceTimeoutS * 1000, witnesses: false } }),
+        : {
+            log: {
+              rows: log.log,
+              timeLimitMs: settings.assuranceTimeoutS * 1000,
+              witnesses: log.witnesses !== undefined,
+            },
+          }),
       ...(shared === undefined ? {} : { shared }),
       ...(tls === undefined ? {} : { tls }),
       ...(signer === undefined
@@ -171,7 +176,7 @@ export async function startServing(
         host: settings.controlHost,
         port: controlPort(),
         allowedHosts: settings.controlAllowedHosts,
-        log,
+        log: log.log,
       })
     }
     const running = gate

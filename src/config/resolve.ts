@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import type { IdentitySetting } from '../identity/open.ts'
 import { readSecretFile } from '../keys/store.ts'
 import { identityFrom, readIdentityFile } from './identity.ts'
+import { type LogOutside, resolveLogOutside } from './log-outside.ts'
 import { isLoopbackHost } from './network-names.ts'
 import { ConfigError, errorCode, oneLine } from './problem.ts'
 import { environmentName, type Layer, type SettingName, type Settings, settle } from './settings.ts'
@@ -30,6 +31,8 @@ export interface Resolved {
   readonly tls: TlsFiles | undefined
   /** Where state is that several gates share; `undefined`: in this process. */
   readonly redis: RedisSetting | undefined
+  /** Who outside vouches for the transparency log. */
+  readonly outside: LogOutside
   readonly hmacKey: KeySource
   readonly receiptKey: KeySource | 'off'
   /** One line each: allowed, but worth knowing. */
@@ -58,6 +61,7 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
   const anthropicUpstreamApiKey = secret('anthropicUpstreamApiKey', 'anthropicUpstreamApiKeyFile', credential)
   const redisPassword = secret('redisPassword', 'redisPasswordFile', password)
   const redis = resolveRedis()
+  const outside = resolveLogOutside(chosen, { name, attempt, problem: text => problems.push(text) })
   if (chosen.anthropicUpstreamUrl === undefined) {
     for (const setting of [
       'anthropicUpstreamApiKey',
@@ -122,7 +126,7 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
     ...(upstreamApiKey === undefined ? {} : { upstreamApiKey }),
     ...(anthropicUpstreamApiKey === undefined ? {} : { anthropicUpstreamApiKey }),
   }
-  return { dev, settings: Object.freeze(settings), tls, redis, hmacKey, receiptKey, warnings }
+  return { dev, settings: Object.freeze(settings), tls, redis, outside, hmacKey, receiptKey, warnings }
 
   function resolveIdentity(): IdentitySetting | undefined {
     const { identity: given, identityFile: path } = chosen

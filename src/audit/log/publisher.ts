@@ -6,7 +6,8 @@
  * names made to last, then the signature, the signed checkpoint kept, and only then shown to anybody. `reached` resolves
  * when the row is under a signed checkpoint that is kept (`logged`), or one that enough witnesses have cosigned
  * (`witnessed`). A folder that cannot be written loses nothing: rows stay in the audit log and are read again from there,
- * with back-off; meanwhile `status` says how far behind the log is.
+ * with back-off; meanwhile `status` says how far behind the log is. Once halted it signs and shows nothing, and lets nobody
+ * through who waits for it; rows are not concerned.
  *
  * Does not: keep more than `MAX_WAITING` rows in memory, or hold up a row.
  */
@@ -50,6 +51,8 @@ export interface PublisherPorts {
   readonly pause: () => Promise<void>
   readonly witnesses: Witnesses | undefined
   readonly onState: ((ok: boolean, reason: string) => void) | undefined
+  /** From the start on; see `halt`. */
+  readonly halted?: LogInvalid | undefined
 }
 
 /** A log as its folder has it. */
@@ -91,6 +94,7 @@ export class Publisher {
   #cancelWitnessTimer: (() => void) | undefined
   #witnessBackoffMs = FIRST_BACKOFF_MS
   #trouble: LogInvalid | undefined
+  #halted: LogInvalid | undefined
   #backoffMs = FIRST_BACKOFF_MS
   #lastAt: number
   #behindSince: number | undefined
@@ -104,6 +108,7 @@ export class Publisher {
     this.#signed = tree.size
     this.#begun = signed !== undefined
     this.#shown = shown
+    this.#halted = ports.halted
     this.#lastAt = ports.nowMs()
     if (rows > tree.size) this.#behindSince = this.#lastAt
     if (signed !== undefined && shown < tree.size && ports.witnesses !== undefined) {
@@ -114,9 +119,11 @@ export class Publisher {
   }
 
   get status(): RowLogStatus {
+    const trouble = this.#halted ?? this.#trouble
     return {
-      ok: this.#trouble === undefined,
-      reason: this.#trouble?.message,
+      ok: trouble === undefined,
+      reason: trouble?.message,
+      halted: this.#halted !== undefined,
       size: this.#signed,
       behind: this.#durable - this.#signed,
       behindMs: this.#behindSince === undefined ? 0 : Math.max(0, this.#ports.nowMs() - this.#behindSince),
@@ -128,7 +135,7 @@ export class Publisher {
   push(rows: readonly DurableRow[]): void {
     const last = rows.at(-1)
     if (last === undefined) return
-    if (this.#waiting.length + rows.length > MAX_WAITING) this.#waiting = []
+    if (this.#halted !== undefined || this.#waiting.length + rows.length > MAX_WAITING) this.#waiting = []
     else for (const row of rows) this.#waiting.push(row)
     this.#durable = Number(last.placed.index) + 1
     this.#behindSince ??= this.#ports.nowMs()
@@ -140,6 +147,7 @@ export class Publisher {
     if (level === 'witnessed' && this.#ports.witnesses === undefined) {
       return Promise.reject(new LogInvalid('quorum_unmet', 'no witnesses are configured'))
     }
+    if (this.#halted !== undefined) return Promise.reject(this.#halted)
     if (this.#has(level) > index) return Promise.resolve()
     if (this.#closed) return Promise.reject(new LogInvalid('not_yet_logged', 'the transparency log is closed'))
     return new Promise((resolve, reject) => {
@@ -148,13 +156,22 @@ export class Publisher {
     })
   }
 
+  /** For good: somebody has seen another history than this one, and it must not be made longer. */
+  halt(why: LogInvalid): void {
+    this.#halted ??= why
+    this.#cancelTimer?.()
+    this.#cancelWitnessTimer?.()
+    this.#waiting = []
+    this.#refuse(undefined, this.#halted)
+  }
+
   /** Publishes what is durable, once more, and stops. Never rejects: what is missing is taken up at the next start. */
   async close(): Promise<void> {
     this.#closed = true
     this.#cancelTimer?.()
     this.#cancelWitnessTimer?.()
     await this.#running
-    if (this.#isBehind && this.#trouble === undefined) await this.#round()
+    if (this.#isBehind && this.#trouble === undefined && this.#halted === undefined) await this.#round()
     await this.#witnessing
     const closed = new LogInvalid('not_yet_logged', 'the transparency log was closed')
     for (const waiter of this.#waiters.splice(0)) waiter.reject(closed)
@@ -167,7 +184,7 @@ export class Publisher {
   }
 
   #schedule(): void {
-    if (this.#running !== undefined || this.#closed || !this.#isBehind) return
+    if (this.#running !== undefined || this.#closed || this.#halted !== undefined || !this.#isBehind) return
     const asked = this.#waiters.some(waiter => waiter.index >= this.#signed && waiter.index < this.#durable)
     const soon = this.#trouble === undefined && (asked || this.#durable - this.#signed >= MANY)
     if (soon) {
@@ -186,7 +203,7 @@ export class Publisher {
   }
 
   #start(): void {
-    if (this.#running !== undefined || this.#closed) return
+    if (this.#running !== undefined || this.#closed || this.#halted !== undefined) return
     this.#running = this.#round().then(() => {
       this.#running = undefined
       this.#schedule()
@@ -199,6 +216,7 @@ export class Publisher {
     const to = Math.min(this.#durable, this.#tree.size + MOST_AT_ONCE)
     try {
       await this.#integrate(to)
+      if (this.#halted !== undefined) return
       await this.#checkpoint()
     } catch (error) {
       this.#fail(error)
@@ -287,6 +305,7 @@ export class Publisher {
   #witness(witnesses: Witnesses): void {
     const next = this.#unwitnessed
     if (next === undefined || this.#witnessing !== undefined || this.#cancelWitnessTimer !== undefined) return
+    if (this.#halted !== undefined) return
     this.#unwitnessed = undefined
     this.#witnessing = this.#cosigned(witnesses, next).then(failed => {
       this.#witnessing = undefined
@@ -296,7 +315,7 @@ export class Publisher {
         return
       }
       this.#unwitnessed ??= next
-      if (this.#closed) return
+      if (this.#closed || this.#halted !== undefined) return
       this.#cancelWitnessTimer = this.#ports.later(this.#witnessBackoffMs, () => {
         this.#cancelWitnessTimer = undefined
         this.#witness(witnesses)
@@ -307,7 +326,9 @@ export class Publisher {
 
   async #cosigned(witnesses: Witnesses, { note, size }: { note: string; size: number }): Promise<boolean> {
     try {
-      await this.#ports.folder.publish(toUtf8(await witnesses.cosign(note, size)))
+      const cosigned = await witnesses.cosign(note, size)
+      if (this.#halted !== undefined) throw this.#halted
+      await this.#ports.folder.publish(toUtf8(cosigned))
       this.#shown = size
       this.#wake()
       return false
