@@ -1,6 +1,7 @@
 /** The transparency log of a gate that is being started: its key, its name, its folder, how rows come to it, and its witnesses. */
 import { randomBytes } from 'node:crypto'
 import { stat } from 'node:fs/promises'
+import type { Anchorer } from '../audit/anchor/anchorer.ts'
 import { type Alarm, halted, readAlarm } from '../audit/log/alarm.ts'
 import { LogInvalid } from '../audit/log/errors.ts'
 import { NodeFolderFiles } from '../audit/log/folder-files.ts'
@@ -47,6 +48,7 @@ function signingKey(settings: Settings): SigningKey {
 export interface LogParts {
   readonly log: TransparencyLog
   readonly witnesses: WitnessQuorum | undefined
+  readonly anchors: Anchorer | undefined
   /** What has halted the log, if anything has. */
   alarm(): Alarm | undefined
   close(): Promise<void>
@@ -57,6 +59,8 @@ export interface LogSurroundings {
   readonly outside: LogOutside
   readonly egress: Egress
   readonly onState: (ok: boolean, reason: string) => void
+  /** A time-stamping authority fails, or stamps again. */
+  readonly onAnchorState: (ok: boolean, reason: string) => void
 }
 
 export async function openLogOf(settings: Settings, signer: NoteSigner, around: LogSurroundings): Promise<LogParts> {
@@ -95,11 +99,14 @@ export async function openLogOf(settings: Settings, signer: NoteSigner, around: 
     opened = log
     // Raised while the log was being opened.
     if (alarm !== undefined) log.halt(halted(alarm))
+    const anchors = await anchorsOf(around, files, log)
     return {
       log,
       witnesses,
+      anchors,
       alarm: () => alarm,
       close: async () => {
+        await anchors?.close()
         await log.close()
         await witnesses?.close()
       },
@@ -129,6 +136,42 @@ async function witnessesOf(
   } catch (error) {
     if (!(error instanceof LogInvalid)) throw error
     throw new ConfigError([`SIGNET_WITNESS_POLICY_FILE: ${error.message}`])
+  }
+}
+
+async function anchorsOf(
+  { outside: { anchors }, egress, onAnchorState }: LogSurroundings,
+  files: NodeFolderFiles,
+  log: TransparencyLog,
+): Promise<Anchorer | undefined> {
+  if (anchors === undefined) return undefined
+  const { urls, roots, policy, intervalS, everyRows } = anchors
+  const { Anchorer } = await import('../audit/anchor/anchorer.ts')
+  const { AnchorInvalid } = await import('../audit/anchor/errors.ts')
+  const { loadStamper } = await import('../audit/anchor/load.ts')
+  try {
+    return await Anchorer.open({
+      urls,
+      policy,
+      intervalMs: intervalS * 1000,
+      everyRows,
+      files,
+      size: () => log.status.size,
+      egress,
+      stamper: await loadStamper(roots),
+      nowMs: Date.now,
+      random: randomBytes,
+      later: (ms, f) => {
+        const timer = setTimeout(f, ms)
+        timer.unref()
+        return () => clearTimeout(timer)
+      },
+      onState: (ok, authority, reason) => onAnchorState(ok, `anchors of ${authority}: ${reason}`),
+    })
+  } catch (error) {
+    await log.close()
+    if (error instanceof AnchorInvalid) throw new ConfigError([`SIGNET_ANCHOR_URLS: ${error.message}`])
+    throw error
   }
 }
 

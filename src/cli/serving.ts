@@ -16,11 +16,13 @@ import { Key, KeyRing } from '../keys/ring.ts'
 import { SigningKey } from '../keys/signing.ts'
 import { KeyFolder, readSecretFile } from '../keys/store.ts'
 import { type Egress, openEgress } from '../plugins/egress.ts'
+import { GateCounters } from '../telemetry/counters.ts'
 import type { DemoUpstream } from '../upstream/demo/server.ts'
 import type { Credential } from '../upstream/headers.ts'
 import { createUpstream } from '../upstream/pool.ts'
 import { DEV_FOLDER, devKey } from './chain-keys.ts'
 import { type LogParts, noteSigner, openLogOf } from './log-serving.ts'
+import { metricsFor } from './metrics-serving.ts'
 
 const DEFAULT_CONTROL_PORT = 8444
 
@@ -32,7 +34,7 @@ export interface Serving {
   readonly upstreamLabel: string
   /** Of the model API that has the Anthropic surfaces to itself, if there is one. */
   readonly anthropicUpstreamLabel: string | undefined
-  /** Where the control plane listens; `undefined` when there is nothing to serve there. */
+  /** Where the control plane listens; `undefined` when there is nothing to serve there: no log, and no metrics for others. */
   readonly controlUrl: string | undefined
   /** The transparency log's name and public key; `undefined` when it is off. */
   readonly log: { readonly origin: string; readonly key: string } | undefined
@@ -49,6 +51,8 @@ export interface ServingEvents {
   readonly onAuditState?: (ok: boolean, reason: string) => void
   /** The transparency log stopped being written, or is again. Rows are not concerned. */
   readonly onLogState?: (ok: boolean, reason: string) => void
+  /** A time-stamping authority does not stamp checkpoints, or does again. */
+  readonly onAnchorState?: (ok: boolean, reason: string) => void
   /** The shared state cannot be asked any longer, or can be again. */
   readonly onSharedState?: (ok: boolean, reason: string) => void
   /** The server of the shared state may throw keys away; `policy` is what it calls that. */
@@ -105,8 +109,10 @@ export async function startServing(
     const noteKeySigner = settings.transparencyLog ? await noteSigner(settings) : undefined
     if (noteKeySigner !== undefined) {
       const onState = events.onLogState ?? (() => undefined)
-      log = await openLogOf(settings, noteKeySigner, { audit, outside, egress, onState })
+      const onAnchorState = events.onAnchorState ?? (() => undefined)
+      log = await openLogOf(settings, noteKeySigner, { audit, outside, egress, onState, onAnchorState })
     }
+    const counters = new GateCounters()
     gate = await startGate({
       checks: pipeline.checks,
       shadow: settings.shadow,
@@ -116,7 +122,8 @@ export async function startServing(
       ...(anthropic === undefined ? {} : { upstreams: { anthropic } }),
       forwardHeaders: settings.extraForwardHeaders,
       identity,
-      audit,
+      audit: counters.counting(audit),
+      counter: counters,
       ...(log === undefined
         ? {}
         : {
@@ -171,12 +178,14 @@ export async function startServing(
       shutdownGraceMs: settings.shutdownGraceSeconds * 1000,
       version: VERSION,
     })
-    if (log !== undefined) {
+    const metrics = metricsFor(settings.controlHost, counters, audit, log, gate.gate)
+    if (log !== undefined || metrics !== undefined) {
       control = await startControl({
         host: settings.controlHost,
         port: controlPort(),
         allowedHosts: settings.controlAllowedHosts,
-        log: log.log,
+        log: log?.log,
+        metrics,
       })
     }
     const running = gate

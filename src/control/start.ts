@@ -1,8 +1,10 @@
 /** Puts the control plane together and listens. */
 import type { AddressInfo } from 'node:net'
 import { createListenerRule } from '../identity/host.ts'
+import type { Metric } from '../telemetry/exposition.ts'
 import { createControlListener } from './listener.ts'
 import { logRoute, type ServedLog } from './log.ts'
+import { metricsRoute } from './metrics.ts'
 
 export interface ControlOptions {
   readonly host: string
@@ -10,7 +12,10 @@ export interface ControlOptions {
   readonly port: number
   /** Host names answered besides the loopback ones and the bind address. */
   readonly allowedHosts?: readonly string[]
-  readonly log: ServedLog
+  /** `undefined`: the transparency log is off. */
+  readonly log: ServedLog | undefined
+  /** `undefined`: they are not for whoever can reach this address. */
+  readonly metrics: readonly Metric[] | undefined
 }
 
 export interface RunningControl {
@@ -18,9 +23,19 @@ export interface RunningControl {
   close(): Promise<void>
 }
 
-export async function startControl({ host, port, allowedHosts = [], log }: ControlOptions): Promise<RunningControl> {
+export async function startControl({
+  host,
+  port,
+  allowedHosts = [],
+  log,
+  metrics,
+}: ControlOptions): Promise<RunningControl> {
   const bind = host === '0.0.0.0' || host === '::' ? [] : [host]
-  const server = createControlListener(createListenerRule({ hosts: [...bind, ...allowedHosts] }), [logRoute(log)])
+  const routes = [
+    ...(log === undefined ? [] : [logRoute(log)]),
+    ...(metrics === undefined ? [] : [metricsRoute(metrics)]),
+  ]
+  const server = createControlListener(createListenerRule({ hosts: [...bind, ...allowedHosts] }), routes)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen({ host, port }, () => {

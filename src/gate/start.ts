@@ -19,6 +19,7 @@ import type { ReceiptSigner } from '../receipt/issue.ts'
 import { buildJwks } from '../receipt/jwks.ts'
 import { MemoryReferenceState, MemorySealedStore, MemorySessionState } from '../state/memory.ts'
 import { systemClock, systemRandom } from '../state/system.ts'
+import type { ExchangeCounter } from '../telemetry/counters.ts'
 import { type Credential, createRequestHeaders } from '../upstream/headers.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Cors, Gate, GateLog, GateSettings, References, Target } from './gate.ts'
@@ -63,6 +64,8 @@ export interface StartOptions {
   readonly references?: Partial<References>
   readonly escalationTtlMs?: number
   readonly shutdownGraceMs?: number
+  /** Counts exchanges as they end. */
+  readonly counter?: ExchangeCounter
   readonly clock?: Clock
   readonly random?: Random
   readonly version: string
@@ -163,6 +166,7 @@ function assemble(o: StartOptions): Gate {
     shared: o.shared,
     settings: { ...DEFAULT_SETTINGS, ...o.settings, cors: o.cors },
     load: { active: 0, heldBytes: 0 },
+    counter: o.counter ?? { exchange: () => undefined },
     clock,
     random,
     version: o.version,

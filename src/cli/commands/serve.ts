@@ -107,6 +107,7 @@ async function serve(options: Options, context: Context): Promise<void> {
     onAuditState: (ok, reason) =>
       ok ? log.info('audit_available', `audit log: ${reason}`) : log.warn('audit_unavailable', `audit log: ${reason}`),
     onLogState: (ok, reason) => (ok ? log.info('log_available', reason) : log.warn('log_unavailable', reason)),
+    onAnchorState: (ok, reason) => (ok ? log.info('anchor_available', reason) : log.warn('anchor_unavailable', reason)),
     onSharedState: (ok, reason) =>
       ok
         ? log.info('state_available', `shared state: ${reason}`)
@@ -137,6 +138,8 @@ async function serve(options: Options, context: Context): Promise<void> {
       key,
     })
   }
+  if (serving.controlUrl !== undefined)
+    log.info('control', `control plane: ${serving.controlUrl}`, { url: serving.controlUrl })
   log.info('identity', `callers: ${identity.name}${identity.verified ? '' : ' (believed, not verified)'}`, {
     strategy: identity.name,
     verified: identity.verified,
