@@ -1,7 +1,14 @@
 import { defineConfig } from 'vitest/config'
 
-/** Suites that need more than npm itself: Python, Redis, Go, OpenSSL's program, or the registry for an installation. */
-const MORE = ['python', 'redis', 'go', 'openssl', 'packed'].map(need => `**/*.${need}.test.ts`)
+/** Suites that need more than npm itself: Python, a Redis server, Go, openssl, or the registry for an installation. */
+const MORE = [
+  '**/*.python.test.ts',
+  '**/*.redis.test.ts',
+  '**/*.packed.test.ts',
+  '**/*.go.test.ts',
+  '**/*.agents.test.ts',
+  '**/*.openssl.test.ts',
+]
 const more = process.env['MORE_TESTS'] === '1'
 
 export default defineConfig({

@@ -125,8 +125,9 @@ describe('rooms', () => {
         if (i.spec.startsWith('.')) visit(i.to)
       }
     }
-    for (const entry of ['receipt/index.ts', 'audit/log/index.ts', 'text/scan.ts', 'text/fold.ts'])
-      visit(join(SRC, entry))
+    const wrappers = ['openai', 'anthropic', 'langchain', 'ai'].map(name => `clients/${name}.ts`)
+    const verifiers = ['receipt/index.ts', 'audit/log/index.ts']
+    for (const entry of [...verifiers, 'text/scan.ts', 'text/fold.ts', ...wrappers]) visit(join(SRC, entry))
     expect(node).toEqual([])
   })
 })

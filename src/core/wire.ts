@@ -93,6 +93,8 @@ export interface Route {
   readonly path: string
   /** Path below the upstream's base URL. */
   readonly upstreamPath: string
+  /** Query strings that cross, spelled exactly so. Any other stays here. */
+  readonly queries?: readonly string[]
 }
 
 export interface Carrier {

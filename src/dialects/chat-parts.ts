@@ -15,6 +15,7 @@ import {
 import { CHAT_FORM } from './chat-walk.ts'
 import type { JsonNode, JsonObject } from './json.ts'
 import type { ForgedField } from './reading.ts'
+import { apart } from './reading.ts'
 import type { SseEvent } from './sse.ts'
 
 /** Distinct fields one answer may have; far above any real one. */
@@ -64,6 +65,8 @@ export class ChatParts implements ChatVisitor {
     this.#forged = []
     if (root.kind === 'object' && root.keys.includes('error')) this.#saysError = true
     this.#form.walk(root, source, this.#primary, this)
+    // What was read is not kept until the next document comes.
+    this.#parts = []
     return this.#forged
   }
 
@@ -98,7 +101,7 @@ export class ChatParts implements ChatVisitor {
     }
     if (mode === 'constant') {
       if (this.#constants.get(pointer) === text) return
-      if (text.length <= MAX_REMEMBERED) this.#constants.set(pointer, text)
+      if (text.length <= MAX_REMEMBERED) this.#constants.set(pointer, apart(text))
       else this.#constants.delete(pointer)
     } else {
       const seen = `${pointer} ${text}`

@@ -217,7 +217,9 @@ describe('what the gate says itself', () => {
 
   it('aborts a stream with an error event and the end', () => {
     const writer = completionsDialect.openWriter({ ...request(), stream: true })
-    expect(text(writer.abort(r))).toMatch(/^data: \{"signet_abort":true,.*\}\n\ndata: \[DONE\]\n\n$/)
+    expect(text(writer.abort(r))).toMatch(
+      /^data: \{"signet_abort":true,.*\}\n\ndata: \{"error":.*\}\n\ndata: \[DONE\]\n\n$/,
+    )
     expect(text(writer.comment('receipt x'))).toBe(': receipt x\n\n')
   })
 

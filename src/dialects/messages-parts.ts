@@ -14,6 +14,7 @@ import type { BlockKind, CallBlock, MessagesVisitor, TextMode } from './messages
 import { walkEvent, walkMessage } from './messages-walk.ts'
 import { INPUT, TEXT, THINKING } from './messages-walk-block.ts'
 import type { ForgedField } from './reading.ts'
+import { apart } from './reading.ts'
 import type { SseEvent } from './sse.ts'
 
 /** Distinct fields one answer may have; far above any real one. */
@@ -134,7 +135,7 @@ export class MessagesParts implements MessagesVisitor {
     }
     if (mode === 'constant') {
       if (this.#constants.get(pointer) === text) return
-      if (text.length <= MAX_REMEMBERED) this.#constants.set(pointer, text)
+      if (text.length <= MAX_REMEMBERED) this.#constants.set(pointer, apart(text))
       else this.#constants.delete(pointer)
     } else {
       const seen = `${pointer} ${text}`

@@ -46,7 +46,12 @@ export function abortReason(r: Refusal): { readonly reason: string; readonly cod
   return { reason: r.because.reason, code, message: `signet refused this response: ${r.because.reason}` }
 }
 
-/** The error event of OpenAI-style streams, then `[DONE]`. Key order is part of the wire contract. */
+/**
+ * The error event of OpenAI-style streams, then `[DONE]`. Key order is part of the wire contract. `choices` is there for
+ * readers that take it without looking; others take an event with `choices` for a chunk and never see its error (the `ai`
+ * package would end such an answer as if it were whole), so the error is said again as the API itself says it, with a type
+ * that tells whether asking again can help.
+ */
 export function abortFrame(r: Refusal): Uint8Array {
   const { reason, code, message } = abortReason(r)
   const body = {
@@ -59,7 +64,14 @@ export function abortFrame(r: Refusal): Uint8Array {
     choices: [],
     error: { message, type: 'signet_refusal', code },
   }
-  return encoder.encode(`data: ${JSON.stringify(body)}\n\ndata: [DONE]\n\n`)
+  const error = { error: { message, type: apiErrorType(r.status), param: null, code } }
+  return encoder.encode(`data: ${JSON.stringify(body)}\n\ndata: ${JSON.stringify(error)}\n\ndata: [DONE]\n\n`)
+}
+
+function apiErrorType(status: number): string {
+  if (status === 429) return 'rate_limit_exceeded'
+  if (status === 403) return 'permission_error'
+  return status >= 500 ? 'server_error' : 'invalid_request_error'
 }
 
 /** A comment line, which clients ignore. Line ends would start a field, so they become spaces. */

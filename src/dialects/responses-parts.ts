@@ -11,6 +11,7 @@ import { linePointer } from './chat-parts.ts'
 import { Violation } from './chat-visitor.ts'
 import type { JsonNode, JsonObject } from './json.ts'
 import type { ForgedField } from './reading.ts'
+import { apart } from './reading.ts'
 import { CallBook } from './responses-calls.ts'
 import { EVENT_NAMES } from './responses-events.ts'
 import { SLOTS, type SlotFacts } from './responses-slots.ts'
@@ -103,7 +104,7 @@ export class ResponsesParts implements ResponsesVisitor {
       const pointer = linePointer(line.field)
       if (line.value === '' || this.#constants.get(pointer) === line.value) continue
       if (line.field === 'event' && EVENT_NAMES.has(line.value)) continue
-      if (line.value.length <= 1024) this.#constants.set(pointer, line.value)
+      if (line.value.length <= 1024) this.#constants.set(pointer, apart(line.value))
       const channel = this.#once(`${pointer}!${++this.#serial}`, pointer, 'other')
       into.push({ kind: 'text', channel, text: line.value, from: 'snapshot' })
     }
@@ -146,7 +147,7 @@ export class ResponsesParts implements ResponsesVisitor {
   tree(pointer: string, node: JsonNode): void {
     if (node.kind === 'string') {
       if (this.#constants.get(pointer) === node.value) return
-      if (node.value.length <= 256) this.#constants.set(pointer, node.value)
+      if (node.value.length <= 256) this.#constants.set(pointer, apart(node.value))
       else if (this.#wasSeen(`${pointer} ${node.value}`)) return
     } else if (this.#wasSeen(`${pointer} ${this.#source.slice(node.start, node.end)}`)) return
     for (const field of fieldsOf(node, pointer)) {

@@ -18,6 +18,7 @@ import {
   REQUEST_TOP,
   REQUEST_TYPES,
 } from './responses-keys.ts'
+import { noticeFor } from './responses-notice.ts'
 import { articled, Invalid, invalid, RequestText, type Role, refuseAmbiguous } from './responses-request-text.ts'
 import { type DeclaredTools, readTools } from './responses-request-tools.ts'
 
@@ -171,7 +172,7 @@ class RequestReading {
     const type = named ?? (roleNode?.kind === 'string' ? 'message' : 'item_reference')
     const role = this.#roleOf(type, roleNode)
     this.#requireShape(node, type, at)
-    if (type === 'item_reference') this.#reference('item', member(node, 'id'), `${at}/id`)
+    if (type === 'item_reference') this.#itemReference(node, at)
     if (type === 'mcp_approval_response') {
       this.#reference('approval', member(node, 'approval_request_id'), `${at}/approval_request_id`)
     }
@@ -183,6 +184,13 @@ class RequestReading {
       this.#itemMember(key, value, type, role, `${at}/${pointerToken(key)}`)
     }
     this.#text.unknownKeys(node, REQUEST_ITEM, role, at)
+  }
+
+  #itemReference(node: JsonObject, at: string): void {
+    const id = member(node, 'id')
+    const notice = id?.kind === 'string' ? noticeFor(id.value) : undefined
+    if (notice === undefined) this.#reference('item', id, `${at}/id`)
+    else this.#stripped.push({ start: node.start, end: node.end, text: notice })
   }
 
   #itemMember(key: string, value: JsonNode, type: string, role: Role, pointer: string): void {

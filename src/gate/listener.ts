@@ -23,6 +23,8 @@ interface Surface {
 const HEADERS_TIMEOUT_MS = 15_000
 const REQUEST_TIMEOUT_MS = 60_000
 const MAX_HEADER_BYTES = 32 * 1024
+/** What one connection may have waiting before the writer waits too; a caller who has stopped reading costs that much. */
+const BUFFERED_BYTES = 16 * 1024
 
 /** `tls`: https instead of http. */
 export function createListener(gate: Gate, tls?: ListenerTls): Server {
@@ -34,6 +36,7 @@ export function createListener(gate: Gate, tls?: ListenerTls): Server {
     maxHeaderSize: MAX_HEADER_BYTES,
     connectionsCheckingInterval: 5_000,
     noDelay: true,
+    highWaterMark: BUFFERED_BYTES,
     insecureHTTPParser: false,
   }
   const server = tls === undefined ? createServer(options) : createTlsServer(options, tls, gate.identity)

@@ -19,6 +19,7 @@ import { errorClass, isThenable, within } from '../pipeline/guard.ts'
 import { record } from '../pipeline/record.ts'
 import { abortedRow, admittedRow, decisionRow, flagRow, preflightRow } from '../pipeline/rows.ts'
 import { Settlement } from '../pipeline/settle.ts'
+import type { UpstreamRequest } from '../upstream/upstream.ts'
 import { type Asked, refuse, unavailable } from './answer.ts'
 import { assure, NotAssured } from './assure.ts'
 import { Delivery } from './deliver.ts'
@@ -118,7 +119,8 @@ export async function serve(
       if (admitted === undefined || refusal !== undefined) {
         outcome = await refused(gate, res, dialect, asked, admission, refusal)
       } else {
-        outcome = await forward(gate, res, dialect, asked, route, admission, admitted, headers)
+        const to = { method: route.method, path: upstreamPath(route, req.url ?? '') }
+        outcome = await forward(gate, res, dialect, asked, to, admission, admitted, headers)
       }
       await close(gate, admission, settlement, outcome)
     } catch (error) {
@@ -157,7 +159,7 @@ async function forward(
   res: ServerResponse,
   dialect: Dialect,
   asked: Asked,
-  route: Route,
+  to: Pick<UpstreamRequest, 'method' | 'path'>,
   admission: Admission,
   x: Admitted,
   headers: readonly string[],
@@ -212,15 +214,20 @@ async function forward(
   delivery.begin(
     target.upstream.forward(
       {
-        method: route.method,
-        path: route.upstreamPath,
+        ...to,
         headers,
-        ...(route.method === 'GET' ? {} : { body: forwarded }),
+        ...(to.method === 'GET' ? {} : { body: forwarded }),
       },
       delivery,
     ),
   )
   return delivery.over
+}
+
+/** The caller's query crosses only where the surface lists it. */
+function upstreamPath(route: Route, url: string): string {
+  const query = url.slice(url.indexOf('?') + 1)
+  return route.queries?.includes(query) === true ? `${route.upstreamPath}?${query}` : route.upstreamPath
 }
 
 async function refused(

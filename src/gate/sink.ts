@@ -30,6 +30,21 @@ export function endAnswer(res: ServerResponse, body?: Uint8Array): void {
   else res.end(body)
 }
 
+/** Frames that upstream sent in one piece, and that leave unchanged, are one piece still: they need no copy. */
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const [first] = parts
+  if (first === undefined) return NOTHING
+  let end = first.byteOffset + first.length
+  for (let i = 1; i < parts.length; i += 1) {
+    const part = parts[i]
+    if (part === undefined || part.buffer !== first.buffer || part.byteOffset !== end) return Buffer.concat(parts)
+    end += part.length
+  }
+  return parts.length === 1 ? first : Buffer.from(first.buffer, first.byteOffset, end - first.byteOffset)
+}
+
+const NOTHING = new Uint8Array(0)
+
 /** Buffers the whole body: nothing leaves before `finish`. */
 export class UnarySink {
   readonly #writer: ResponseWriter
@@ -44,8 +59,7 @@ export class UnarySink {
   }
 
   body(): Uint8Array {
-    const [only] = this.#parts
-    return this.#parts.length === 1 && only !== undefined ? only : Buffer.concat(this.#parts)
+    return joined(this.#parts)
   }
 }
 
@@ -127,8 +141,7 @@ export class StreamSink {
   }
 
   #write(): MaybeAsync<void> {
-    const [only] = this.#batch
-    const bytes = this.#batch.length === 1 && only !== undefined ? only : Buffer.concat(this.#batch)
+    const bytes = joined(this.#batch)
     this.#batch = []
     this.#hash.update(bytes)
     this.#bytes += bytes.length

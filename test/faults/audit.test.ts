@@ -39,7 +39,9 @@ describe.each([false, true])('the audit log fails, shadow %s', shadow => {
             const started = place.started && stream
             if (started) {
               expect(res.status).toBe(200)
-              expect(text).toMatch(/"signet_abort":true[^\n]*audit_unavailable[^\n]*\n\ndata: \[DONE\]\n\n$/)
+              expect(text).toMatch(
+                /"signet_abort":true[^\n]*audit_unavailable[^\n]*\n\ndata: \{"error":[^\n]*\n\ndata: \[DONE\]\n\n$/,
+              )
               expect(text).not.toMatch(/signet-receipt/)
             } else {
               expect(res.status).toBe(503)

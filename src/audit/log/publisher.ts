@@ -33,7 +33,7 @@ const SLICE = 64
 /** Rows of one checkpoint, so that a long catching up is not lost when it is interrupted. */
 const MOST_AT_ONCE = 65_536
 /** Full tiles kept in memory before they are written. */
-const MAX_UNWRITTEN = 16
+const MAX_UNWRITTEN = 32
 const FIRST_BACKOFF_MS = 100
 const LAST_BACKOFF_MS = 5000
 
@@ -89,6 +89,7 @@ export class Publisher {
   #filled: TileBytes[] = []
   #waiters: Waiter[] = []
   #running: Promise<void> | undefined
+  #soaking = false
   #witnessing: Promise<void> | undefined
   #cancelTimer: (() => void) | undefined
   #cancelWitnessTimer: (() => void) | undefined
@@ -139,7 +140,33 @@ export class Publisher {
     else for (const row of rows) this.#waiting.push(row)
     this.#durable = Number(last.placed.index) + 1
     this.#behindSince ??= this.#ports.nowMs()
+    this.#soak().catch(() => undefined)
     this.#schedule()
+  }
+
+  /** Into the tree at once, in memory: a row that is kept until the next checkpoint outlives its garbage collection. */
+  async #soak(): Promise<void> {
+    if (this.#soaking) return
+    this.#soaking = true
+    try {
+      // The callers who were just told that their rows are durable go first.
+      await this.#ports.pause()
+      while (this.#trouble === undefined && this.#unwritten.length + this.#tree.untaken < MAX_UNWRITTEN) {
+        if (!this.#appendSlice(this.#durable)) break
+        await this.#ports.pause()
+      }
+    } finally {
+      this.#soaking = false
+    }
+  }
+
+  /** The next rows that are in memory; false when there are none. Synchronous: two that do this do not meet. */
+  #appendSlice(to: number): boolean {
+    const waiting = this.#nextWaiting()
+    if (waiting === undefined) return false
+    const slice = waiting.splice(0, Math.min(SLICE, to - this.#tree.size))
+    for (const row of slice) this.#tree.append(row.placed.leaf)
+    return slice.length > 0
   }
 
   /** Asking makes the next checkpoint come at once. Rejects with `LogInvalid` when it cannot be made. */
@@ -232,17 +259,10 @@ export class Publisher {
   }
 
   async #integrate(to: number): Promise<void> {
-    await this.#writeFull()
     while (this.#tree.size < to) {
-      const waiting = this.#nextWaiting()
-      if (waiting === undefined) await this.#reread(to)
-      else {
-        const slice = waiting.splice(0, Math.min(SLICE, to - this.#tree.size))
-        for (const row of slice) this.#tree.append(row.placed.leaf)
-      }
+      if (!this.#appendSlice(to)) await this.#reread(to)
       await this.#settleSlice()
     }
-    await this.#writeFull()
   }
 
   /** The rows in memory, when the first of them is the next; those that the tree has already are dropped. */
@@ -272,7 +292,6 @@ export class Publisher {
 
   /** Kept until it is written: after a failure the same bytes are written again. */
   async #writeFull(): Promise<void> {
-    this.#unwritten.push(...this.#tree.takeFull())
     for (let full = this.#unwritten[0]; full !== undefined; full = this.#unwritten[0]) {
       await this.#ports.folder.writeTile(full.tile, full.bytes)
       this.#unwritten.shift()
@@ -282,10 +301,15 @@ export class Publisher {
 
   async #checkpoint(): Promise<void> {
     const { folder, signer, origin, witnesses } = this.#ports
+    // The tree as it is now: it goes on growing while this is written.
     const { size } = this.#tree
-    for (const { tile, bytes } of this.#tree.edge()) await folder.writeTile(tile, bytes)
+    const text = formatCheckpoint({ origin, size, root: this.#tree.root() })
+    const edge = this.#tree.edge()
+    this.#unwritten.push(...this.#tree.takeFull())
+    await this.#writeFull()
+    for (const { tile, bytes } of edge) await folder.writeTile(tile, bytes)
     await folder.settle()
-    const note = await signNote(formatCheckpoint({ origin, size, root: this.#tree.root() }), [signer])
+    const note = await signNote(text, [signer])
     await folder.writeSigned(toUtf8(note))
     this.#signed = size
     this.#begun = true

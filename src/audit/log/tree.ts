@@ -75,6 +75,11 @@ export class GrowingTree {
     return this.#entries.at(-1)
   }
 
+  /** Full tiles that nobody has taken yet. */
+  get untaken(): number {
+    return this.#full.length
+  }
+
   root(): Uint8Array {
     return this.#range.root()
   }
