@@ -170,7 +170,7 @@ export const logOrigin = text(
 /** Addresses that the gate itself calls: https, and plain http on the loopback only. */
 export const egressUrls = listOf(url => {
   const problem = urlProblem(url)
-  if (problem !== undefined) return problem.replace(/^(?:has|is|holds)/, word => `holds a URL that ${word}`)
+  if (problem !== undefined) return `holds something that ${problem}`
   const { protocol, hostname } = new URL(url)
   return protocol === 'https:' || isLoopbackHost(hostname)
     ? undefined
