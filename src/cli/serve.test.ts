@@ -195,6 +195,7 @@ describe('serve', () => {
     expect(events).toEqual([
       'listening',
       'log',
+      'control',
       'identity',
       'pipeline',
       ...defaultPipeline().checks.map(() => 'check'),
