@@ -13,7 +13,7 @@ const dist = join(root, 'dist')
 
 /** What reads a command line and says how it ended: `signet --version` should load nothing else. */
 const PROGRAM = [
-  ...['audit', 'bench', 'doctor', 'init', 'keys', 'lint', 'log', 'plugins', 'receipt', 'serve'].map(
+  ...['audit', 'bench', 'doctor', 'escalations', 'init', 'keys', 'lint', 'log', 'plugins', 'receipt', 'serve'].map(
     c => `cli/commands/${c}`,
   ),
   ...['context', 'escape', 'failure', 'log-option', 'main', 'percentiles', 'pipeline-file', 'terminal'].map(
@@ -66,6 +66,7 @@ const APART = [
   'plugins/sandbox-preview',
   'plugins/tribunal',
   'receipt/',
+  'state/escalations/sqlite',
   'state/redis/',
   'upstream/demo/',
 ]
@@ -90,6 +91,7 @@ const bundle = await rolldown({
     'cli/bin': 'src/cli/bin.ts',
     // Loaded by their own paths, as worker threads.
     'audit/verify-parallel': 'src/audit/verify-parallel.ts',
+    'state/escalations/sqlite-thread': 'src/state/escalations/sqlite-thread.ts',
   },
   platform: 'node',
   external: /^[^./]/,

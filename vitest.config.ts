@@ -15,6 +15,7 @@ export default defineConfig({
   test: {
     include: more ? MORE : ['src/**/*.test.ts', 'test/**/*.test.ts'],
     exclude: ['**/node_modules/**', '**/dist/**', ...(more ? [] : MORE)],
+    setupFiles: ['test/support/umask.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

@@ -30,6 +30,8 @@ export interface LogFile {
   /** fdatasync(2). */
   sync(): Promise<void>
   truncate(length: number): void
+  /** False once no name is left for this file: what is written to it is kept nowhere. Cheap. */
+  linked(): boolean
   /** True while the path still names this file. */
   stillNamed(): Promise<boolean>
   close(): Promise<void>
@@ -156,6 +158,10 @@ class NodeFile implements LogFile {
 
   truncate(length: number): void {
     ftruncateSync(this.#fd, length)
+  }
+
+  linked(): boolean {
+    return fstatSync(this.#fd).nlink > 0
   }
 
   async stillNamed(): Promise<boolean> {

@@ -30,7 +30,10 @@ export interface OpenOptions {
   readonly sealer?: OwnerSealer | undefined
   readonly onDurable?: ((rows: readonly DurableRow[]) => void) | undefined
   readonly onState?: ((ok: boolean, reason: string) => void) | undefined
-  /** For a log whose head file is lost: verify it whole and make a new head. What was cut off before stays unknown. */
+  /**
+   * For a log whose head file is lost: verify it whole, make a new head, and write a row about it. What was cut off before
+   * stays unknown.
+   */
   readonly acceptMissingHead?: boolean
   /** For tests: other files and no lock. */
   readonly files?: LogFiles
@@ -62,7 +65,13 @@ export async function openAuditLog(options: OpenOptions): Promise<AuditLog> {
   try {
     log = await files.open('log', true)
     headFile = await files.open('head', true)
-    const { at, slot, torn } = findEnd(log, headFile, options.ring, files.path, options.acceptMissingHead === true)
+    const { at, slot, torn, accepted } = findEnd(
+      log,
+      headFile,
+      options.ring,
+      files.path,
+      options.acceptMissingHead === true,
+    )
     const note = torn === undefined ? undefined : await quarantine(files, log, at, torn, nowNs())
     const head = new HeadFile(headFile, options.ring, slot)
     // Both records new: a damaged one is mended, and the log as found is what the head now vouches for.
@@ -71,6 +80,12 @@ export async function openAuditLog(options: OpenOptions): Promise<AuditLog> {
     await head.write(at)
     await head.sync()
     const writer = new LogWriter(ports, { log, head, at, release: () => lock?.release() })
+    if (accepted) {
+      const reason =
+        'the head file was missing and the operator accepted it; rows may have been cut off before this one'
+      const details = { rows: Number(at.count), bytes: at.length }
+      await writer.append(noteRow(ports.newId(), 'audit.head_accepted', reason, details)).durable()
+    }
     if (note !== undefined) {
       const details = { bytes: note.bytes, sha256: note.sha256, file: note.name }
       const reason = 'an incomplete end of the audit log was moved to quarantine'
@@ -97,6 +112,8 @@ interface End {
   readonly slot: 0 | 1
   /** Bytes beyond `at` that are no rows. */
   readonly torn: Buffer | undefined
+  /** There was no head file where there should be one, and the operator knows. */
+  readonly accepted: boolean
 }
 
 function findEnd(log: LogFile, headFile: LogFile, ring: KeyRing, path: string, acceptMissingHead: boolean): End {
@@ -109,15 +126,15 @@ function findEnd(log: LogFile, headFile: LogFile, ring: KeyRing, path: string, a
     )
   }
   if (head.kind === 'absent') {
-    if (size === 0) return { at: EMPTY, slot: 1, torn: undefined }
+    if (size === 0) return { at: EMPTY, slot: 1, torn: undefined, accepted: false }
     const end = walkFrom(log, ring, path, EMPTY, size)
     if (end.salted && !acceptMissingHead) {
       throw new AuditError(
         'head_missing',
-        `${path}.head is missing, so rows may have been cut off ${path}; restore it, or accept the loss explicitly`,
+        `${path}.head is missing, so rows may have been cut off ${path}; restore it, or accept the loss: signet audit accept-missing-head ${path}`,
       )
     }
-    return { at: end.at, slot: 1, torn: end.torn }
+    return { at: end.at, slot: 1, torn: end.torn, accepted: end.salted }
   }
   const from = head.position
   if (size < from.length) {
@@ -128,7 +145,7 @@ function findEnd(log: LogFile, headFile: LogFile, ring: KeyRing, path: string, a
   }
   if (from.count > 0n) checkHeadRow(log, ring, path, from)
   const end = walkFrom(log, ring, path, from, size)
-  return { at: end.at, slot: head.slot, torn: end.torn }
+  return { at: end.at, slot: head.slot, torn: end.torn, accepted: false }
 }
 
 /** The row that the head names: it ends where the head says, with the HMAC the head says, and that HMAC holds. */

@@ -5,8 +5,8 @@
  * names them. Rows are chained in call order; a row that did not become durable is in no chain, and its ticket rejects.
  * After a failed write or sync the descriptor is given up (a failed fsync says nothing about a second one), the file is
  * cut back to its durable length and opened anew, with back-off, until a row of the recovery itself is durable; until
- * then `ok` is false. A log that was truncated in place is noticed before the next write, one that was deleted or
- * replaced within about a second of commits.
+ * then `ok` is false. A log that was truncated in place is noticed before the next write, one that was deleted (or replaced
+ * by another file) before anybody is told that a row is durable, one that was moved away within about a second of commits.
  *
  * Does not: bound how many rows callers append while a sync runs (admission does), or protect the bytes from someone
  * who can write the file (the chain and the head show that it happened).
@@ -223,7 +223,7 @@ export class LogWriter implements AuditWriter {
     const done = this.#written
     this.#written = []
     const now = this.#ports.nowNs()
-    // Once a second the path is looked up too, beside the sync: rows synced into a deleted file are kept nowhere.
+    // Once a second the path is looked up too, beside the sync: a log that was moved away is not where it should be.
     const look = now - this.#checkedAt >= SECOND_NS
     try {
       if (look) {
@@ -231,6 +231,8 @@ export class LogWriter implements AuditWriter {
         if (!named) throw Object.assign(new Error('not the log that was opened'), { code: 'moved or deleted' })
         this.#checkedAt = now
       } else await files.log.sync()
+      // Rows synced into a deleted file are kept nowhere.
+      if (!files.log.linked()) throw Object.assign(new Error('the log has no name left'), { code: 'deleted' })
       await files.head.write(to)
     } catch (error) {
       // The rows may well be on the disk; nobody was told so, and recovery cuts them off.
@@ -299,7 +301,8 @@ export class LogWriter implements AuditWriter {
 
   /** Cut back, check the tail, write a row about it. Returns what is still wrong. */
   async #recover(code: string): Promise<unknown> {
-    if (this.#closed) return undefined
+    // A second attempt after one that worked would cut off what was written since.
+    if (this.#closed || this.#trouble === undefined) return undefined
     const { files, ring } = this.#ports
     let log: LogFile | undefined
     let headFile: LogFile | undefined

@@ -1,7 +1,9 @@
 /** What a gate that is being started says of itself at `/metrics`, and to whom. */
-import type { AuditLog } from '../audit/open.ts'
+
 import { isLoopbackHost } from '../config/network-names.ts'
 import { VERSION } from '../config/version.ts'
+import type { Access } from '../control/access.ts'
+import type { AuditWriter } from '../core/row.ts'
 import type { Gate } from '../gate/gate.ts'
 import type { GateCounters } from '../telemetry/counters.ts'
 import { type Metric, one } from '../telemetry/exposition.ts'
@@ -9,15 +11,16 @@ import { auditMetrics, logMetrics } from '../telemetry/log-metrics.ts'
 import { processMetrics } from '../telemetry/process.ts'
 import type { LogParts } from './log-serving.ts'
 
-/** `undefined` where others than this machine reach the control plane: it cannot ask who scrapes. */
+/** `undefined` where others than this machine reach the control plane and nobody is known there. */
 export function metricsFor(
   controlHost: string,
+  access: Access | undefined,
   counters: GateCounters,
-  audit: AuditLog,
+  audit: Pick<AuditWriter, 'ok' | 'head'>,
   parts: LogParts | undefined,
   { load }: Pick<Gate, 'load'>,
 ): readonly Metric[] | undefined {
-  if (!isLoopbackHost(controlHost)) return undefined
+  if (access === undefined && !isLoopbackHost(controlHost)) return undefined
   return [
     ...processMetrics(VERSION),
     ...counters.metrics(),

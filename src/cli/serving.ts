@@ -7,6 +7,7 @@ import type { PipelineConfig } from '../config/pipeline.ts'
 import { ConfigError, errorCode, oneLine } from '../config/problem.ts'
 import type { Resolved } from '../config/resolve.ts'
 import { VERSION } from '../config/version.ts'
+import { Changes } from '../control/changes.ts'
 import { type RunningControl, startControl } from '../control/start.ts'
 import type { SharedState } from '../core/state.ts'
 import { DIALECTS } from '../dialects/registry.ts'
@@ -16,10 +17,12 @@ import { Key, KeyRing } from '../keys/ring.ts'
 import { SigningKey } from '../keys/signing.ts'
 import { KeyFolder, readSecretFile } from '../keys/store.ts'
 import { type Egress, openEgress } from '../plugins/egress.ts'
+import { systemClock } from '../state/system.ts'
 import { GateCounters } from '../telemetry/counters.ts'
 import type { DemoUpstream } from '../upstream/demo/server.ts'
 import type { Credential } from '../upstream/headers.ts'
 import { createUpstream } from '../upstream/pool.ts'
+import { openApprovals } from './approvals.ts'
 import { DEV_FOLDER, devKey } from './chain-keys.ts'
 import { type LogParts, noteSigner, openLogOf } from './log-serving.ts'
 import { metricsFor } from './metrics-serving.ts'
@@ -29,6 +32,8 @@ const DEFAULT_CONTROL_PORT = 8444
 export interface Serving {
   /** Where it listens. */
   readonly url: string
+  /** Whom `--dev` made to approve, and the file with the token that proves it. */
+  readonly devApprover: { readonly token: string } | undefined
   /** The model API behind it; the demo's own when that was asked for. */
   readonly upstreamUrl: string
   readonly upstreamLabel: string
@@ -61,11 +66,12 @@ export interface ServingEvents {
 
 /** `folder`: the project folder, where `--dev` keeps keys. */
 export async function startServing(
-  { settings, tls, redis, outside, hmacKey, receiptKey }: Resolved,
+  resolved: Resolved,
   pipeline: PipelineConfig,
   folder: string,
   events: ServingEvents = {},
 ): Promise<Serving> {
+  const { settings, tls, redis, outside, hmacKey, receiptKey } = resolved
   let demo: DemoUpstream | undefined
   let audit: AuditLog | undefined
   let egress: Egress | undefined
@@ -106,6 +112,14 @@ export async function startServing(
       onDurable: rows => log?.log.push(rows),
       ...(events.onAuditState === undefined ? {} : { onState: events.onAuditState }),
     })
+    const changes = new Changes(systemClock)
+    const approvals = await openApprovals(
+      resolved,
+      pipeline.checks,
+      folder,
+      { egress, now: Date.now, randomBytes },
+      changes,
+    )
     const noteKeySigner = settings.transparencyLog ? await noteSigner(settings) : undefined
     if (noteKeySigner !== undefined) {
       const onState = events.onLogState ?? (() => undefined)
@@ -169,7 +183,7 @@ export async function startServing(
         onEscalate: settings.onEscalate,
         beforeForward: settings.auditBeforeForward,
       },
-      escalationTtlMs: settings.escalationTtlS * 1000,
+      escalations: approvals.escalations,
       references: {
         allowKinds: settings.allowReferenceKinds,
         allowOpaque: settings.allowOpaqueInputs,
@@ -178,20 +192,24 @@ export async function startServing(
       shutdownGraceMs: settings.shutdownGraceSeconds * 1000,
       version: VERSION,
     })
-    const metrics = metricsFor(settings.controlHost, counters, audit, log, gate.gate)
-    if (log !== undefined || metrics !== undefined) {
+    const { access, devToken } = approvals
+    const metrics = metricsFor(settings.controlHost, access, counters, audit, log, gate.gate)
+    if (log !== undefined || access !== undefined || metrics !== undefined) {
       control = await startControl({
         host: settings.controlHost,
         port: controlPort(),
         allowedHosts: settings.controlAllowedHosts,
         log: log?.log,
         metrics,
+        escalations: access === undefined ? undefined : { desk: gate.gate.desk, access, changes },
+        version: VERSION,
       })
     }
     const running = gate
     return {
       url: gate.url,
       controlUrl: control?.url,
+      devApprover: devToken === undefined ? undefined : { token: devToken },
       log:
         noteKeySigner === undefined ? undefined : { origin: noteKeySigner.key.name, key: formatKey(noteKeySigner.key) },
       upstreamUrl,

@@ -33,6 +33,8 @@ export interface Resolved {
   readonly redis: RedisSetting | undefined
   /** Who outside vouches for the transparency log. */
   readonly outside: LogOutside
+  /** How people at the control plane are known; `undefined`: nobody is, and nothing there but the log is served. */
+  readonly controlIdentity: IdentitySetting | undefined
   readonly hmacKey: KeySource
   readonly receiptKey: KeySource | 'off'
   /** One line each: allowed, but worth knowing. */
@@ -88,6 +90,7 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
   const receiptKey = receiptKeySource()
 
   const identity = resolveIdentity()
+  const controlIdentity = resolveControlIdentity()
   const tls = resolveTls()
   exposure()
 
@@ -126,7 +129,7 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
     ...(upstreamApiKey === undefined ? {} : { upstreamApiKey }),
     ...(anthropicUpstreamApiKey === undefined ? {} : { anthropicUpstreamApiKey }),
   }
-  return { dev, settings: Object.freeze(settings), tls, redis, outside, hmacKey, receiptKey, warnings }
+  return { dev, settings: Object.freeze(settings), tls, redis, outside, controlIdentity, hmacKey, receiptKey, warnings }
 
   function resolveIdentity(): IdentitySetting | undefined {
     const { identity: given, identityFile: path } = chosen
@@ -147,6 +150,31 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
       )
     }
     return attempt('identity', () => identityFrom(given))
+  }
+
+  function resolveControlIdentity(): IdentitySetting | undefined {
+    const { controlIdentity: given, controlIdentityFile: path } = chosen
+    if (given !== undefined && path !== undefined)
+      problems.push(`${name('controlIdentity')}: set together with ${name('controlIdentityFile')}; keep one of them`)
+    const read =
+      path !== undefined
+        ? attempt('controlIdentityFile', () => readIdentityFile(path))
+        : given === undefined
+          ? undefined
+          : attempt('controlIdentity', () => identityFrom(given))
+    if (read === 'asserted') {
+      problems.push(
+        `${name(path === undefined ? 'controlIdentity' : 'controlIdentityFile')}: "asserted" would let anybody approve in anybody's name; give jwt or apiKey`,
+      )
+      return undefined
+    }
+    if (read?.mtls !== undefined || read?.trustedProxy !== undefined) {
+      problems.push(`${name('controlIdentity')}: the control plane knows jwt and apiKey only; remove the others`)
+      return undefined
+    }
+    if (read === undefined && !dev && chosen.approvers.length > 0)
+      warnings.push('approvers are set, and nothing says how they prove who they are; set controlIdentity')
+    return read
   }
 
   function resolveRedis(): RedisSetting | undefined {

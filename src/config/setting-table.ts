@@ -37,8 +37,15 @@ export const SHAPE = {
   maxHeldBytesTotal: value.wholeNumber(1, MOST_HELD),
   identity: value.identity,
   identityFile: value.path,
-  onEscalate: value.oneOf('202', '403'),
+  onEscalate: value.oneOf('202', '403', 'hold'),
   escalationTtlS: value.waitSeconds,
+  escalationStorePath: value.path,
+  approvers: value.principals,
+  approvalQuorum: value.wholeNumber(1, 100),
+  viewers: value.principals,
+  admins: value.principals,
+  controlIdentity: value.identity,
+  controlIdentityFile: value.path,
   redisUrl: value.redisUrl,
   redisUsername: value.name,
   redisPassword: value.password,
@@ -126,8 +133,18 @@ export const SPECS: Readonly<Record<SettingName, Spec>> = {
     expected: '"asserted", or an object in pipeline.ts or in the file that SIGNET_IDENTITY_FILE names',
   },
   identityFile: { read: asText, expected: 'a path' },
-  onEscalate: { read: asText, expected: '"202" or "403"' },
+  onEscalate: { read: asText, expected: '"202", "403" or "hold"', flag: '--on-escalate' },
   escalationTtlS: { read: asNumber, expected: 'a number of seconds above 0, at most 2147483' },
+  escalationStorePath: { read: asText, expected: 'a path' },
+  approvers: { read: asList, expected: 'a list of principals such as human:bob@example.com' },
+  approvalQuorum: { read: asInteger, expected: 'a whole number from 1 to 100' },
+  viewers: { read: asList, expected: 'a list of principals such as human:bob@example.com' },
+  admins: { read: asList, expected: 'a list of principals such as human:bob@example.com' },
+  controlIdentity: {
+    read: asText,
+    expected: 'an object in pipeline.ts or in the file that SIGNET_CONTROL_IDENTITY_FILE names',
+  },
+  controlIdentityFile: { read: asText, expected: 'a path' },
   redisUrl: { read: asText, expected: 'a redis:// or rediss:// URL', flag: '--redis-url' },
   redisUsername: { read: asText, expected: 'a user name' },
   redisPassword: { read: asText, expected: 'a password', secret: true },
@@ -189,6 +206,10 @@ type Absent =
   | 'tlsKeyFile'
   | 'tlsClientCaFile'
   | 'tlsClientCrlFile'
+  | 'escalationStorePath'
+  | 'approvalQuorum'
+  | 'controlIdentity'
+  | 'controlIdentityFile'
   | 'identity'
   | 'identityFile'
   | 'transparencyLogPath'
@@ -233,6 +254,9 @@ export const DEFAULTS: Settings = Object.freeze({
   maxHeldBytesTotal: 268_435_456,
   onEscalate: '202',
   escalationTtlS: 900,
+  approvers: [],
+  viewers: [],
+  admins: [],
   redisKeyPrefix: 'signet:',
   redisTimeoutMs: 1_000,
   allowReferenceKinds: [],
@@ -268,6 +292,8 @@ export const DEFAULTS: Settings = Object.freeze({
     'X-Classification',
     'X-Caller-Clearance',
     'X-Signet-Session',
+    'X-Signet-Escalation',
+    'Prefer',
   ],
   corsAllowCredentials: false,
   logFormat: 'text',

@@ -2,6 +2,7 @@
  * The shapes of single settings. Checked by hand and not by a schema library: this runs before the gate can listen, and loading one
  * takes a quarter of the whole start.
  */
+import { parsePrincipal } from '../core/owner.ts'
 import type { IdentitySetting } from '../identity/open.ts'
 import { isCidr, isHost, isLoopbackHost, isOrigin } from './network-names.ts'
 import { pathProblem } from './paths.ts'
@@ -63,7 +64,10 @@ function same(text: string): string {
 }
 
 /** The first wrong item names the problem. */
-function listOf(problemOf: (item: string) => string | undefined): Shape<readonly string[]> {
+function listOf(
+  problemOf: (item: string) => string | undefined,
+  spelt: (item: string) => string = item => item,
+): Shape<readonly string[]> {
   return given => {
     if (!Array.isArray(given)) return UNEXPECTED
     const items: string[] = []
@@ -71,7 +75,7 @@ function listOf(problemOf: (item: string) => string | undefined): Shape<readonly
       if (typeof item !== 'string') return UNEXPECTED
       const problem = problemOf(item)
       if (problem !== undefined) return { ok: false, problem }
-      items.push(item)
+      items.push(spelt(item))
     }
     return { ok: true, value: Object.freeze(items) }
   }
@@ -189,6 +193,17 @@ export const objectIdentifier = text(
 export const identity: Shape<IdentitySetting> = given => {
   const isObject = typeof given === 'object' && given !== null && !Array.isArray(given)
   return given === 'asserted' || isObject ? { ok: true, value: given as IdentitySetting } : UNEXPECTED
+}
+
+/** In their one accepted spelling. */
+export const principals = listOf(person => {
+  const parsed = parsePrincipal(person)
+  return parsed.ok ? undefined : parsed.problem
+}, canonicalPrincipal)
+
+function canonicalPrincipal(person: string): string {
+  const parsed = parsePrincipal(person)
+  return parsed.ok ? `${parsed.type}:${parsed.id}` : person
 }
 
 /** At least 32 bytes of hex: HMAC-SHA256 is as strong as its key. `0x` is tolerated. */

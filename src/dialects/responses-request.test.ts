@@ -5,7 +5,7 @@ import { responsesDialect } from './responses.ts'
 
 const M = 'LEAK-MARKER'
 const PNG = `data:image/png;base64,${'iVBORw0KGgo'.repeat(20)}`
-const BLOB = 'JVBERi0x'.repeat(40)
+const BLOB = 'JVBERi0xLjcKJeLjz9MK'.repeat(16)
 
 function read(body: unknown): RequestView {
   const v = responsesDialect.readRequest(bytes(typeof body === 'string' ? body : JSON.stringify(body)))

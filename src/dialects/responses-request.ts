@@ -219,7 +219,7 @@ class RequestReading {
       case 'encrypted_content':
         if (value.kind === 'null') return
         // Upstream wrote it and upstream reads it; agents that keep no state there have to send it back.
-        if (value.kind !== 'string' || !isBase64(value.value)) this.#text.strings(value, role, pointer, REQUEST_INNER)
+        if (value.kind !== 'string' || !isBase64(value.value)) this.#slot(value, role, pointer)
         return
       case 'tools':
         if (type === 'additional_tools' || type === 'tool_search_output') {
@@ -287,7 +287,7 @@ class RequestReading {
       else if (key === 'file_data') {
         this.#opaque.push(pointer)
         const isBlob = value.kind === 'string' && (isMediaUrl(value.value) || isBase64(value.value))
-        if (!isBlob) this.#text.strings(value, role, pointer, REQUEST_INNER)
+        if (!isBlob) this.#slot(value, role, pointer)
       } else if (key === 'input_audio') this.#audio(value, role, pointer)
       else {
         if (key === 'file_id') this.#reference('file', value, pointer)
@@ -305,13 +305,20 @@ class RequestReading {
     }
     if (node.kind === 'string' && !/^data:/i.test(node.value)) this.#opaque.push(at)
     else if (at.endsWith('/file_url')) this.#opaque.push(at)
+    this.#slot(node, role, at)
+  }
+
+  /** What is no picture, no sound and not sealed, in a place for them. */
+  #slot(node: JsonNode, role: Role, at: string): void {
     this.#text.strings(node, role, at, REQUEST_INNER)
+    if (node.kind === 'string') this.#text.spelled(role, at, node.value)
   }
 
   #audio(node: JsonNode, role: Role, at: string): void {
     const data = member(node, 'data')
     if (node.kind !== 'object' || data?.kind !== 'string' || !isBase64(data.value)) {
       this.#text.strings(node, role, at, REQUEST_INNER)
+      if (data?.kind === 'string') this.#text.spelled(role, `${at}/data`, data.value)
       return
     }
     for (let i = 0; i < node.keys.length; i++) {

@@ -309,7 +309,7 @@ describe('redaction', () => {
   })
 
   it('blocks where a transcript is also sent as sound', () => {
-    const sound = event('response.audio.delta', { delta: 'QUJD'.repeat(60) })
+    const sound = event('response.audio.delta', { delta: 'iVBORw0KGgoA'.repeat(20) })
     const spoken = event('response.audio.transcript.delta', { delta: 'secret' })
     expect(() => write(frames(stream(spoken + sound + completed())), { redact: 'secret' })).toThrow(RedactionUnwritable)
   })

@@ -4,7 +4,7 @@
  */
 import type { Assurances, Check } from '../core/check.ts'
 import type { Clock } from '../core/clock.ts'
-import { compileScanner, type Scanner } from '../text/scan.ts'
+import { compileScanner, type PatternSet, type Scanner } from '../text/scan.ts'
 import { combineAssurances } from './assurance.ts'
 import { policyDigest } from './digest.ts'
 import { type SnapshotReaders, snapshotReaders } from './snapshots.ts'
@@ -17,6 +17,8 @@ export interface Pipeline {
   readonly commitment: readonly Check[]
   readonly recording: readonly Check[]
   readonly scanner: Scanner
+  /** What the admission checks look for. */
+  readonly admissionPatterns: readonly PatternSet[]
   readonly assurance: Assurances
   /** Which checks have to be asked about text that only repeats other text; see `Check.snapshots`. */
   readonly snapshots: SnapshotReaders
@@ -64,6 +66,7 @@ export function buildPipeline(options: PipelineOptions): Pipeline {
     commitment: checks.filter(c => c.commit),
     recording: checks.filter(c => c.record),
     assurance: combineAssurances(checks),
+    admissionPatterns: checks.flatMap(c => (c.admit && c.patterns ? [c.patterns] : [])),
     scanner,
     snapshots: snapshotReaders(checks, scanner),
     digest: policyDigest(checks, shadow),

@@ -7,6 +7,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { makeTsa, pemOf, respond, serveTsa } from '../../src/audit/anchor/testing/tsa.test-support.ts'
 import { cosigned, openCheckpoint, parseKey, parsePolicy } from '../../src/audit/log/index.ts'
 import { policyOf, startWitness, type TestWitness } from '../../src/audit/log/testing/witness.test-support.ts'
+import { metricsFor } from '../../src/cli/metrics-serving.ts'
+import { startControl } from '../../src/control/start.ts'
+import { GateCounters } from '../../src/telemetry/counters.ts'
 import { scenario } from '../support/gate.ts'
 import { ask, type Served, signet, startServed } from '../support/served.ts'
 
@@ -89,7 +92,7 @@ const ready = async (served: Served) => {
   return { status: answer.status, body: (await answer.json()) as { log: Record<string, unknown> } }
 }
 const scrape = async (served: Served) => {
-  const answer = await fetch(`${planeOf(served)}/metrics`)
+  const answer = await fetch(`${planeOf(served)}/metrics`, { headers: credential(served) })
   return new Map(
     (await answer.text())
       .split('\n')
@@ -97,6 +100,10 @@ const scrape = async (served: Served) => {
       .map(line => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ') + 1))]),
   )
 }
+/** Of the approver that --dev made, who is a viewer too. */
+const credential = (served: Served) => ({
+  authorization: `Bearer ${readFileSync(/the token is in ([^)\s]+)\)/.exec(served.written.out)?.[1] ?? '', 'utf8').trim()}`,
+})
 const planeOf = (served: Served) => /control plane: (\S+)/.exec(served.written.out)?.[1] ?? ''
 const rowsOf = (folder: string) =>
   readFileSync(join(folder, 'audit.jsonl'), 'utf8')
@@ -392,17 +399,18 @@ describe('/metrics', () => {
     // As many rows as the file has, when nothing is under way.
     const rows = [...metrics].filter(([name]) => name.startsWith('signet_rows_total')).reduce((n, [, v]) => n + v, 0)
     expect(rows).toBe(rowsOf(folder).length)
-    const answer = await fetch(`${planeOf(served)}/metrics`)
+    const answer = await fetch(`${planeOf(served)}/metrics`, { headers: credential(served) })
     expect(answer.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8')
     expect(answer.headers.get('cache-control')).toBe('no-store')
     for (const line of (await answer.text()).split('\n').slice(0, -1))
       expect(line).toMatch(/^(# (HELP|TYPE) [a-z_]+ .+|[a-z_]+(\{([a-z]+="[^"\n]*",?)+\})? (\d+(\.\d+)?(e[+-]\d+)?))$/)
     expect((await fetch(`${planeOf(served)}/metrics`, { method: 'POST' })).status).toBe(405)
+    expect((await fetch(`${planeOf(served)}/metrics`)).status).toBe(401)
     expect((await fetch(`${served.url}/metrics`)).status).toBe(404)
     expect(await rebound(planeOf(served))).toBe(421)
   })
 
-  it('is there without a log too, and not where others than this machine reach the control plane', async () => {
+  it('is there without a log too, and for nobody without a credential where others reach the control plane', async () => {
     const without = await start(newFolder(), { SIGNET_TRANSPARENCY_LOG: 'off' })
     const metrics = await scrape(without)
     expect(metrics.get('signet_audit_ok')).toBe(1)
@@ -410,11 +418,30 @@ describe('/metrics', () => {
     expect((await fetch(`${planeOf(without)}/checkpoint`)).status).toBe(404)
     const open = await start(newFolder(), {}, ['--control-host', '0.0.0.0'])
     const { port } = new URL(planeOf(open))
-    expect((await fetch(`http://127.0.0.1:${port}/metrics`)).status).toBe(404)
+    expect((await fetch(`http://127.0.0.1:${port}/metrics`)).status).toBe(401)
+    const viewer = await fetch(`http://127.0.0.1:${port}/metrics`, { headers: credential(open) })
+    expect(viewer.status).toBe(200)
     await until(
       async () => (await fetch(`http://127.0.0.1:${port}/checkpoint`)).status,
       status => status === 200,
     )
+  })
+
+  it('needs no credential where nobody is known and only this machine can ask, and is not there otherwise', async () => {
+    const counters = new GateCounters()
+    const audit = { ok: true, head: { size: 0n, hmac: undefined } }
+    const load = { active: 0, heldBytes: 0 }
+    expect(metricsFor('0.0.0.0', undefined, counters, audit, undefined, { load })).toBeUndefined()
+    const metrics = metricsFor('127.0.0.1', undefined, counters, audit, undefined, { load })
+    const open = { host: '127.0.0.1', port: 0, log: undefined, escalations: undefined, version: '0' }
+    const [there, absent] = [
+      await startControl({ ...open, metrics }),
+      await startControl({ ...open, metrics: undefined }),
+    ]
+    expect((await fetch(`${there.url}/metrics`)).status).toBe(200)
+    expect((await fetch(`${absent.url}/metrics`)).status).toBe(404)
+    await there.close()
+    await absent.close()
   })
 
   /** As a page that has rebound its name to this machine would ask. */

@@ -100,6 +100,7 @@ export class Disk implements LogFiles {
         content.bytes = content.bytes.subarray(0, length)
         step()
       },
+      linked: () => this.contents.get(kind) === content,
       stillNamed: async () => this.contents.get(kind) === content,
       close: async () => undefined,
     }

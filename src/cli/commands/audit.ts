@@ -14,6 +14,12 @@ export const registerAudit: Register = (program, context) => {
       (await import('./audit-verify.ts')).verify(log, options, context),
     )
 
+  withKeys(withLog(audit.command('accept-missing-head')))
+    .description('make a new head file for a log that lost its own, after verifying it whole; writes a row about it')
+    .action(async (log: string | undefined, options) =>
+      (await import('./audit-accept.ts')).acceptMissingHead(log, options, context),
+    )
+
   for (const show of [audit.command('show'), program.command('replay')]) {
     withKeys(
       show
