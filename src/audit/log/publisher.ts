@@ -22,6 +22,7 @@ import { leafOfLine } from './leaf.ts'
 import { type NoteSigner, signNote } from './note.ts'
 import type { RowSource } from './rows.ts'
 import type { GrowingTree, TileBytes } from './tree.ts'
+import { Waiters } from './waiters.ts'
 import type { Witnesses } from './witnesses.ts'
 
 /** Rows kept in memory for the log; more are read again from the audit log. */
@@ -65,13 +66,6 @@ export interface Restored {
   readonly shown: number
 }
 
-interface Waiter {
-  readonly index: number
-  readonly level: LogLevel
-  readonly resolve: () => void
-  readonly reject: (error: LogInvalid) => void
-}
-
 export class Publisher {
   readonly #ports: PublisherPorts
   readonly #tree: GrowingTree
@@ -87,7 +81,7 @@ export class Publisher {
   #unwitnessed: { readonly note: string; readonly size: number } | undefined
   #unwritten: TileBytes[] = []
   #filled: TileBytes[] = []
-  #waiters: Waiter[] = []
+  readonly #waiters = new Waiters()
   #running: Promise<void> | undefined
   #soaking = false
   #witnessing: Promise<void> | undefined
@@ -177,10 +171,9 @@ export class Publisher {
     if (this.#halted !== undefined) return Promise.reject(this.#halted)
     if (this.#has(level) > index) return Promise.resolve()
     if (this.#closed) return Promise.reject(new LogInvalid('not_yet_logged', 'the transparency log is closed'))
-    return new Promise((resolve, reject) => {
-      this.#waiters.push({ index, level, resolve, reject })
-      this.#schedule()
-    })
+    const reached = this.#waiters.add(index, level)
+    this.#schedule()
+    return reached
   }
 
   /** For good: somebody has seen another history than this one, and it must not be made longer. */
@@ -189,7 +182,7 @@ export class Publisher {
     this.#cancelTimer?.()
     this.#cancelWitnessTimer?.()
     this.#waiting = []
-    this.#refuse(undefined, this.#halted)
+    this.#waiters.refuse(this.#halted)
   }
 
   /** Publishes what is durable, once more, and stops. Never rejects: what is missing is taken up at the next start. */
@@ -200,8 +193,7 @@ export class Publisher {
     await this.#running
     if (this.#isBehind && this.#trouble === undefined && this.#halted === undefined) await this.#round()
     await this.#witnessing
-    const closed = new LogInvalid('not_yet_logged', 'the transparency log was closed')
-    for (const waiter of this.#waiters.splice(0)) waiter.reject(closed)
+    this.#waiters.refuse(new LogInvalid('not_yet_logged', 'the transparency log was closed'))
   }
 
   /** Rows to sign, nothing signed yet, or, after a failure, a signed checkpoint to show. */
@@ -212,7 +204,7 @@ export class Publisher {
 
   #schedule(): void {
     if (this.#running !== undefined || this.#closed || this.#halted !== undefined || !this.#isBehind) return
-    const asked = this.#waiters.some(waiter => waiter.index >= this.#signed && waiter.index < this.#durable)
+    const asked = this.#waiters.wants(this.#signed, this.#durable)
     const soon = this.#trouble === undefined && (asked || this.#durable - this.#signed >= MANY)
     if (soon) {
       this.#cancelTimer?.()
@@ -309,6 +301,7 @@ export class Publisher {
     await this.#writeFull()
     for (const { tile, bytes } of edge) await folder.writeTile(tile, bytes)
     await folder.settle()
+    if (this.#halted !== undefined) return
     const note = await signNote(text, [signer])
     await folder.writeSigned(toUtf8(note))
     this.#signed = size
@@ -320,7 +313,7 @@ export class Publisher {
       this.#unwitnessed = { note, size }
       this.#witness(witnesses)
     }
-    this.#wake()
+    this.#waiters.wake(level => this.#has(level))
     // The last thing: partial tiles are what the checkpoints before this one are proved with until full ones are there.
     for (const { tile } of this.#filled.splice(0)) await folder.removePartials(tile)
   }
@@ -354,10 +347,10 @@ export class Publisher {
       if (this.#halted !== undefined) throw this.#halted
       await this.#ports.folder.publish(toUtf8(cosigned))
       this.#shown = size
-      this.#wake()
+      this.#waiters.wake(level => this.#has(level))
       return false
     } catch (error) {
-      this.#refuse('witnessed', inOneLine(error))
+      this.#waiters.refuse(inOneLine(error), 'witnessed')
       return true
     }
   }
@@ -366,32 +359,14 @@ export class Publisher {
     return level === 'logged' ? this.#signed : this.#shown
   }
 
-  #wake(): void {
-    const still: Waiter[] = []
-    for (const waiter of this.#waiters) {
-      if (this.#has(waiter.level) > waiter.index) waiter.resolve()
-      else still.push(waiter)
-    }
-    this.#waiters = still
-  }
-
   #fail(cause: unknown): void {
     const reason = inOneLine(cause)
     const first = this.#trouble === undefined
     this.#trouble = reason
     if (!first) this.#backoffMs = Math.min(this.#backoffMs * 2, LAST_BACKOFF_MS)
-    this.#refuse(undefined, reason)
+    // Whoever waits is told at once; rows are not lost, and calls that need no checkpoint go on.
+    this.#waiters.refuse(reason)
     if (first) this.#ports.onState?.(false, reason.message)
-  }
-
-  /** Whoever waits is told at once; rows are not lost, and calls that need no checkpoint go on. */
-  #refuse(level: LogLevel | undefined, error: LogInvalid): void {
-    const still: Waiter[] = []
-    for (const waiter of this.#waiters) {
-      if (level === undefined || waiter.level === level) waiter.reject(error)
-      else still.push(waiter)
-    }
-    this.#waiters = still
   }
 }
 
