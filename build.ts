@@ -4,7 +4,7 @@
  * its own in `dist/shared/`, so a class exists once, whether the program or a pipeline file imports it. Dependencies stay
  * where npm has put them. Types are made by `tsc`, file by file.
  */
-import { rmSync } from 'node:fs'
+import { chmodSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { rolldown } from 'rolldown'
 
@@ -12,25 +12,104 @@ const root = import.meta.dirname
 const dist = join(root, 'dist')
 
 /** What reads a command line and says how it ended: `signet --version` should load nothing else. */
-const PROGRAM =
-  /\/src\/(?:cli\/(?:commands\/(?:audit|bench|doctor|init|keys|lint|plugins|receipt|serve)|context|escape|failure|log-option|main|percentiles|pipeline-file|terminal)|config\/(?:env-file|paths|problem|version))\.ts$/
-/** What every `serve` needs. Not in it: what browsers import, what only other commands or other settings need. */
-const SERVING =
-  /\/src\/(?:text|core|dialects|checks|keys|state|pipeline|audit|escalation|identity|upstream|config|gate|plugins|cli)\//
-const APART =
-  /\/src\/(?:audit\/verify-parallel|identity\/(?:jwt|issuer)|upstream\/demo|plugins\/(?!egress)|state\/redis|checks\/prompt-injection\/probes|config\/default-pipeline|cli\/(?:bin|worker|engine|commands|scaffold|load|lint-rules|http|report|verify-log|new-file|row-text))/
+const PROGRAM = [
+  ...['audit', 'bench', 'doctor', 'escalations', 'init', 'keys', 'lint', 'log', 'plugins', 'receipt', 'serve'].map(
+    c => `cli/commands/${c}`,
+  ),
+  ...['context', 'escape', 'failure', 'log-option', 'main', 'percentiles', 'pipeline-file', 'terminal'].map(
+    f => `cli/${f}`,
+  ),
+  ...['env-file', 'paths', 'problem', 'version'].map(f => `config/${f}`),
+].map(file => `${file}.ts`)
+/** Not needed by every `serve`: what browsers import, what only other commands, other settings or other threads need. */
+const APART = [
+  'audit/anchor/',
+  'audit/log/bytes.',
+  'audit/log/check.',
+  'audit/log/checkpoint.',
+  'audit/log/cosignature.',
+  'audit/log/errors.',
+  'audit/log/index.',
+  'audit/log/merkle.',
+  'audit/log/note.',
+  'audit/log/policy.',
+  'audit/log/proof.',
+  'audit/log/prove.',
+  'audit/log/reader.',
+  'audit/log/subtree.',
+  'audit/log/tile.',
+  'audit/archive',
+  'audit/erasures',
+  'audit/facts',
+  'audit/fast-facts',
+  'audit/import',
+  'audit/index-',
+  'audit/position',
+  'audit/read',
+  'audit/segments/move',
+  'audit/segments/packer',
+  'audit/verify',
+  'control/',
+  'checks/prompt-injection/probes',
+  'cli/bin',
+  'cli/commands',
+  'cli/engine',
+  'cli/http',
+  'cli/lint-rules',
+  'cli/load.',
+  'cli/log-reader',
+  'cli/log-sections',
+  'cli/log-source',
+  'cli/new-file',
+  'cli/report',
+  'cli/row-text',
+  'cli/sealing-option',
+  'cli/scaffold',
+  'cli/verify-log',
+  'cli/worker.',
+  'clients/',
+  'config/default-pipeline',
+  'identity/issuer',
+  'identity/jwt',
+  'index.ts',
+  'plugins/discover',
+  'plugins/index',
+  'plugins/load',
+  'plugins/package-file',
+  'plugins/plain-text',
+  'plugins/sandbox-preview',
+  'plugins/tribunal',
+  'receipt/',
+  'state/escalations/sqlite',
+  'state/redis/',
+  'upstream/demo/',
+]
+
+const inSrc = (id: string): string | undefined => id.split(`${root}/src/`)[1]
+const isProgram = (id: string): boolean => PROGRAM.includes(inSrc(id) ?? '')
+const isServing = (id: string): boolean => {
+  const file = inSrc(id)
+  return file !== undefined && !APART.some(apart => file.startsWith(apart))
+}
 
 const bundle = await rolldown({
   cwd: root,
   input: {
     index: 'src/index.ts',
     'receipt/index': 'src/receipt/index.ts',
+    'audit/log/index': 'src/audit/log/index.ts',
     'clients/openai': 'src/clients/openai.ts',
+    'clients/anthropic': 'src/clients/anthropic.ts',
+    'clients/langchain': 'src/clients/langchain.ts',
+    'clients/ai': 'src/clients/ai.ts',
     'cli/bin': 'src/cli/bin.ts',
     // The program of a worker process.
     'cli/worker': 'src/cli/worker.ts',
-    // Loaded by its own path, as a worker thread.
+    // Loaded by their own paths, as worker threads.
     'audit/verify-parallel': 'src/audit/verify-parallel.ts',
+    'audit/segments/packer': 'src/audit/segments/packer.ts',
+    'audit/index-thread': 'src/audit/index-thread.ts',
+    'state/escalations/sqlite-thread': 'src/state/escalations/sqlite-thread.ts',
   },
   platform: 'node',
   external: /^[^./]/,
@@ -51,9 +130,11 @@ await bundle.write({
   codeSplitting: {
     includeDependenciesRecursively: false,
     groups: [
-      { name: 'program', test: PROGRAM, priority: 1 },
-      { name: 'serving', test: id => SERVING.test(id) && !APART.test(id) },
+      { name: 'program', test: isProgram, priority: 1 },
+      { name: 'serving', test: isServing },
     ],
   },
 })
 await bundle.close()
+// `npx signet` in a clone runs the file itself; npm sets the mode only where it installs the package.
+chmodSync(join(dist, 'cli/bin.js'), 0o755)

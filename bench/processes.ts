@@ -1,6 +1,6 @@
 /** Starting, watching and ending the processes that are measured. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { Connection } from './client.ts'
 
@@ -63,11 +63,14 @@ export async function stop(target: Target): Promise<void> {
   await gone
 }
 
-/** CPU seconds of the whole process, all threads; undefined where /proc is not. */
+/** CPU seconds of the whole process, all threads, to the nanosecond the scheduler counts in; undefined where /proc is not. */
 export function cpuSeconds(target: Target): number | undefined {
+  const tasks = `/proc/${target.child.pid}/task`
   try {
-    const fields = readFileSync(`/proc/${target.child.pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
-    return (Number(fields[11]) + Number(fields[12])) / 100
+    let ns = 0
+    for (const task of readdirSync(tasks))
+      ns += Number(readFileSync(`${tasks}/${task}/schedstat`, 'utf8').split(' ')[0])
+    return ns / 1e9
   } catch {
     return undefined
   }

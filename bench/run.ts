@@ -8,6 +8,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Connection, requestBytes, type Timing } from './client.ts'
 import { cpuSeconds, freePort, residentMb, start, stop, type Target } from './processes.ts'
+import { surfaceRequests } from './surfaces.ts'
+import { printTables, type Results, type SurfaceCost } from './table.ts'
 
 const quick = process.argv.includes('--quick')
 const asJson = process.argv.includes('--json')
@@ -17,6 +19,10 @@ const WARM = quick ? 1500 : 6000
 const CLOSED_MS = quick ? 700 : 4000
 const MEMORY_REQUESTS = quick ? 4000 : 20_000
 const STREAMS = quick ? 12 : 60
+/** Starts of each target, after the first. */
+const STARTS = quick ? 2 : 9
+/** Turns that the targets of a closed loop take. */
+const TURNS = 4
 
 const root = join(import.meta.dirname, '..')
 const folder = mkdtempSync(join(tmpdir(), 'signet-bench-'))
@@ -39,7 +45,8 @@ const percentile = (values: readonly number[], p: number): number => {
   return sorted[Math.min(sorted.length - 1, Math.floor((p / 100) * sorted.length))] ?? Number.NaN
 }
 
-const results: Record<string, Record<string, number>> = {}
+const bySurface = new Map<string, SurfaceCost>()
+const results: Results = {}
 const note = (target: string, measure: string, value: number | undefined): void => {
   if (value !== undefined) (results[target] ??= {})[measure] = value
 }
@@ -54,62 +61,90 @@ const upstream = await start(
 )
 const targets: Target[] = []
 
-async function launch(
-  name: string,
-  args: readonly string[],
-  env: Readonly<Record<string, string>>,
-  port: number,
-  probe: string,
-): Promise<Target> {
-  const target = await start(name, args, env, port, probe)
-  note(name, 'cold start ms', target.coldStartMs)
-  targets.push(target)
-  return target
+interface Launch {
+  readonly name: string
+  readonly probe: string
+  readonly args: (port: number) => readonly string[]
+  readonly env: (port: number) => Readonly<Record<string, string>>
 }
 
-async function gateArgs(port: number, log: string): Promise<readonly string[]> {
-  return [
-    join(root, 'dist/cli/bin.js'),
-    'serve',
-    '--upstream',
-    `http://127.0.0.1:${upstreamPort}/v1`,
-    '--port',
-    String(port),
-    '--config',
-    join(root, 'bench/pipeline.ts'),
-    '--audit-log',
-    log,
-    '--hmac-secret',
-    '07'.repeat(32),
-    '--allow-ephemeral-key',
-  ]
+function gateLaunch(name: string, log: string, more: Readonly<Record<string, string>>): Launch {
+  return {
+    name,
+    probe: '/healthz',
+    args: port => [
+      join(root, 'dist/cli/bin.js'),
+      'serve',
+      '--upstream',
+      `http://127.0.0.1:${upstreamPort}/v1`,
+      '--port',
+      String(port),
+      '--control-port',
+      '0',
+      '--config',
+      join(root, 'bench/pipeline.ts'),
+      '--audit-log',
+      join(folder, log),
+      '--hmac-secret',
+      '07'.repeat(32),
+      '--allow-ephemeral-key',
+    ],
+    // Where compiled code is kept: nothing at the first start, what that one has left from then on.
+    env: () => ({ HOME: folder, ...more }),
+  }
+}
+
+const LAUNCHES: readonly Launch[] = [
+  {
+    name: 'pass-through',
+    probe: '/',
+    args: () => [join(root, 'bench/targets/pass.ts')],
+    env: port => ({ PORT: String(port), UPSTREAM_PORT: String(upstreamPort) }),
+  },
+  {
+    name: 'floor',
+    probe: '/',
+    args: () => [join(root, 'bench/targets/floor.ts')],
+    env: port => ({
+      PORT: String(port),
+      UPSTREAM_PORT: String(upstreamPort),
+      AUDIT_PATH: join(folder, 'floor.jsonl'),
+    }),
+  },
+  gateLaunch('gate', 'gate.jsonl', {}),
+  // What the tree, its tiles and checkpoints cost is what lies between the two.
+  gateLaunch('gate, no log', 'no-log.jsonl', { SIGNET_TRANSPARENCY_LOG: 'false' }),
+]
+
+async function launch({ name, probe, args, env }: Launch): Promise<Target> {
+  const port = await freePort()
+  return start(name, args(port), env(port), port, probe)
+}
+
+/** Starts in turns. The first one of the gate is told apart: it finds no compiled code. */
+async function coldStarts(): Promise<void> {
+  const times = new Map<string, number[]>()
+  for (let round = 0; round <= STARTS; round += 1) {
+    for (const each of LAUNCHES) {
+      const target = await launch(each)
+      if (round === 0) note(each.name, 'first start ms', target.coldStartMs)
+      else times.set(each.name, [...(times.get(each.name) ?? []), target.coldStartMs])
+      await stop(target)
+    }
+  }
+  for (const [name, all] of times) note(name, 'cold start ms', percentile(all, 50))
 }
 
 try {
-  const passPort = await freePort()
-  await launch(
-    'pass-through',
-    [join(root, 'bench/targets/pass.ts')],
-    { PORT: String(passPort), UPSTREAM_PORT: String(upstreamPort) },
-    passPort,
-    '/',
-  )
-  const floorPort = await freePort()
-  await launch(
-    'floor',
-    [join(root, 'bench/targets/floor.ts')],
-    { PORT: String(floorPort), UPSTREAM_PORT: String(upstreamPort), AUDIT_PATH: join(folder, 'floor.jsonl') },
-    floorPort,
-    '/',
-  )
-  const gatePort = await freePort()
-  await launch('gate', await gateArgs(gatePort, join(folder, 'gate.jsonl')), { HOME: folder }, gatePort, '/healthz')
+  await coldStarts()
+  for (const each of LAUNCHES) targets.push(await launch(each))
 
   const direct: Pick<Target, 'name' | 'port'> = { name: 'direct', port: upstreamPort }
   const all = [direct, ...targets]
 
   await latency(all, unary, WARM, ROUNDS, '')
-  for (const connections of [1, 16, 64]) for (const t of targets) await closedLoop(t, connections)
+  await surfaces(direct)
+  for (const connections of [1, 16, 64]) await closedLoop(connections)
   for (const [chunks, delay] of [
     [50, 0],
     [500, 0],
@@ -123,7 +158,9 @@ try {
   rmSync(folder, { recursive: true, force: true })
 }
 
-print()
+if (asJson)
+  process.stdout.write(`${JSON.stringify({ ...results, surfaces: Object.fromEntries(bySurface) }, null, 2)}\n`)
+else printTables(results, bySurface)
 
 /** One connection each, blocks in turn: what the target adds to the direct call. */
 async function latency(
@@ -158,32 +195,76 @@ function check(name: string | undefined, t: Timing): void {
   if (t.status !== 200) throw new Error(`${name} answered ${t.status}`)
 }
 
-async function closedLoop(t: Target, connections: number): Promise<void> {
-  const open = await Promise.all(Array.from({ length: connections }, () => Connection.open(t.port)))
-  let count = 0
-  const until = performance.now() + CLOSED_MS / 4
-  await Promise.all(
-    open.map(async c => {
-      while (performance.now() < until) await c.request(unary)
-    }),
+/** The gate's surfaces in turn: what each adds to its own direct call, beside what chat adds. */
+async function surfaces(direct: Pick<Target, 'name' | 'port'>): Promise<void> {
+  const gate = targets.find(t => t.name === 'gate')
+  if (gate === undefined) return
+  const [toUpstream, toGate] = await Promise.all([Connection.open(direct.port), Connection.open(gate.port)])
+  const all = [...surfaceRequests(prompt)].map(([name, bytes]) => ({
+    name,
+    bytes,
+    direct: [] as number[],
+    gated: [] as number[],
+    cpu: 0,
+  }))
+  for (const s of all) for (let k = 0; k < WARM / 8; k += 1) check(`gate (${s.name})`, await toGate.request(s.bytes))
+  for (const s of all) for (let k = 0; k < WARM / 8; k += 1) await toUpstream.request(s.bytes)
+  for (let round = 0; round < ROUNDS / 4; round += 1) {
+    for (const s of all) {
+      for (let k = 0; k < BLOCK; k += 1) s.direct.push((await toUpstream.request(s.bytes)).totalMs)
+      const before = cpuSeconds(gate)
+      for (let k = 0; k < BLOCK; k += 1) s.gated.push((await toGate.request(s.bytes)).totalMs)
+      s.cpu += (cpuSeconds(gate) ?? 0) - (before ?? 0)
+    }
+  }
+  toUpstream.close()
+  toGate.close()
+  for (const s of all) {
+    bySurface.set(s.name, {
+      addedMs: percentile(s.gated, 50) - percentile(s.direct, 50),
+      cpuUs: (s.cpu / s.gated.length) * 1e6,
+    })
+  }
+}
+
+/** Each target is warmed up, then all take turns: who is measured when the machine is busy must not be luck. */
+async function closedLoop(connections: number): Promise<void> {
+  const open = await Promise.all(
+    targets.map(t => Promise.all(Array.from({ length: connections }, () => Connection.open(t.port)))),
   )
-  const cpu = cpuSeconds(t)
-  const began = performance.now()
-  const end = began + CLOSED_MS
-  await Promise.all(
-    open.map(async c => {
-      while (performance.now() < end) {
-        check(t.name, await c.request(unary))
-        count += 1
-      }
-    }),
-  )
-  const seconds = (performance.now() - began) / 1000
-  const used = cpuSeconds(t)
-  for (const c of open) c.close()
-  note(t.name, `req/s at ${connections}`, count / seconds)
-  if (cpu !== undefined && used !== undefined)
-    note(t.name, `cpu us/req at ${connections}`, ((used - cpu) / count) * 1e6)
+  const load = async (i: number, ms: number): Promise<number> => {
+    let count = 0
+    const end = performance.now() + ms
+    await Promise.all(
+      (open[i] ?? []).map(async c => {
+        while (performance.now() < end) {
+          check(targets[i]?.name, await c.request(unary))
+          count += 1
+        }
+      }),
+    )
+    return count
+  }
+  for (const i of targets.keys()) await load(i, CLOSED_MS / 2)
+  const sums = targets.map(() => ({ count: 0, seconds: 0, cpu: 0 }))
+  for (let turn = 0; turn < TURNS; turn += 1) {
+    for (const [i, t] of targets.entries()) {
+      const sum = sums[i]
+      if (sum === undefined) continue
+      const cpu = cpuSeconds(t)
+      const began = performance.now()
+      sum.count += await load(i, CLOSED_MS / TURNS)
+      sum.seconds += (performance.now() - began) / 1000
+      sum.cpu += (cpuSeconds(t) ?? Number.NaN) - (cpu ?? Number.NaN)
+    }
+  }
+  for (const connectionsOf of open) for (const c of connectionsOf) c.close()
+  for (const [i, t] of targets.entries()) {
+    const sum = sums[i]
+    if (sum === undefined) continue
+    note(t.name, `req/s at ${connections}`, sum.count / sum.seconds)
+    if (!Number.isNaN(sum.cpu)) note(t.name, `cpu us/req at ${connections}`, (sum.cpu / sum.count) * 1e6)
+  }
 }
 
 async function streams(all: readonly Pick<Target, 'name' | 'port'>[], chunks: number, delay: number): Promise<void> {
@@ -253,31 +334,4 @@ async function hostile(): Promise<void> {
       note(t.name, `1 MB ms: ${name}`, percentile(times, 50))
     }
   }
-}
-
-function print(): void {
-  if (asJson) {
-    process.stdout.write(`${JSON.stringify(results, null, 2)}\n`)
-    return
-  }
-  const names = ['direct', 'pass-through', 'floor', 'gate']
-  const measures = [...new Set(Object.values(results).flatMap(r => Object.keys(r)))]
-  const cell = (v: number | undefined) => (v === undefined ? '' : v >= 100 ? v.toFixed(0) : v.toFixed(3))
-  const lines = [
-    ['measure', ...names, 'gate/floor', 'gate/pass'],
-    ...measures.map(m => {
-      const of = (n: string) => results[n]?.[m]
-      const ratio = (n: string) => {
-        const a = of('gate')
-        const b = of(n)
-        return a === undefined || b === undefined ? '' : (a / b).toFixed(2)
-      }
-      return [m, ...names.map(n => cell(of(n))), ratio('floor'), ratio('pass-through')]
-    }),
-  ]
-  const width = lines[0]?.map((_, i) => Math.max(...lines.map(l => l[i]?.length ?? 0))) ?? []
-  for (const l of lines)
-    process.stdout.write(
-      `${l.map((c, i) => (i === 0 ? c.padEnd(width[i] ?? 0) : c.padStart(width[i] ?? 0))).join('  ')}\n`,
-    )
 }

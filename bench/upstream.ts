@@ -1,6 +1,8 @@
 /** The model that is not measured: a fixed answer, or `model: "stream-<chunks>-<delay ms>"` as that many events. */
 import { createServer } from 'node:http'
 
+const SENTENCES = 'The quick brown fox jumps over the lazy dog. '.repeat(8)
+
 const ANSWER = Buffer.from(
   JSON.stringify({
     id: 'chatcmpl-bench',
@@ -10,13 +12,89 @@ const ANSWER = Buffer.from(
     choices: [
       {
         index: 0,
-        message: { role: 'assistant', content: 'The quick brown fox jumps over the lazy dog. '.repeat(8) },
+        message: { role: 'assistant', content: SENTENCES },
         finish_reason: 'stop',
       },
     ],
     usage: { prompt_tokens: 80, completion_tokens: 90, total_tokens: 170 },
   }),
 )
+
+/** The same answer on every surface; an embedding is what the SDKs ask for by default: 1,536 floats in base64. */
+const ANSWERS: Readonly<Record<string, Buffer>> = {
+  '/v1/completions': json({
+    id: 'cmpl-bench',
+    object: 'text_completion',
+    created: 1767225600,
+    model: 'bench',
+    choices: [{ text: SENTENCES, index: 0, logprobs: null, finish_reason: 'stop' }],
+    usage: { prompt_tokens: 80, completion_tokens: 90, total_tokens: 170 },
+  }),
+  '/v1/messages': json({
+    id: 'msg_bench',
+    type: 'message',
+    role: 'assistant',
+    model: 'bench',
+    content: [{ type: 'text', text: SENTENCES }],
+    stop_reason: 'end_turn',
+    stop_sequence: null,
+    usage: { input_tokens: 80, output_tokens: 90 },
+  }),
+  '/v1/responses': json({
+    id: 'resp_bench',
+    object: 'response',
+    created_at: 1767225600,
+    status: 'completed',
+    error: null,
+    incomplete_details: null,
+    instructions: null,
+    max_output_tokens: null,
+    model: 'bench',
+    output: [
+      {
+        type: 'message',
+        id: 'msg_bench',
+        status: 'completed',
+        role: 'assistant',
+        content: [{ type: 'output_text', text: SENTENCES, annotations: [] }],
+      },
+    ],
+    parallel_tool_calls: true,
+    previous_response_id: null,
+    reasoning: { effort: null, summary: null },
+    store: true,
+    temperature: 1,
+    text: { format: { type: 'text' } },
+    tool_choice: 'auto',
+    tools: [],
+    top_p: 1,
+    truncation: 'disabled',
+    usage: {
+      input_tokens: 80,
+      input_tokens_details: { cached_tokens: 0 },
+      output_tokens: 90,
+      output_tokens_details: { reasoning_tokens: 0 },
+      total_tokens: 170,
+    },
+    user: null,
+    metadata: {},
+  }),
+  '/v1/embeddings': json({
+    object: 'list',
+    data: [{ object: 'embedding', index: 0, embedding: vector(1536) }],
+    model: 'bench',
+    usage: { prompt_tokens: 80, total_tokens: 80 },
+  }),
+}
+
+function json(value: unknown): Buffer {
+  return Buffer.from(JSON.stringify(value))
+}
+
+function vector(dimensions: number): string {
+  const floats = Float32Array.from({ length: dimensions }, (_, i) => Math.sin(i) / 40)
+  return Buffer.from(floats.buffer).toString('base64')
+}
 
 const event = (delta: unknown, finish: string | null = null) =>
   Buffer.from(
@@ -38,8 +116,9 @@ createServer({ keepAliveTimeout: 120_000 }, (req, res) => {
     }
     const model = /"model":\s*"stream-(\d+)-(\d+)"/.exec(Buffer.concat(parts).toString('latin1', 0, 200))
     if (model === null) {
-      res.writeHead(200, { 'content-type': 'application/json', 'content-length': ANSWER.length })
-      res.end(ANSWER)
+      const answer = ANSWERS[req.url ?? ''] ?? ANSWER
+      res.writeHead(200, { 'content-type': 'application/json', 'content-length': answer.length })
+      res.end(answer)
       return
     }
     const chunks = Number(model[1])

@@ -12,15 +12,9 @@ import { Duplex } from 'node:stream'
 import { type AuditLog, openAuditLog } from '../src/audit/open.ts'
 import { verifyLog } from '../src/audit/verify.ts'
 import { Key, KeyRing } from '../src/keys/ring.ts'
-import {
-  MemoryBudgetState,
-  MemoryRateLimitState,
-  MemoryReferenceState,
-  MemorySealedStore,
-  MemorySessionState,
-} from '../src/state/memory.ts'
 import { LINK_FD } from '../src/workers/fd.ts'
 import { Link } from '../src/workers/link.ts'
+import { quietPorts } from '../src/workers/testing/memory.test-support.ts'
 import { Connection, requestBytes } from './client.ts'
 import { freePort, start, stop } from './processes.ts'
 import { appendRows } from './targets/appender.ts'
@@ -57,14 +51,6 @@ async function rowRate(count: number): Promise<number> {
     await closeLog(opened, ROWS)
     return ROWS / seconds
   }
-  const shared = {
-    rateLimits: new MemoryRateLimitState(),
-    budgets: new MemoryBudgetState(),
-    sessions: new MemorySessionState(),
-    references: new MemoryReferenceState(),
-    reachable: () => true,
-    close: async () => undefined,
-  }
   const per = Math.floor(ROWS / count)
   const children = Array.from({ length: count }, () => {
     const child = fork(join(root, 'bench/targets/appender.ts'), [String(per)], {
@@ -75,14 +61,7 @@ async function rowRate(count: number): Promise<number> {
     const ready = Promise.withResolvers<void>()
     const link = new Link(
       socket,
-      {
-        audit: opened.log,
-        receipts: undefined,
-        form: 'jws',
-        now: Date.now,
-        shared,
-        held: new MemorySealedStore({ now: Date.now }),
-      },
+      { audit: opened.log, ...quietPorts() },
       { onListening: () => ready.resolve(), onFailed: reason => ready.reject(new Error(reason)) },
     )
     return { link, ready: ready.promise, exit: new Promise<void>(resolve => child.once('exit', () => resolve())) }

@@ -119,3 +119,35 @@ describe('docs/lessons.md', () => {
     expect(unknown).toEqual([])
   })
 })
+
+describe('docs/clients.md', () => {
+  const page = read('docs/clients.md')
+  const rows = (heading: string) =>
+    (page.split(heading)[1]?.split('\n\n')[0] ?? '').split('\n').map(line => line.split('|').map(cell => cell.trim()))
+  const suites = readdirSync(join(ROOT, 'test/clients')).filter(name => name.endsWith('.test.ts'))
+  const sourceOf = (name: string) => read(join('test/clients', name))
+
+  it('names the versions that the suites run, and every suite', () => {
+    const { devDependencies } = JSON.parse(read('package.json')) as { devDependencies: Record<string, string> }
+    const listed = rows('| client | version | surface | suite |\n')
+      .slice(1)
+      .map(([, client = '', version = '', , suite = '']) => ({ client: client.replaceAll('`', ''), version, suite }))
+    expect(listed.length).toBeGreaterThan(10)
+    for (const { client, version, suite } of listed) {
+      const files = [...suite.matchAll(/`([^`]+)`/g)].map(m => m[1] ?? '')
+      for (const file of files) expect(existsSync(join(ROOT, file)), file).toBe(true)
+      const run = files.map(file => /const VERSION = '([^']+)'/.exec(read(file))?.[1]).find(v => v !== undefined)
+      expect(version, client).toBe(devDependencies[client] ?? run)
+    }
+    for (const name of suites) expect(page).toContain(name)
+  })
+
+  it('says of every client that goes through the contract what it raises', () => {
+    const told = rows('| client | block | rate limit | held, `403` |')
+    for (const name of suites) {
+      for (const [, client] of sourceOf(name).matchAll(/^ {2}name: '([^']+)',$/gm)) {
+        expect(told.map(row => row[1])).toContain(client)
+      }
+    }
+  })
+})

@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { AUTHORITY } from '../src/identity/certificates.test-support.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
 const folder = mkdtempSync(join(tmpdir(), 'signet-pack-'))
@@ -84,15 +85,37 @@ describe('the published package', () => {
     ])
   })
 
+  it('says what to install for anchors, in one line', () => {
+    writeFileSync(join(folder, 'roots.pem'), AUTHORITY)
+    const environment = { SIGNET_ANCHOR_URLS: 'https://tsa.example/tsr', SIGNET_ANCHOR_CA_FILE: 'roots.pem' }
+    const serve = spawnSync(node, [bin(), 'serve', '--upstream', 'demo', '--dev', '--port', '0'], {
+      cwd: folder,
+      encoding: 'utf8',
+      env: { ...process.env, ...environment },
+    })
+    expect([serve.status, serve.stderr]).toEqual([
+      2,
+      expect.stringMatching(/SIGNET_ANCHOR_URLS: .*not installed; run: npm install pkijs asn1js\n$/),
+    ])
+  })
+
   it('its types and subpaths work in a strict project', () => {
     writeFileSync(
       join(folder, 'use.ts'),
       `import { definePipeline, OwnerResolutionCheck, block, type Check } from 'signet-gate'
 import { verifyReceipt } from 'signet-gate/receipt'
 import { wrapOpenAI } from 'signet-gate/openai'
+import { wrapAnthropic } from 'signet-gate/anthropic'
+import { signetConfiguration, SignetCallbackHandler, SignetRefused } from 'signet-gate/langchain'
+import { createSignet, signetErrorOf } from 'signet-gate/ai'
 const mine: Check = { name: 'mine', priority: 0, timeLimitMs: 10, describe: () => ({}), admit: x => block('custom:no', x.id) }
 export default definePipeline({ checks: [new OwnerResolutionCheck(), mine] })
-export const used: readonly unknown[] = [verifyReceipt, wrapOpenAI]
+export const used: readonly unknown[] = [verifyReceipt, wrapOpenAI, wrapAnthropic, SignetCallbackHandler]
+const who = { signetUrl: 'http://gate:8443', owner: 'human:alice@example.com' }
+export const base: string = signetConfiguration(who).configuration.baseURL + createSignet(who).provider.baseURL
+export function told(error: unknown): string | undefined {
+  return error instanceof SignetRefused ? error.reason : signetErrorOf(error)?.correlationId
+}
 `,
     )
     writeFileSync(
@@ -111,11 +134,41 @@ export const used: readonly unknown[] = [verifyReceipt, wrapOpenAI]
       }),
     )
     run(node, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', folder])
+    // Nothing of what the wrappers wrap is installed here: each loads without it.
     writeFileSync(
       join(folder, 'use.mjs'),
-      "import * as a from 'signet-gate'; import * as r from 'signet-gate/receipt'; if (!a.definePipeline || !r.verifyReceipt) process.exit(3)",
+      `import { definePipeline } from 'signet-gate'
+import { verifyReceipt } from 'signet-gate/receipt'
+import { verifyProof } from 'signet-gate/log'
+import { wrapOpenAI } from 'signet-gate/openai'
+import { wrapAnthropic } from 'signet-gate/anthropic'
+import { SignetCallbackHandler, signetConfiguration } from 'signet-gate/langchain'
+import { createSignet } from 'signet-gate/ai'
+const all = [definePipeline, verifyReceipt, verifyProof, wrapOpenAI, wrapAnthropic, SignetCallbackHandler, signetConfiguration, createSignet]
+console.log(all.map(one => typeof one).join())
+const who = { signetUrl: 'http://gate:8443', owner: 'agent:triage' }
+console.log(createSignet(who).provider.baseURL, signetConfiguration(who).clientOptions.baseURL)
+`,
     )
-    run(node, ['use.mjs'])
+    expect(run(node, ['use.mjs'])).toBe(`${Array(8).fill('function').join()}\nhttp://gate:8443/v1 http://gate:8443\n`)
+    for (const wrapped of ['openai', 'ai', '@langchain', '@anthropic-ai'])
+      expect(existsSync(join(folder, 'node_modules', wrapped))).toBe(false)
+  })
+
+  it.each(['receipt/index.js', 'audit/log/index.js'])('%s loads nothing of Node, however it was bundled', entry => {
+    const dist = join(folder, 'node_modules/signet-gate/dist')
+    const seen = new Set<string>()
+    const outside = new Set<string>()
+    const visit = (file: string): void => {
+      if (seen.has(file)) return
+      seen.add(file)
+      for (const [, spec = ''] of readFileSync(file, 'utf8').matchAll(/^(?:import|export)[^'"]*?["']([^"']+)["']/gm)) {
+        if (spec.startsWith('.')) visit(join(file, '..', spec))
+        else outside.add(spec)
+      }
+    }
+    visit(join(dist, entry))
+    expect([...outside].filter(spec => spec !== 'jose')).toEqual([])
   })
 
   it('brings at most forty packages', () => {

@@ -58,7 +58,7 @@ describe('a marker behind five megabytes of padding', () => {
       await chat(gate, { model: 'm', stream: true, n: 2, messages: [{ role: 'user', content: 'go' }] })
     ).text()
     expect(text.length).toBeGreaterThan(5_000_000)
-    expect(text).toMatch(/"signet_abort":true[^\n]*\n\ndata: \[DONE\]\n\n$/)
+    expect(text).toMatch(/"signet_abort":true[^\n]*\n\ndata: \{"error":[^\n]*\n\ndata: \[DONE\]\n\n$/)
     const released = text
       .slice(PAD.length * 100 - 1, text.indexOf('"signet_abort"'))
       .replace(/: signet-receipt[^\n]*/g, '')

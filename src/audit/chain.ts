@@ -8,7 +8,8 @@
 import { hash } from 'node:crypto'
 import type { Placed, Row } from '../core/row.ts'
 import type { KeyRing } from '../keys/ring.ts'
-import { encodeLeaf, encodeRow, MAX_LINE, type Stamp } from './row.ts'
+import { type LeafParts, leafJson } from './log/leaf.ts'
+import { encodeRow, MAX_LINE } from './row.ts'
 
 /** The state of a log after some row. */
 export interface Position {
@@ -62,8 +63,7 @@ export class Chain {
     const scratch = this.#scratch
     scratch.set(this.#random(SALT_BYTES), 0)
     const salt = scratch.toString('base64', 0, SALT_BYTES)
-    const stamp: Stamp = { tsNs, prevHmac: from.hmac, keyId: key.id, salt }
-    const { before, after } = encodeRow(row, stamp)
+    const { before, after, entryId, exchange } = encodeRow(row, { tsNs, prevHmac: from.hmac, keyId: key.id, salt })
     const cut = scratch.write(before, SALT_BYTES)
     const length = cut + scratch.write(after, SALT_BYTES + cut)
     const hmac = key.mac(scratch.subarray(SALT_BYTES, SALT_BYTES + length))
@@ -77,34 +77,34 @@ export class Chain {
 
     const end = { count: from.count + 1n, length: from.length + line.length, hmac, tsNs }
     this.#head = end
-    return { placed: new PlacedRow(row, from.count, stamp, hmac, commit, before + after), line, end }
+    const leaf = { entryId, exchange, decision: row.decision, tsNs, commit }
+    return { placed: new PlacedRow(leaf, from.count, hmac, before + after), line, end }
   }
 }
 
-/** The leaf is made when somebody asks for it: most rows' never is. */
-export class PlacedRow implements Placed {
+/** The leaf is made when somebody asks for it: a receipt, the log. */
+class PlacedRow implements Placed {
   readonly index: bigint
-  /** With the row it gives the canonical text again. */
-  readonly stamp: Stamp
   readonly hmac: string
-  readonly commit: string
   readonly canonical: string
-  readonly #row: Row
+  readonly #leaf: LeafParts
 
-  constructor(row: Row, index: bigint, stamp: Stamp, hmac: string, commit: string, canonical: string) {
-    this.#row = row
+  constructor(leaf: LeafParts, index: bigint, hmac: string, canonical: string) {
+    this.#leaf = leaf
     this.index = index
-    this.stamp = stamp
     this.hmac = hmac
-    this.commit = commit
     this.canonical = canonical
   }
 
   get tsNs(): bigint {
-    return this.stamp.tsNs
+    return this.#leaf.tsNs
+  }
+
+  get commit(): string {
+    return this.#leaf.commit
   }
 
   get leaf(): Uint8Array {
-    return encodeLeaf(this.#row, this.tsNs, this.commit)
+    return Buffer.from(leafJson(this.#leaf))
   }
 }

@@ -122,7 +122,11 @@ describe('opening a log', () => {
     const again = await openAuditLog({ path, ring, acceptMissingHead: true })
     await again.append(testRow(9)).durable()
     await again.close()
-    expect((await verifyLog(path, ring)).total_entries).toBe(4)
+    expect((await verifyLog(path, ring)).total_entries).toBe(5)
+    expect(readFileSync(path, 'utf8').split('\n')[3]).toContain('"_check_name":"audit.head_accepted"')
+    // Once: the head is there again, and nothing is said a second time.
+    await (await openAuditLog({ path, ring, acceptMissingHead: true })).close()
+    expect((await verifyLog(path, ring)).total_entries).toBe(5)
   })
 
   it('refuses a changed last row, a foreign log, and unknown keys', async () => {

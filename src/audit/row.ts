@@ -6,7 +6,6 @@
  * so; text that is too long is cut and `_truncated` says so. Does not: hide anything (`seal.ts` does).
  */
 import type { Row } from '../core/row.ts'
-import { quote } from './canonical.ts'
 import { MAX_KEY, Members } from './members.ts'
 
 /** Longest stored line, newline included. */
@@ -45,6 +44,9 @@ export interface Stamp {
 export interface EncodedRow {
   readonly before: string
   readonly after: string
+  /** What the public leaf repeats of the row, as JSON and as stored. */
+  readonly entryId: string
+  readonly exchange: string
 }
 
 export function encodeRow(row: Row, stamp: Stamp): EncodedRow {
@@ -68,18 +70,20 @@ function encode(row: Row, stamp: Stamp, cap: number, bare: boolean): EncodedRow 
   const nameMost = bare ? 128 : MAX_NAME
   const owner = row.owner
   const approvers = encodeApprovers(owner.approvalChain, bare ? 4 : MAX_APPROVERS, most, notes)
+  const checkName = encodeText(row.checkName, nameMost, notes)
+  const entryId = encodeText(row.entryId, nameMost, notes)
   const before =
-    `{"approval_chain":[${approvers}],"check_name":${encodeText(row.checkName, nameMost, notes)},` +
-    `"decision":"${row.decision}","entry_id":${encodeText(row.entryId, nameMost, notes)},`
+    `{"approval_chain":[${approvers}],"check_name":${checkName},` +
+    `"decision":"${row.decision}","entry_id":${entryId},`
   const ownerId = encodeText(owner.id, most, notes)
   const reason = encodeText(row.reason, bare ? 128 : MAX_REASON, notes)
   const fingerprint = encodeText(row.fingerprint, nameMost, notes)
-  const metadata = encodeMetadata(row.metadata, stamp, cap, bare, notes)
+  const { json: metadata, exchange } = encodeMetadata(row.metadata, stamp, cap, bare, notes)
   const after =
     `"metadata":${metadata},"owner_id":${ownerId},"owner_type":"${owner.type}",` +
     `"prev_hmac":"${stamp.prevHmac}","reason":${reason},` +
     `"request_fingerprint":${fingerprint},"ts_ns":${stamp.tsNs}}`
-  return { before, after }
+  return { before, after, entryId, exchange }
 }
 
 function encodeApprovers(chain: unknown, most: number, longest: number, notes: Notes): string {
@@ -95,8 +99,15 @@ interface Notes {
   truncated: boolean
 }
 
-function encodeMetadata(metadata: unknown, stamp: Stamp, cap: number, bare: boolean, notes: Notes): string {
+function encodeMetadata(
+  metadata: unknown,
+  stamp: Stamp,
+  cap: number,
+  bare: boolean,
+  notes: Notes,
+): { readonly json: string; readonly exchange: string } {
   const members = new Members()
+  let exchange = '""'
   members.add('_anchor', ANCHOR)
   members.add('_salt', `"${stamp.salt}"`)
   members.add('_signing_key_id', `"${stamp.keyId}"`)
@@ -111,11 +122,15 @@ function encodeMetadata(metadata: unknown, stamp: Stamp, cap: number, bare: bool
       notes.truncated = true
       continue
     }
-    members.add(cut(mended(key, notes), MAX_NAME, notes), encodeValue(values[i], bare ? 128 : cap, notes))
+    // The gate's own keys name things: they are cut only when nothing else is left to cut.
+    const value = values[i]
+    const json = encodeValue(value, bare ? 128 : GATE_KEYS.has(key) ? Math.max(cap, 128) : cap, notes)
+    if (key === '_exchange_id' && typeof value === 'string') exchange = json
+    members.add(cut(mended(key, notes), MAX_NAME, notes), json)
   }
   if (notes.sanitised) members.add('_sanitised', 'true')
   if (notes.truncated) members.add('_truncated', 'true')
-  return members.object()
+  return { json: members.object(), exchange }
 }
 
 function encodeValue(value: unknown, cap: number, notes: Notes): string {
@@ -216,26 +231,4 @@ function cut(text: string, max: number, notes: Notes): string {
   notes.truncated = true
   const unit = text.charCodeAt(max - 2)
   return `${text.slice(0, unit >= 0xd800 && unit < 0xdc00 ? max - 2 : max - 1)}…`
-}
-
-/**
- * The public leaf: RFC 8785 form of `{v, entry_id, exchange, ts_ns, decision, commit}`. It names the row and commits to
- * it, and says nothing about whom or what it concerns.
- */
-export function encodeLeaf(row: Row, tsNs: bigint, commit: string): Uint8Array {
-  const exchange = exchangeOf(row)
-  // For well-formed strings RFC 8785 3.2.2.2 escapes as JSON.stringify does; the keys are in their sorted order.
-  const json =
-    `{"commit":"${commit}","decision":"${row.decision}","entry_id":${quote(row.entryId.slice(0, MAX_NAME))},` +
-    `"exchange":${quote(exchange.slice(0, MAX_NAME))},"ts_ns":"${tsNs}","v":1}`
-  return Buffer.from(json)
-}
-
-function exchangeOf(row: Row): string {
-  try {
-    const id: unknown = row.metadata['_exchange_id']
-    return typeof id === 'string' ? id : ''
-  } catch {
-    return ''
-  }
 }

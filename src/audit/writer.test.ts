@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { AuditUnavailable, type Placed } from '../core/row.ts'
 import { type AuditLog, openAuditLog } from './open.ts'
 import { Disk, Timers } from './testing/disk.test-support.ts'
-import { testRing, testRow } from './testing/rows.test-support.ts'
+import { headOf, testRing, testRow } from './testing/rows.test-support.ts'
 import { Walk } from './walk.ts'
 
 const ring = testRing()
@@ -235,7 +235,7 @@ describe('a power cut', () => {
       const after = new Disk()
       const left = whole.subarray(0, cut)
       after.contents.set('log', { bytes: left, synced: left })
-      const small = await headAfter(1)
+      const small = headOf(whole.subarray(0, one))
       after.contents.set('head', { bytes: small, synced: small })
       const again = await openAuditLog({ path: after.path, ring, files: after })
       await again.append(testRow(3)).durable()
@@ -243,16 +243,6 @@ describe('a power cut', () => {
       expect(walk(after.log)).toMatchObject({ rows: 3, breaks: [], torn: 0 })
       expect(Buffer.concat(after.quarantined).equals(left.subarray(one))).toBe(true)
       expect(after.log.toString()).toContain('audit.torn_tail')
-    }
-
-    async function headAfter(rows: number): Promise<Buffer> {
-      const d = new Disk()
-      const first = whole.subarray(0, one)
-      d.contents.set('log', { bytes: first, synced: first })
-      const l = await openAuditLog({ path: d.path, ring, files: d, acceptMissingHead: true })
-      expect(l.head.size).toBe(BigInt(rows))
-      await l.close()
-      return d.content('head').bytes
     }
   })
 })
@@ -386,6 +376,20 @@ describe('a disk that fails', () => {
     expect(ids(disk.log)[Number(first.index)]).toBe(testRow(0).entryId)
     expect(ids(disk.log).includes(testRow(1).entryId)).toBe(outcome !== 'refused')
     expect(walk(disk.log)).toMatchObject({ breaks: [], torn: 0 })
+    await log.close()
+  })
+
+  it('and lost the log in the middle of a sync: nobody is told that a row is durable, however soon it was', async () => {
+    const { log, disk } = await bench()
+    await log.append(testRow(0)).durable()
+    // No time passes: the look-up of the path, once a second, is not due.
+    disk.onSync = kind => {
+      if (kind === 'log') disk.contents.delete('log')
+      return 'none'
+    }
+    await expect(log.append(testRow(1)).durable()).rejects.toBeInstanceOf(AuditUnavailable)
+    expect(log.ok).toBe(false)
+    expect(log.head.size).toBe(1n)
     await log.close()
   })
 

@@ -4,6 +4,7 @@
  * Every pattern is looked for in every segment; a block anywhere wins over any redaction; a redaction replaces every
  * occurrence, and the checks behind see the replaced text. Rows name the pattern and the place, never the text.
  */
+import { isNew } from '../core/break.ts'
 import type { Check, Ctx } from '../core/check.ts'
 import type { Exchange } from '../core/exchange.ts'
 import { ALLOW, block, type Details, redact, type Verdict } from '../core/verdict.ts'
@@ -60,7 +61,10 @@ export class RegexContentCheck implements Check {
     let found: Found[] | undefined
     for (const segment of x.request.segments) {
       if (this.#roles !== undefined && !this.#roles.has(segment.role)) continue
-      const hits = ctx.scan(segment.text).hits(this.patterns)
+      const hits = ctx
+        .scan(segment.text)
+        .hits(this.patterns)
+        .filter(hit => isNew(segment, hit))
       if (hits.length === 0) continue
       found ??= []
       found.push({ segment, hits: [...hits].sort(inOrder(this.#patterns)) })

@@ -146,12 +146,14 @@ describe('the registry', () => {
       irreversible: true,
       dryrunSupported: true,
       audience: 'https://pay.example',
+      assurance: 'durable',
     })
     expect(read.get('plain')).toEqual({
       riskTier: 'low',
       irreversible: false,
       dryrunSupported: false,
       audience: undefined,
+      assurance: 'durable',
     })
   })
 

@@ -6,9 +6,10 @@
  * judge a call, so declaring one is judged at admission, under the name `upstream:<type>[:<server>]`.
  * Names match exactly, case included. What the arguments say is not looked at here.
  */
-import type { Check, Ctx } from '../core/check.ts'
+import type { Assurances, Check, Ctx } from '../core/check.ts'
 import type { Exchange } from '../core/exchange.ts'
 import { ownerString } from '../core/owner.ts'
+import { ASSURANCES, type Assurance } from '../core/row.ts'
 import { ALLOW, block, type Code, type Details, escalate, type Verdict, worse } from '../core/verdict.ts'
 import type { ToolCall } from '../core/wire.ts'
 import { CheckOptions, type Common, type CommonOptions, description, printable } from './options.ts'
@@ -25,6 +26,11 @@ export interface ToolSpec {
   readonly dryrunSupported?: boolean
   /** Who may use a capability for this tool (`aud`). Without it none is issued. */
   readonly audience?: string
+  /**
+   * How sure the row of an approved call must be before the call leaves: `durable` (default), `logged` (under a signed
+   * checkpoint of the transparency log) or `witnessed` (one that enough witnesses have cosigned).
+   */
+  readonly assurance?: Assurance
 }
 
 export interface RegisteredTool {
@@ -32,6 +38,7 @@ export interface RegisteredTool {
   readonly irreversible: boolean
   readonly dryrunSupported: boolean
   readonly audience: string | undefined
+  readonly assurance: Assurance
 }
 
 export interface ToolCallInspectorOptions extends CommonOptions {
@@ -47,7 +54,7 @@ export interface ToolCallInspectorOptions extends CommonOptions {
   readonly allowUnregistered?: boolean
 }
 
-const SPEC_FIELDS = ['riskTier', 'irreversible', 'dryrunSupported', 'audience']
+const SPEC_FIELDS = ['riskTier', 'irreversible', 'dryrunSupported', 'audience', 'assurance']
 /** Prefix of the registry names of tools that upstream runs. */
 const UPSTREAM = 'upstream:'
 
@@ -58,6 +65,7 @@ export class ToolCallInspectorCheck implements Check {
   readonly shadow: boolean
   /** The registry as read, for whoever issues capabilities or previews a call. */
   readonly registry: ReadonlyMap<string, RegisteredTool>
+  readonly assurance: Assurances
   readonly #common: Common
   readonly #maxAllowedTier: RiskTier
   readonly #escalateAtTier: RiskTier
@@ -78,7 +86,11 @@ export class ToolCallInspectorCheck implements Check {
     this.#escalateAtTier = read.choice('escalateAtTier', 'high', TIERS)
     this.#allowCritical = read.flag('allowCritical', false)
     this.#allowUnregistered = read.flag('allowUnregistered', false)
-    this.registry = readRegistry(read)
+    const registry = readRegistry(read)
+    this.registry = registry
+    let highest: Assurance = 'durable'
+    for (const { assurance } of registry.values()) if (levelOf(assurance) > levelOf(highest)) highest = assurance
+    this.assurance = { highest, of: tool => registry.get(tool)?.assurance ?? 'durable' }
   }
 
   describe(): Readonly<Record<string, unknown>> {
@@ -170,6 +182,10 @@ function facts(tool: string, spec: RegisteredTool): Details {
   }
 }
 
+function levelOf(assurance: Assurance): number {
+  return ASSURANCES.indexOf(assurance)
+}
+
 function rank(tier: RiskTier): number {
   return TIERS.indexOf(tier)
 }
@@ -200,7 +216,7 @@ function readSpec(read: CheckOptions, at: string, spec: Readonly<Record<string, 
   for (const field of Object.keys(spec)) {
     if (!SPEC_FIELDS.includes(field)) throw read.wrong(at, `made of ${SPEC_FIELDS.join(', ')} only`, field)
   }
-  const { riskTier = 'low', irreversible = false, dryrunSupported = false, audience } = spec
+  const { riskTier = 'low', irreversible = false, dryrunSupported = false, audience, assurance = 'durable' } = spec
   const tier = TIERS.find(known => known === riskTier)
   if (tier === undefined) throw read.wrong(`${at}.riskTier`, `one of ${TIERS.map(t => `'${t}'`).join(', ')}`, riskTier)
   if (typeof irreversible !== 'boolean') throw read.wrong(`${at}.irreversible`, 'true or false', irreversible)
@@ -208,5 +224,9 @@ function readSpec(read: CheckOptions, at: string, spec: Readonly<Record<string, 
   if (audience !== undefined && (typeof audience !== 'string' || audience === '')) {
     throw read.wrong(`${at}.audience`, "a non-empty string, e.g. 'https://tools.example.com'", audience)
   }
-  return Object.freeze({ riskTier: tier, irreversible, dryrunSupported, audience })
+  const level = ASSURANCES.find(known => known === assurance)
+  if (level === undefined) {
+    throw read.wrong(`${at}.assurance`, `one of ${ASSURANCES.map(a => `'${a}'`).join(', ')}`, assurance)
+  }
+  return Object.freeze({ riskTier: tier, irreversible, dryrunSupported, audience, assurance: level })
 }

@@ -1,25 +1,43 @@
 /**
- * What a gate stands on in this process: keys, the audit log, state that several gates share, the demo model. With several
- * workers it is the primary's, and they come to it.
+ * What a gate stands on in this process: keys, the audit log and what is made of it, state that several gates share, who
+ * approves, the demo model. With several workers it is the primary's, and they come to it.
  */
+import { randomBytes } from 'node:crypto'
+import type { IndexKeeper } from '../audit/index-thread.ts'
+import { formatKey } from '../audit/log/note.ts'
 import { type AuditLog, openAuditLog } from '../audit/open.ts'
-import { ConfigError, errorCode, oneLine } from '../config/problem.ts'
+import { SealingFolder } from '../audit/seal.ts'
 import type { Resolved } from '../config/resolve.ts'
+import { Changes } from '../control/changes.ts'
+import type { Check } from '../core/check.ts'
 import type { SharedState } from '../core/state.ts'
+import { Key } from '../keys/ring.ts'
+import { KeyFolder } from '../keys/store.ts'
+import { type Egress, openEgress } from '../plugins/egress.ts'
 import { systemClock } from '../state/system.ts'
+import { GateCounters } from '../telemetry/counters.ts'
 import type { DemoUpstream } from '../upstream/demo/server.ts'
+import { type Approvals, openApprovals } from './approvals.ts'
+import { keyFolderOf } from './chain-keys.ts'
 import { type GateKeys, openGateKeys } from './gate-keys.ts'
+import { type LogParts, noteSigner, openLogOf } from './log-serving.ts'
 
 export interface ServingEvents {
   /** Keys were read anew or could not be, or the signer process stopped or is back. */
   readonly onKeys?: (ok: boolean, message: string) => void
   /** The audit log stopped being writable, or is again. */
   readonly onAuditState?: (ok: boolean, reason: string) => void
+  /** A log segment was made; or it, or the index, could not be made. */
+  readonly onAuditSegment?: (ok: boolean, text: string) => void
+  /** The transparency log stopped being written, or is again. Rows are not concerned. */
+  readonly onLogState?: (ok: boolean, reason: string) => void
+  /** A time-stamping authority does not stamp checkpoints, or does again. */
+  readonly onAnchorState?: (ok: boolean, reason: string) => void
   /** The shared state cannot be asked any longer, or can be again. */
   readonly onSharedState?: (ok: boolean, reason: string) => void
   /** The server of the shared state may throw keys away; `policy` is what it calls that. */
   readonly onEviction?: (policy: string) => void
-  /** A worker process ended, or is there again. */
+  /** A worker process listens, or ended. */
   readonly onWorker?: (ok: boolean, message: string) => void
 }
 
@@ -27,19 +45,39 @@ export interface Backing {
   readonly keys: GateKeys
   readonly audit: AuditLog
   readonly shared: SharedState | undefined
+  readonly approvals: Approvals
+  readonly changes: Changes
+  readonly log: LogParts | undefined
+  /** The transparency log's name and public key; `undefined` when it is off. */
+  readonly logName: { readonly origin: string; readonly key: string } | undefined
+  readonly counters: GateCounters
+  readonly egress: Egress
   readonly demoUrl: string | undefined
+  /** All but the audit log, which whoever listens with it closes first: its last rows are in the transparency log. */
   close(): Promise<void>
 }
 
-/** `folder`: the project folder. Whoever listens with it closes the audit log; the rest is closed here. */
-export async function openBacking(resolved: Resolved, folder: string, events: ServingEvents): Promise<Backing> {
-  const { settings, redis } = resolved
+/** `folder`: the project folder. */
+export async function openBacking(
+  resolved: Resolved,
+  checks: readonly Check[],
+  folder: string,
+  events: ServingEvents,
+): Promise<Backing> {
+  const { settings, redis, outside } = resolved
   let keys: GateKeys | undefined
   let demo: DemoUpstream | undefined
   let shared: SharedState | undefined
+  let index: IndexKeeper | undefined
+  let log: LogParts | undefined
+  let audit: AuditLog | undefined
+  const egress = openEgress()
   const close = async (): Promise<void> => {
-    await keys?.close()
+    await log?.close()
+    await index?.close()
     await shared?.close()
+    await keys?.close()
+    await egress.close()
     await demo?.close()
   }
   try {
@@ -62,34 +100,57 @@ export async function openBacking(resolved: Resolved, folder: string, events: Se
         ...(events.onEviction === undefined ? {} : { onEviction: events.onEviction }),
       })
     }
-    const audit = await openAuditLog({
+    audit = await openAuditLog({
       path: settings.auditLogPath,
       ring: opened.ring,
-      ...(events.onAuditState === undefined ? {} : { onState: events.onAuditState }),
+      roll: {
+        bytes: settings.auditSegmentBytes,
+        ageNs: settings.auditSegmentAgeS === 0 ? undefined : BigInt(settings.auditSegmentAgeS) * 1_000_000_000n,
+      },
+      segmentFolder: settings.auditSegmentFolder,
+      sealer: ownerSealer(resolved, folder),
+      onDurable: rows => log?.log.push(rows),
+      onState: events.onAuditState,
+      onSegment: events.onAuditSegment,
     })
-    return { keys: opened, audit, shared, demoUrl: demo?.url, close }
+    if (settings.auditIndex) {
+      const { keepIndex } = await import('../audit/index-thread.ts')
+      const folders = settings.auditSegmentFolder === undefined ? [] : [settings.auditSegmentFolder]
+      index = keepIndex(settings.auditLogPath, folders, text => events.onAuditSegment?.(false, text))
+    }
+    const changes = new Changes(systemClock)
+    const approvals = await openApprovals(resolved, checks, folder, { egress, now: Date.now, randomBytes }, changes)
+    const signer = settings.transparencyLog ? await noteSigner(settings) : undefined
+    if (signer !== undefined) {
+      const onState = events.onLogState ?? (() => undefined)
+      const onAnchorState = events.onAnchorState ?? (() => undefined)
+      log = await openLogOf(settings, signer, { audit, outside, egress, onState, onAnchorState })
+    }
+    return {
+      keys: opened,
+      audit,
+      shared,
+      approvals,
+      changes,
+      log,
+      logName: signer === undefined ? undefined : { origin: signer.key.name, key: formatKey(signer.key) },
+      counters: new GateCounters(),
+      egress,
+      demoUrl: demo?.url,
+      close,
+    }
   } catch (error) {
+    await audit?.close().catch(() => undefined)
     await close()
     throw error
   }
 }
 
-/** One line that says what to do about it. */
-export function startProblem(error: unknown, settings: Resolved['settings']): unknown {
-  if (error instanceof ConfigError) return error
-  switch (errorCode(error)) {
-    case 'EADDRINUSE':
-      return new ConfigError([
-        `port ${settings.port} on ${settings.host} is taken; stop what listens there or choose another with --port`,
-      ])
-    case 'EADDRNOTAVAIL':
-    case 'ENOTFOUND':
-      return new ConfigError([`${settings.host} is no address of this machine; choose another with --host`])
-    case 'EACCES':
-      return new ConfigError([
-        `port ${settings.port} on ${settings.host} may not be used by this user; choose one above 1023 with --port`,
-      ])
-    default:
-      return new ConfigError([oneLine(error)])
-  }
+function ownerSealer({ settings, sealingKey }: Resolved, folder: string): SealingFolder | undefined {
+  if (!settings.auditSealing) return undefined
+  const key =
+    sealingKey === undefined
+      ? new KeyFolder(keyFolderOf(settings, folder)).secret('sealing')
+      : Key.fromHex('sealing', sealingKey)
+  return new SealingFolder(settings.auditSealingFolder ?? `${settings.auditLogPath}.owners`, key)
 }

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { readEnvFile } from '../config/env-file.ts'
 import { ConfigError, oneLine } from '../config/problem.ts'
-import { fromEnvironment, fromFlags, settle } from '../config/settings.ts'
+import { fromEnvironment, fromFlags, type Settings, settle } from '../config/settings.ts'
 import { keyIdProblem } from '../config/values.ts'
 import { type DatedKey, Key, KeyRing, SERVER_KEY_BYTES } from '../keys/ring.ts'
 import { KeyFolder, macKeys, readSecretFile } from '../keys/store.ts'
@@ -19,6 +19,11 @@ export interface KeyOptions {
 
 /** The key folder unless another one is set, below the project folder: where `--dev` keeps its keys. */
 export const DEV_FOLDER = '.signet'
+
+/** Where a gate's key folder is. */
+export function keyFolderOf({ keyFolder }: Pick<Settings, 'keyFolder'>, folder: string): string {
+  return keyFolder ?? join(folder, DEV_FOLDER)
+}
 
 /** The chain keys of a key folder, if it has any. Looking does not make one. */
 function folderKeys(path: string): readonly DatedKey[] {

@@ -320,6 +320,34 @@ describe('audit', () => {
     expect((await signet(['audit', 'verify', path], KEY)).code).toBe(1)
   })
 
+  it('accept-missing-head: verifies, makes a new head, and says so in a row; once', async () => {
+    const path = await logWith([{}, BLOCKED, {}])
+    const accept = (options: object = KEY) => signet(['audit', 'accept-missing-head', path], options)
+    const oneLine = (what: string) => ({
+      code: 2,
+      out: '',
+      error: expect.stringMatching(new RegExp(`^Error: [^\\n]*${what}[^\\n]*\\n$`)),
+    })
+    expect(await accept()).toMatchObject(oneLine('is there'))
+    rmSync(`${path}.head`)
+    expect(await accept({})).toMatchObject(oneLine('SIGNET_HMAC_SECRET'))
+    expect(await accept({ environment: { SIGNET_HMAC_SECRET: 'ff'.repeat(32) } })).toMatchObject({ code: 2 })
+    expect(existsSync(`${path}.head`) && statSync(`${path}.head`).size > 0).toBe(false)
+    expect(await accept()).toMatchObject({ code: 0, out: expect.stringContaining('OK: 4 rows') })
+    expect(readFileSync(path, 'utf8')).toMatch(/the head file was missing and the operator accepted it/)
+    expect((await signet(['audit', 'verify', path], KEY)).code).toBe(0)
+    expect(await accept()).toMatchObject(oneLine('is there'))
+
+    rmSync(`${path}.head`)
+    writeFileSync(path, readFileSync(path, 'utf8').replace('admission cleared', 'admission granted'))
+    expect(await accept()).toMatchObject({ code: 2 })
+    expect((await signet(['audit', 'verify', path], KEY)).code).toBe(1)
+    expect(await signet(['audit', 'accept-missing-head', join(root, 'nope')], KEY)).toMatchObject(
+      oneLine('no such file'),
+    )
+    expect(existsSync(join(root, 'nope'))).toBe(false)
+  })
+
   it('verify --json has the keys that scripts read', async () => {
     const path = await logWith([{}])
     const { out } = await signet(['audit', 'verify', path, '--json'], KEY)

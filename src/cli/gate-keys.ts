@@ -7,7 +7,6 @@
  */
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Resolved } from '../config/resolve.ts'
 import type { Clock } from '../core/clock.ts'
 import { KeyError } from '../keys/error.ts'
@@ -19,7 +18,7 @@ import { SigningKey } from '../keys/signing.ts'
 import { ScheduledSigners, type SigningKeys } from '../keys/signing-keys.ts'
 import { KeyFolder, macKeys, noKeyNow, signingKeys } from '../keys/store.ts'
 import { type Watch, watchKeys } from '../keys/watch.ts'
-import { DEV_FOLDER } from './chain-keys.ts'
+import { keyFolderOf } from './chain-keys.ts'
 
 export interface GateKeys {
   readonly ring: KeyRing
@@ -44,7 +43,7 @@ export interface GateKeyPorts {
 export async function openGateKeys(resolved: Resolved, ports: GateKeyPorts): Promise<GateKeys> {
   const { settings, hmacKey, receiptKey } = resolved
   const { clock, folder } = ports
-  const path = settings.keyFolder ?? join(folder, DEV_FOLDER)
+  const path = keyFolderOf(settings, folder)
   const fromFolder = (source: string): boolean => source === 'kept in .signet' || source === 'in the key folder'
   const uses = fromFolder(hmacKey) || fromFolder(receiptKey) || existsSync(path)
   const keyFolder = uses ? new KeyFolder(path, { now: () => clock.now() }) : undefined

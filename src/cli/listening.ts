@@ -4,12 +4,14 @@ import type { PipelineConfig } from '../config/pipeline.ts'
 import type { Resolved } from '../config/resolve.ts'
 import { VERSION } from '../config/version.ts'
 import type { AuditWriter } from '../core/row.ts'
-import type { SealedStore, SharedState } from '../core/state.ts'
+import type { SharedState } from '../core/state.ts'
 import { DIALECTS } from '../dialects/registry.ts'
-import { startGate } from '../gate/start.ts'
+import type { Gate } from '../gate/gate.ts'
+import { type EscalationOptions, type StartOptions, startGate } from '../gate/start.ts'
 import { openIdentity } from '../identity/open.ts'
 import type { SigningKeys } from '../keys/signing-keys.ts'
-import { openEgress } from '../plugins/egress.ts'
+import type { Egress } from '../plugins/egress.ts'
+import type { ExchangeCounter } from '../telemetry/counters.ts'
 import type { Credential } from '../upstream/headers.ts'
 import { createUpstream } from '../upstream/pool.ts'
 
@@ -20,16 +22,18 @@ export interface Ground {
   readonly receipts: SigningKeys | undefined
   /** `undefined`: all state is this gate's own. */
   readonly shared: SharedState | undefined
-  readonly sealedStore?: SealedStore
-  readonly sealingKey?: Uint8Array
+  /** `undefined`: there is no transparency log. */
+  readonly log: StartOptions['log']
+  readonly escalations: EscalationOptions
+  readonly counter: ExchangeCounter
+  readonly egress: Egress
   /** Where the demo model listens, when it stands in for the model API. */
   readonly demoUrl: string | undefined
 }
 
+/** Where it listens and what it stands for. */
 export interface Listening {
-  /** Where it listens. */
   readonly url: string
-  readonly port: number
   /** The model API behind it; the demo's own when that was asked for. */
   readonly upstreamUrl: string
   readonly upstreamLabel: string
@@ -38,109 +42,103 @@ export interface Listening {
   /** How callers are known. */
   readonly identity: { readonly name: string; readonly verified: boolean }
   readonly policyDigest: string
-  /** Lets running exchanges end, then closes the audit writer too. */
+}
+
+export interface ListeningGate extends Listening {
+  readonly gate: Pick<Gate, 'desk' | 'load'>
+  /** Lets running exchanges end, then closes the audit writer and the store of escalations too. */
   close(): Promise<void>
 }
 
 export async function listen(
   { settings, tls }: Pick<Resolved, 'settings' | 'tls'>,
   pipeline: PipelineConfig,
-  ground: Ground,
-): Promise<Listening> {
-  const { audit, receipts, shared, sealedStore, sealingKey, demoUrl } = ground
-  const egress = openEgress()
-  try {
-    const identity = await openIdentity(settings.identity, { egress, now: Date.now, randomBytes })
-    const upstreamUrl = demoUrl ?? settings.upstreamUrl
-    const limits = {
-      requestTimeoutMs: settings.requestTimeoutS * 1000,
-      connections: settings.upstreamPoolMaxConnections,
-    }
-    const upstream = createUpstream({ url: upstreamUrl, ...limits, ...labelFor(settings.upstreamLabel, demoUrl) })
-    const anthropic =
-      settings.anthropicUpstreamUrl === undefined
-        ? undefined
-        : {
-            upstream: createUpstream({
-              url: settings.anthropicUpstreamUrl,
-              ...limits,
-              ...labelFor(settings.anthropicUpstreamLabel, undefined),
-            }),
-            credential: anthropicCredential(settings.anthropicUpstreamApiKey),
-          }
-    const gate = await startGate({
-      checks: pipeline.checks,
-      shadow: settings.shadow,
-      dialects: DIALECTS,
-      upstream,
-      credential: credentialFor(upstreamUrl, settings.upstreamApiKey),
-      ...(anthropic === undefined ? {} : { upstreams: { anthropic } }),
-      forwardHeaders: settings.extraForwardHeaders,
-      identity,
-      audit,
-      ...(sealedStore === undefined ? {} : { sealedStore }),
-      ...(sealingKey === undefined ? {} : { sealingKey }),
-      ...(shared === undefined ? {} : { shared }),
-      ...(tls === undefined ? {} : { tls }),
-      ...(receipts === undefined
-        ? {}
-        : {
-            receipts: {
-              signer: receipts,
-              issuer: settings.issuer,
-              headerName: settings.receiptHeaderName,
-              form: settings.receipts,
-            },
+  { audit, receipts, shared, log, escalations, counter, egress, demoUrl }: Ground,
+): Promise<ListeningGate> {
+  const identity = await openIdentity(settings.identity, { egress, now: Date.now, randomBytes })
+  const upstreamUrl = demoUrl ?? settings.upstreamUrl
+  const limits = {
+    requestTimeoutMs: settings.requestTimeoutS * 1000,
+    connections: settings.upstreamPoolMaxConnections,
+  }
+  const upstream = createUpstream({ url: upstreamUrl, ...limits, ...labelFor(settings.upstreamLabel, demoUrl) })
+  const anthropic =
+    settings.anthropicUpstreamUrl === undefined
+      ? undefined
+      : {
+          upstream: createUpstream({
+            url: settings.anthropicUpstreamUrl,
+            ...limits,
+            ...labelFor(settings.anthropicUpstreamLabel, undefined),
           }),
-      host: settings.host,
-      port: settings.port,
-      allowedHosts: settings.allowedHosts,
-      allowedOrigins: settings.allowedOrigins,
-      trustedProxies: settings.trustedProxies,
-      ...(settings.corsAllowedOrigins.length === 0
-        ? {}
-        : {
-            cors: {
-              origins: settings.corsAllowedOrigins,
-              methods: settings.corsAllowedMethods,
-              headers: settings.corsAllowedHeaders,
-              credentials: settings.corsAllowCredentials,
-            },
-          }),
-      settings: {
-        strict: settings.strictErrorRedaction,
-        maxBodyBytes: settings.maxRequestBodyBytes,
-        maxConcurrent: settings.maxConcurrent,
-        maxHeldBytes: settings.maxHeldBytes,
-        maxHeldBytesTotal: settings.maxHeldBytesTotal,
-        onEscalate: settings.onEscalate,
-        beforeForward: settings.auditBeforeForward,
-      },
-      escalationTtlMs: settings.escalationTtlS * 1000,
-      references: {
-        allowKinds: settings.allowReferenceKinds,
-        allowOpaque: settings.allowOpaqueInputs,
-        allowBackground: settings.allowBackgroundRuns,
-      },
-      shutdownGraceMs: settings.shutdownGraceSeconds * 1000,
-      version: VERSION,
-    })
-    return {
-      url: gate.url,
-      port: gate.port,
-      upstreamUrl,
-      upstreamLabel: upstream.label,
-      anthropicUpstreamLabel: anthropic?.upstream.label,
-      identity,
-      policyDigest: gate.gate.pipeline.digest,
-      close: async () => {
-        await gate.close()
-        await egress.close()
-      },
-    }
-  } catch (error) {
-    await egress.close()
-    throw error
+          credential: anthropicCredential(settings.anthropicUpstreamApiKey),
+        }
+  const gate = await startGate({
+    checks: pipeline.checks,
+    shadow: settings.shadow,
+    dialects: DIALECTS,
+    upstream,
+    credential: credentialFor(upstreamUrl, settings.upstreamApiKey),
+    ...(anthropic === undefined ? {} : { upstreams: { anthropic } }),
+    forwardHeaders: settings.extraForwardHeaders,
+    identity,
+    audit: audit,
+    counter,
+    ...(log === undefined ? {} : { log }),
+    ...(shared === undefined ? {} : { shared }),
+    ...(tls === undefined ? {} : { tls }),
+    ...(receipts === undefined
+      ? {}
+      : {
+          receipts: {
+            signer: receipts,
+            issuer: settings.issuer,
+            headerName: settings.receiptHeaderName,
+            form: settings.receipts,
+          },
+        }),
+    host: settings.host,
+    port: settings.port,
+    allowedHosts: settings.allowedHosts,
+    allowedOrigins: settings.allowedOrigins,
+    trustedProxies: settings.trustedProxies,
+    ...(settings.corsAllowedOrigins.length === 0
+      ? {}
+      : {
+          cors: {
+            origins: settings.corsAllowedOrigins,
+            methods: settings.corsAllowedMethods,
+            headers: settings.corsAllowedHeaders,
+            credentials: settings.corsAllowCredentials,
+          },
+        }),
+    settings: {
+      strict: settings.strictErrorRedaction,
+      maxBodyBytes: settings.maxRequestBodyBytes,
+      maxConcurrent: settings.maxConcurrent,
+      maxHeldBytes: settings.maxHeldBytes,
+      maxHeldBytesTotal: settings.maxHeldBytesTotal,
+      onEscalate: settings.onEscalate,
+      beforeForward: settings.auditBeforeForward,
+    },
+    escalations,
+    references: {
+      allowKinds: settings.allowReferenceKinds,
+      allowOpaque: settings.allowOpaqueInputs,
+      allowBackground: settings.allowBackgroundRuns,
+    },
+    shutdownGraceMs: settings.shutdownGraceSeconds * 1000,
+    version: VERSION,
+  })
+  return {
+    url: gate.url,
+    upstreamUrl,
+    upstreamLabel: upstream.label,
+    anthropicUpstreamLabel: anthropic?.upstream.label,
+    identity,
+    policyDigest: gate.gate.pipeline.digest,
+    gate: gate.gate,
+    close: () => gate.close(),
   }
 }
 

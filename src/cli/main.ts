@@ -5,9 +5,11 @@ import { VERSION } from '../config/version.ts'
 import { registerAudit } from './commands/audit.ts'
 import { registerBench } from './commands/bench.ts'
 import { registerDoctor } from './commands/doctor.ts'
+import { registerEscalations } from './commands/escalations.ts'
 import { registerInit } from './commands/init.ts'
 import { registerKeys } from './commands/keys.ts'
 import { registerLint } from './commands/lint.ts'
+import { registerLog } from './commands/log.ts'
 import { registerPlugins } from './commands/plugins.ts'
 import { registerReceipt } from './commands/receipt.ts'
 import { registerServe } from './commands/serve.ts'
@@ -56,6 +58,8 @@ export async function run(args: readonly string[], io: Io): Promise<ExitCode> {
     registerLint,
     registerAudit,
     registerReceipt,
+    registerLog,
+    registerEscalations,
     registerKeys,
     registerPlugins,
     registerBench,

@@ -1,29 +1,25 @@
-/** `serve --workers N`: this process keeps the log, the keys and the state; N others listen. */
-import { randomBytes } from 'node:crypto'
+/** `serve --workers N`: this process keeps the log, the keys, the state and the control plane; N others listen. */
+import { fileURLToPath } from 'node:url'
 import type { Resolved } from '../config/resolve.ts'
 import type { SharedState } from '../core/state.ts'
-import {
-  MemoryBudgetState,
-  MemoryRateLimitState,
-  MemoryReferenceState,
-  MemorySealedStore,
-  MemorySessionState,
-} from '../state/memory.ts'
+import { createBox } from '../escalation/box.ts'
+import { Desk } from '../escalation/desk.ts'
+import { MemoryBudgetState, MemoryRateLimitState, MemoryReferenceState, MemorySessionState } from '../state/memory.ts'
 import { systemClock, systemRandom } from '../state/system.ts'
 import { Crew } from '../workers/crew.ts'
 import type { Backing, ServingEvents } from './backing.ts'
-import type { Listening } from './listening.ts'
+import type { ListeningGate } from './listening.ts'
 import type { Project } from './project.ts'
 import { readListening, shareOf } from './worker-facts.ts'
 
 /** Beyond the time that running exchanges get. */
 const LEAVE_MORE_MS = 5000
-/** Named here, so that a worker's environment does not hold what a worker must not have. */
-const HIDDEN = ['SIGNET_HMAC_SECRET', 'SIGNET_HMAC_LEGACY_KEYS', 'SIGNET_REDIS_URL', 'SIGNET_RECEIPT_SIGNER']
+/** What a worker's environment must not hold; its settings come over the connection. */
+const HIDDEN = /^SIGNET_(?:HMAC_|RECEIPT_|REDIS_|AUDIT_SEALING|TRANSPARENCY_LOG_KEY|CONTROL_IDENTITY)/i
 
 export interface RunningWorkers {
   readonly crew: Crew
-  readonly serving: Omit<Listening, 'port'> & { readonly failed: Promise<never> }
+  readonly listening: ListeningGate
 }
 
 export async function startWorkers(
@@ -33,37 +29,85 @@ export async function startWorkers(
   events: ServingEvents,
 ): Promise<RunningWorkers> {
   const { settings } = resolved
-  const { audit, keys, demoUrl } = backing
+  const { audit, keys, approvals, changes, counters, log, demoUrl } = backing
+  const { store, key, policy, ttlMs } = approvals.escalations
+  if (store === undefined || key === undefined) throw new Error('the store of escalations was not opened')
+  const random = systemRandom()
   const now = () => systemClock.now()
-  const { crew, facts } = await Crew.start({
+  const counted = counters.counting(audit)
+  let crew: Crew | undefined
+  const desk = new Desk({
+    store,
+    box: createBox(key, random),
+    audit: counted,
+    clock: systemClock,
+    random,
+    policy: policy ?? { approvers: [] },
+    ttlMs: ttlMs ?? settings.escalationTtlS * 1000,
+    onChange: e => {
+      changes.tell(e)
+      crew?.noticed(e.id)
+    },
+  })
+  const started = await Crew.start({
     count: settings.workers,
-    program: new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : '../cli/worker.js', import.meta.url).pathname,
-    begin: shareOf(resolved, project, { sealingKey: randomBytes(32), demoUrl, receipts: keys.receipts !== undefined }),
-    hidden: HIDDEN,
+    program: fileURLToPath(
+      new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : '../cli/worker.js', import.meta.url),
+    ),
+    begin: shareOf(resolved, project, {
+      key,
+      approvers: policy?.approvers ?? [],
+      quorum: policy?.quorum,
+      demoUrl,
+      receipts: keys.receipts !== undefined,
+      log: log === undefined ? undefined : { witnesses: log.witnesses !== undefined },
+    }),
+    hidden: Object.keys(process.env).filter(name => HIDDEN.test(name)),
     leaveMs: settings.shutdownGraceSeconds * 1000 + LEAVE_MORE_MS,
     ports: {
-      audit,
+      audit: counted,
+      counter: counters,
       shared: backing.shared ?? memoryState(),
-      held: new MemorySealedStore({ now }),
+      escalations: store,
+      onEscalation: id => void told(desk, id),
+      log: log?.log,
       receipts: keys.receipts,
       form: settings.receipts,
       now,
     },
     clock: systemClock,
-    random: systemRandom(),
+    random,
     onWorker: (ok, message) => events.onWorker?.(ok, message),
+  }).catch(async (error: unknown) => {
+    await desk.close()
+    throw error
   })
+  crew = started.crew
+  const running = started.crew
   return {
-    crew,
-    serving: {
-      ...readListening(facts),
-      failed: crew.failed,
+    crew: running,
+    listening: {
+      ...readListening(started.facts),
+      gate: {
+        desk,
+        get load() {
+          return running.load
+        },
+      },
       close: async () => {
-        await crew.close()
+        await running.close()
+        await desk.close()
         await audit.close()
-        await backing.close()
       },
     },
+  }
+
+  /** A worker's change, to those who follow escalations here and to the other workers. */
+  async function told(by: Desk, id: string): Promise<void> {
+    const e = await by.find(id).catch(() => undefined)
+    if (e !== undefined) changes.tell(e)
+    by.noticed(id)
+    crew?.noticed(id)
   }
 }
 

@@ -1,36 +1,40 @@
 /** What the primary tells a worker before it listens, and what the worker tells it back; both are JSON on the way. */
 import { identityFrom } from '../config/identity.ts'
 import type { Resolved } from '../config/resolve.ts'
-import { fromPipeline, settle } from '../config/settings.ts'
+import { fromPipeline, isSecret, SETTING_NAMES, type SettingName, settle } from '../config/settings.ts'
 import type { TlsFiles } from '../config/tls.ts'
 import type { Listening } from './listening.ts'
 import type { Project } from './project.ts'
 
-export interface Begin extends Pick<Resolved, 'settings' | 'tls'> {
-  readonly project: Project
-  readonly sealingKey: Uint8Array
+interface More {
+  /** 32 bytes that seal escalations. */
+  readonly key: Uint8Array
+  readonly approvers: readonly string[]
+  readonly quorum: number | undefined
   readonly demoUrl: string | undefined
+  /** Receipts are issued. */
   readonly receipts: boolean
+  /** There is a transparency log. */
+  readonly log: { readonly witnesses: boolean } | undefined
 }
 
-interface More {
-  readonly sealingKey: Uint8Array
-  readonly demoUrl: string | undefined
-  readonly receipts: boolean
+export interface Begin extends Pick<Resolved, 'settings' | 'tls'>, More {
+  readonly project: Project
+}
+
+/** Settings whose values, or the files they name, are the primary's alone. A worker calls upstream, so that key it has. */
+function primarysOwn(name: SettingName): boolean {
+  return (
+    (isSecret(name) && !name.startsWith('upstream') && !name.startsWith('anthropicUpstream')) ||
+    /^(?:hmac|keyFolder|receipt(?:KeyFile|Signer)|redis|auditSealing|transparencyLogKey|control|approvers|viewers|admins)/.test(
+      name,
+    )
+  )
 }
 
 /** Each worker's share of what all together may use, and none of the keys that only the primary needs. */
 export function shareOf({ settings, tls }: Resolved, project: Project, more: More): Readonly<Record<string, unknown>> {
-  const {
-    hmacSecret: _secret,
-    hmacSecretFile: _secretFile,
-    hmacLegacyKeys: _legacy,
-    receiptKeyFile: _receipts,
-    receiptSigner: _signer,
-    keyFolder: _keys,
-    redisUrl: _redis,
-    ...rest
-  } = settings
+  const rest = Object.fromEntries(SETTING_NAMES.flatMap(name => (primarysOwn(name) ? [] : [[name, settings[name]]])))
   const share = (whole: number): number => Math.floor(whole / settings.workers)
   return {
     settings: {
@@ -47,15 +51,14 @@ export function shareOf({ settings, tls }: Resolved, project: Project, more: Mor
         Object.entries(project.variables).filter(([name]) => !/^(?:SIGNET_|NODE_)/i.test(name)),
       ),
     },
-    sealingKey: Buffer.from(more.sealingKey).toString('base64'),
-    ...(more.demoUrl === undefined ? {} : { demoUrl: more.demoUrl }),
-    receipts: more.receipts,
+    ...more,
+    key: Buffer.from(more.key).toString('base64'),
   }
 }
 
 /** Throws when it is not what `shareOf` makes. */
 export function readBegin(facts: Readonly<Record<string, unknown>>): Begin {
-  const { settings: given, tls, project, sealingKey, demoUrl, receipts } = facts
+  const { settings: given, tls, project, key, approvers, quorum, demoUrl, receipts, log } = facts
   const { settings } = settle([fromPipeline(record(given), '')])
   const { folder, file, variables } = record(project)
   const pems = tls === undefined ? undefined : record(tls)
@@ -67,9 +70,12 @@ export function readBegin(facts: Readonly<Record<string, unknown>>): Begin {
       file: file === undefined ? undefined : text(file),
       variables: Object.fromEntries(Object.entries(record(variables)).map(([name, value]) => [name, text(value)])),
     },
-    sealingKey: Buffer.from(text(sealingKey), 'base64'),
+    key: Buffer.from(text(key), 'base64'),
+    approvers: Array.isArray(approvers) ? approvers.map(text) : [],
+    quorum: typeof quorum === 'number' ? quorum : undefined,
     demoUrl: demoUrl === undefined ? undefined : text(demoUrl),
     receipts: receipts === true,
+    log: log === undefined ? undefined : { witnesses: record(log)['witnesses'] === true },
   }
 }
 
@@ -95,7 +101,7 @@ export function listeningFacts(listening: Listening): Readonly<Record<string, un
   }
 }
 
-export function readListening(facts: Readonly<Record<string, unknown>>): Omit<Listening, 'port' | 'close'> {
+export function readListening(facts: Readonly<Record<string, unknown>>): Listening {
   const { url, upstreamUrl, upstreamLabel, anthropicUpstreamLabel, identity, policyDigest } = facts
   const { name, verified } = record(identity)
   return {

@@ -21,7 +21,7 @@ const worker = new Worker(new Socket({ fd: LINK_FD, readable: true, writable: tr
 })
 try {
   const { readBegin, listeningFacts } = await import('./worker-facts.ts')
-  const { startProblem } = await import('./backing.ts')
+  const { startProblem } = await import('./start-problem.ts')
   const { ConfigError } = await import('../config/problem.ts')
   const begin = readBegin(await worker.begun)
   try {
@@ -31,16 +31,39 @@ try {
         ? (await import('../config/default-pipeline.ts')).defaultPipeline({ demo: begin.demoUrl !== undefined })
         : await (await import('./pipeline-file.ts')).runPipelineFile(file, { variables, warnings: [] }, { folder })
     const { listen } = await import('./listening.ts')
+    const { openEgress } = await import('../plugins/egress.ts')
+    const egress = openEgress()
+    const { audit, receipts, shared, escalations, log, counting } = worker.ground
+    let load = { active: 0, heldBytes: 0 }
     const listening = await listen(begin, pipeline, {
-      ...worker.ground,
-      receipts: begin.receipts ? worker.ground.receipts : undefined,
-      sealingKey: begin.sealingKey,
+      audit,
+      receipts: begin.receipts ? receipts : undefined,
+      shared,
+      log:
+        begin.log === undefined
+          ? undefined
+          : { rows: log, timeLimitMs: begin.settings.assuranceTimeoutS * 1000, witnesses: begin.log.witnesses },
+      escalations: {
+        policy: {
+          approvers: begin.approvers,
+          ...(begin.quorum === undefined ? {} : { quorum: begin.quorum }),
+        },
+        store: escalations,
+        key: begin.key,
+        ttlMs: begin.settings.escalationTtlS * 1000,
+        sweptElsewhere: true,
+      },
+      counter: counting(() => load),
+      egress,
       demoUrl: begin.demoUrl,
     })
+    load = listening.gate.load
+    worker.onNoticed = id => listening.gate.desk.noticed(id)
     keepHeapSmall()
     worker.listening(listeningFacts(listening))
     await worker.asked
     await listening.close().catch(() => undefined)
+    await egress.close()
     await worker.finish()
     process.exit(0)
   } catch (error) {

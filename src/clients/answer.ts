@@ -53,8 +53,8 @@ export function readEscalation(body: unknown, headers: Headers, base: string): E
   }
 }
 
-/** How the gate ended a stream; `error` is the frame's own, which the SDK's error carries. */
-export type Abort = { readonly error: unknown } & (
+/** How the gate ended a stream, with the frame that said so. */
+export type Abort = { readonly frame: Readonly<Record<string, unknown>> } & (
   | { readonly kind: 'refused'; readonly facts: RefusalFacts }
   | { readonly kind: 'escalated'; readonly facts: EscalationFacts }
 )
@@ -75,7 +75,7 @@ export function readAbort(payload: string, headers: Headers): Abort | undefined 
   const escalationId = text(frame['escalation_id'])
   if (escalationId !== undefined) {
     const facts = { ...shared, status: 202, escalationId, statusUrl: undefined, currentApprover: undefined } as const
-    return { kind: 'escalated', error, facts: { ...facts, expiresAt: undefined } }
+    return { kind: 'escalated', frame, facts: { ...facts, expiresAt: undefined } }
   }
   const facts: RefusalFacts = {
     ...shared,
@@ -85,7 +85,7 @@ export function readAbort(payload: string, headers: Headers): Abort | undefined 
     stage: text(frame['stage']),
     check: text(frame['check']),
   }
-  return { kind: 'refused', error, facts }
+  return { kind: 'refused', frame, facts }
 }
 
 export function parse(json: string): unknown {
@@ -115,6 +115,6 @@ function numberText(value: unknown): string | undefined {
   return typeof value === 'number' && Number.isFinite(value) ? String(value) : undefined
 }
 
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

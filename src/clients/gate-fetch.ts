@@ -2,13 +2,16 @@
  * A `fetch` that knows it is talking to a gate. It turns what an SDK would misread (202, an unverifiable answer) into an
  * error response the SDK raises without retrying, and remembers by the response's headers what each was, so that the
  * wrapper can say it with facts. It never throws for what the gate said: SDKs retry what `fetch` throws.
+ *
+ * A gate never redirects, so a redirect is handed out as it is and not followed: it would take the caller's key along.
  */
 import { ReceiptInvalid } from '../receipt/errors.ts'
 import type { KeySource } from '../receipt/jwks.ts'
 import { verifyStreamReceipt } from '../receipt/stream.ts'
 import { type VerifiedReceipt, verifyReceipt } from '../receipt/verify.ts'
-import { type Abort, CORRELATION_HEADER, parse, RECEIPT_HEADER, readEscalation } from './answer.ts'
-import { type EscalationFacts, markUnverified } from './errors.ts'
+import { type Abort, CORRELATION_HEADER, parse, RECEIPT_HEADER, readEscalation, readRefusal } from './answer.ts'
+import { markUnverified } from './errors.ts'
+import { remember } from './remembered.ts'
 import { tapSse } from './sse-tap.ts'
 
 export type Fetch = (url: string | URL | Request, init?: RequestInit) => Promise<Response>
@@ -33,55 +36,73 @@ export interface ReceiptNotice {
   readonly verified: VerifiedReceipt | undefined
 }
 
-export type Remembered =
-  | { readonly kind: 'escalated'; readonly facts: EscalationFacts }
-  | { readonly kind: 'unverified'; readonly cause: unknown }
-
 export interface GateFetchOptions {
   readonly base: string
   readonly fetch: Fetch
   readonly verify: VerifySettings | undefined
   readonly onReceipt: (notice: ReceiptNotice, response: Response) => void
-  /** The SDK's error for a stream that the gate ended. */
-  readonly abortError: (abort: Abort, headers: Headers) => Error
-  readonly remember: (headers: Headers, what: Remembered) => void
+  /** The error for a stream that the gate ended, or the `data:` line to end it with. */
+  readonly onAbort: (abort: Abort, headers: Headers) => Error | string
+  /** The status of an answer without a valid receipt: one that what is above this `fetch` does not retry. */
+  readonly unverifiedStatus: 403 | 502
+  /** Every JSON of a good answer: the whole, or a stream's payloads one by one until this answers false. */
+  readonly onJson?: (value: unknown, response: Response) => boolean
 }
 
 export function gateFetch(options: GateFetchOptions): Fetch {
   const { base } = options
   return async function fetchThroughGate(url, init) {
-    const response = await options.fetch(url, init)
     // The SDK also fetches elsewhere (token exchange): none of our business.
-    if (!isBelow(url, base)) return response
+    if (!isBelow(url, base)) return options.fetch(url, init)
+    const response = await options.fetch(url, { ...init, redirect: 'manual' })
     const type = response.headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()
     if (response.ok && type === 'text/event-stream' && response.body !== null)
       return openStream(response, response.body, init, options)
-    const checked = await readWhole(response, init, options)
+    const checked = await readWhole(response, type, init, options)
     return checked.status === 202 ? readAccepted(checked, options) : checked
   }
 }
 
 async function readWhole(
   response: Response,
+  type: string | undefined,
   init: RequestInit | undefined,
   options: GateFetchOptions,
 ): Promise<Response> {
-  const { verify } = options
+  const { verify, onJson } = options
   const { headers } = response
   const receipt = headers.get(RECEIPT_HEADER)
-  if (verify === undefined || (receipt === null && !mustCarryReceipt(response, init))) {
+  const verifies = verify !== undefined && (receipt !== null || mustCarryReceipt(response, init))
+  const isJson = type === 'application/json'
+  if (!verifies && (!isJson || (response.ok && onJson === undefined))) {
     if (receipt !== null) notice(options, response, receipt, 'header', undefined)
     return response
   }
+  let again = response
+  let body: Uint8Array
   try {
-    const body = new Uint8Array(await response.arrayBuffer())
-    const verified = await checkReceipt(receipt, verify, headers, init, body)
-    const again = rebuilt(response, body)
-    notice(options, again, receipt ?? '', 'header', verified)
-    return again
+    body = new Uint8Array(await response.arrayBuffer())
+    const verified = verifies ? await checkReceipt(receipt, verify, headers, init, body) : undefined
+    again = rebuilt(response, body)
+    if (receipt !== null) notice(options, again, receipt, 'header', verified)
   } catch (error) {
+    // A connection that broke is the SDK's to retry; it says nothing about the receipt.
+    if (!verifies) throw error
     return unverified(error, headers, options)
   }
+  if (!isJson) return again
+  const json = parse(new TextDecoder().decode(body))
+  if (response.ok) onJson?.(json, again)
+  else recall(again, json, options)
+  return again
+}
+
+/** Remembers what an error answer says, if it is the gate's own. */
+function recall({ status, headers }: Response, json: unknown, { base }: GateFetchOptions): void {
+  const escalation = status === 403 ? readEscalation(json, headers, `${base}/`) : undefined
+  const refusal = escalation === undefined ? readRefusal(status, json, headers) : undefined
+  if (escalation !== undefined) remember(headers, { kind: 'escalated', facts: escalation })
+  if (refusal !== undefined) remember(headers, { kind: 'refused', facts: refusal })
 }
 
 /** Every gated exchange that reached the model. A GET of a list, or a 503 without a row, carries none. */
@@ -95,7 +116,7 @@ async function openStream(
   init: RequestInit | undefined,
   options: GateFetchOptions,
 ): Promise<Response> {
-  const { verify } = options
+  const { verify, onJson } = options
   const { headers } = response
   const receipt = headers.get(RECEIPT_HEADER)
   let admitted: VerifiedReceipt | undefined
@@ -114,7 +135,8 @@ async function openStream(
       last = compact
       if (verify === undefined) notice(options, again, compact, 'stream', undefined)
     },
-    onAbort: abort => options.abortError(abort, again.headers),
+    onAbort: abort => options.onAbort(abort, again.headers),
+    ...(onJson === undefined ? {} : { onPayload: (payload: string) => onJson(parse(payload), again) }),
     verify:
       verify === undefined
         ? undefined
@@ -145,7 +167,7 @@ async function readAccepted(response: Response, options: GateFetchOptions): Prom
   // The SDK decides by this whether to send again; a held exchange must not be doubled.
   headers.set('x-should-retry', 'false')
   const refused = rebuilt(new Response(null, { status: 403, headers }), text)
-  options.remember(refused.headers, { kind: 'escalated', facts })
+  remember(refused.headers, { kind: 'escalated', facts })
   return refused
 }
 
@@ -181,17 +203,12 @@ function requestOf(init: RequestInit | undefined): { readonly requestBytes?: Uin
 
 function unverified(error: unknown, from: Headers, options: GateFetchOptions): Response {
   const headers = new Headers({ 'content-type': 'application/json', 'x-should-retry': 'false' })
-  const correlationId = from.get(CORRELATION_HEADER)
-  if (correlationId !== null) headers.set(CORRELATION_HEADER, correlationId)
+  const correlationId = from.get(CORRELATION_HEADER) ?? undefined
+  if (correlationId !== undefined) headers.set(CORRELATION_HEADER, correlationId)
   const message = 'the answer has no valid signet receipt'
-  const response = new Response(
-    JSON.stringify({ error: { message, type: 'signet_unverified', code: codeOf(error) } }),
-    {
-      status: 502,
-      headers,
-    },
-  )
-  options.remember(response.headers, { kind: 'unverified', cause: error })
+  const body = { error: { message, type: 'signet_unverified', code: codeOf(error) } }
+  const response = new Response(JSON.stringify(body), { status: options.unverifiedStatus, headers })
+  remember(response.headers, { kind: 'unverified', cause: error, correlationId })
   return response
 }
 

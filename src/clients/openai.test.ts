@@ -137,6 +137,7 @@ const answers: Record<string, Answer> = {
   upstreamDown: (_, res) => json(res, 502, { error: 'upstream forward failed', correlation_id: ID }, NO_RETRY),
   heldMidStream: (req, res) =>
     sse(res, req, chunk('Hel'), ABORT.replace('"choices"', '"escalation_id":"esc1","choices"')),
+  moved: (_, res) => res.writeHead(307, { location: `${gate}/v1/elsewhere` }).end(),
   accepted: (_, res) => json(res, 202, COMPLETION),
   forgedHold: (_, res) =>
     json(
@@ -279,6 +280,15 @@ describe('wrapOpenAI', () => {
       expect(() => wrapOpenAI(original(), { signetUrl, owner })).toThrow('signetUrl')
     expect(() => wrapOpenAI({} as OpenAI, { signetUrl: 'http://gate', owner })).toThrow('openai')
     expect(() => wrapOpenAI(wrapped(), { signetUrl: 'http://gate', owner })).toThrow('wrapped already')
+  })
+
+  it('stays at its gate, also by way of another option, and follows no redirect with the key', async () => {
+    const away = 'keeps the address of its gate'
+    expect(() => wrapped().withOptions({ baseURL: 'https://api.openai.example/v1' })).toThrow(away)
+    expect(() => wrapped().withOptions({ dataResidency: 'eu' })).toThrow(away)
+    const error = await failure(ask(wrapped(), 'moved'))
+    expect(error).toMatchObject({ status: 307 })
+    expect(seen).toHaveLength(1)
   })
 
   it('means /v1 when the address has no path, and minds no trailing slash', () => {

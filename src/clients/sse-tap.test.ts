@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { tapSse } from './sse-tap.ts'
+import { type TapHooks, tapSse } from './sse-tap.ts'
 
 const TEXT = 'data: {"a":"é"}\n\n'
 const ABORT = 'data: {"signet_abort":true,"reason":"r","correlation_id":"c","stage":"inspection"}\n\ndata: [DONE]\n\n'
@@ -15,7 +15,12 @@ interface Seen {
 }
 
 /** Everything a reader gets from `body` when the network cuts it at these places. */
-async function tap(body: string, cuts: readonly number[], verify: 'good' | 'bad' | undefined): Promise<Seen> {
+async function tap(
+  body: string,
+  cuts: readonly number[],
+  verify: 'good' | 'bad' | undefined,
+  over: Partial<TapHooks> = {},
+): Promise<Seen> {
   const bytes = Buffer.from(body)
   const places = [0, ...[...new Set(cuts)].filter(at => at < bytes.length).sort((a, b) => a - b), bytes.length]
   const pieces = places.slice(1).map((to, index) => new Uint8Array(bytes.subarray(places[index], to)))
@@ -38,6 +43,7 @@ async function tap(body: string, cuts: readonly number[], verify: 'good' | 'bad'
             verified.push(Buffer.from(whole).toString())
             if (verify === 'bad') throw new Error('unverified')
           },
+    ...over,
   })
   const out: Uint8Array[] = []
   let error: string | undefined
@@ -96,12 +102,41 @@ describe('reading along on a stream', () => {
     const body = TEXT + SIGNED + DONE
     const good = await tap(body, [], 'good')
     expect(good).toMatchObject({ text: body, error: undefined })
-    expect(good.verified).toEqual([`${TEXT + SIGNED}data: [DONE]\n`])
+    expect(good.verified).toEqual([body])
     const bad = await tap(body, [], 'bad')
     expect(bad).toMatchObject({ text: TEXT + SIGNED, error: 'unverified' })
   })
 
   it('a stream that just stops is verified at its last byte', async () => {
     expect(await tap(TEXT, [3], 'bad')).toMatchObject({ error: 'unverified', verified: [TEXT] })
+  })
+
+  it('with verification, message_stop is an end mark, and what follows one waits too', async () => {
+    const stop = 'event: message_stop\ndata: {"type": "message_stop"}\n\n'
+    for (const end of [stop, DONE + TEXT, stop + DONE]) {
+      const body = TEXT + SIGNED + end
+      const bad = await tap(body, [], 'bad')
+      expect(bad.error).toBe('unverified')
+      expect(bad.text).not.toMatch(/data: (?:\[DONE\]|\{"type")/)
+      expect(bad.text.split(TEXT)).toHaveLength(2)
+      expect(await tap(body, [], 'good')).toMatchObject({ text: body, verified: [body] })
+    }
+  })
+
+  it('an abort can be exchanged for another line, which ends the stream, however it is cut', async () => {
+    const body = TEXT + ABORT
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.nat(body.length), { maxLength: 12 }), async cuts => {
+        const { text, error } = await tap(body, cuts, undefined, { onAbort: () => 'data: {"error":1}' })
+        expect([text, error]).toEqual([`${TEXT}data: {"error":1}\n\n`, undefined])
+      }),
+      { numRuns: 50 },
+    )
+  })
+
+  it('payloads are shown until one is enough', async () => {
+    const shown: string[] = []
+    await tap(`${TEXT}data: 2\n\ndata: 3\n\n`, [3, 9], undefined, { onPayload: payload => shown.push(payload) < 2 })
+    expect(shown).toEqual(['{"a":"é"}', '2'])
   })
 })

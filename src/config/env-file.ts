@@ -2,6 +2,7 @@
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
 import { parseEnv } from 'node:util'
 import { ConfigError, errorCode, shown } from './problem.ts'
+import { type Reader, refuseUntrusted, thisReader } from './trusted-file.ts'
 
 export interface EnvFile {
   readonly variables: Readonly<Record<string, string>>
@@ -18,7 +19,7 @@ const SECRETS = [
 ]
 
 /** A file named by the operator must exist; the one looked for by itself need not. */
-export function readEnvFile(path: string, required: boolean, platform: NodeJS.Platform = process.platform): EnvFile {
+export function readEnvFile(path: string, required: boolean, reader: Reader = thisReader()): EnvFile {
   let fd: number
   try {
     fd = openSync(path, 'r')
@@ -29,14 +30,12 @@ export function readEnvFile(path: string, required: boolean, platform: NodeJS.Pl
   try {
     const stat = fstatSync(fd)
     if (!stat.isFile()) throw new ConfigError([`${path}: is not a file; give the path of a file with NAME=value lines`])
+    refuseUntrusted(path, stat, reader)
     if (stat.size > 1 << 20) throw new ConfigError([`${path}: is larger than 1 MiB; give a file with NAME=value lines`])
     const text = readFileSync(fd, 'utf8').replace(/^\ufeff/, '')
-    const problems = malformed(text).map(line => `${path}:${line}: expected NAME=value`)
-    if (problems.length > 0) throw new ConfigError(problems)
-    const variables: Record<string, string> = {}
-    for (const [name, value] of Object.entries(parseEnv(text))) if (value !== undefined) variables[name] = value
+    const variables = readVariables(text, path)
     const open =
-      platform !== 'win32' && (stat.mode & 0o077) !== 0 && SECRETS.some(name => (variables[name] ?? '') !== '')
+      reader.platform !== 'win32' && (stat.mode & 0o077) !== 0 && SECRETS.some(name => (variables[name] ?? '') !== '')
     return {
       variables,
       warnings: open ? [`${path} holds secrets and can be read by others; run: chmod 600 ${shown(path)}`] : [],
@@ -46,20 +45,34 @@ export function readEnvFile(path: string, required: boolean, platform: NodeJS.Pl
   }
 }
 
+/** The variables of such a text; throws a `ConfigError` that names each line which is none. */
+export function readVariables(text: string, path: string): Readonly<Record<string, string>> {
+  // Node reads a last line without an end of its own differently when its value is empty.
+  const read = parseEnv(`${text}\n`)
+  const problems = unread(text, read).map(line => `${path}:${line}: expected NAME=value`)
+  if (problems.length > 0) throw new ConfigError(problems)
+  const variables: Record<string, string> = {}
+  for (const [name, value] of Object.entries(read)) if (value !== undefined) variables[name] = value
+  return variables
+}
+
 /** Node skips what it cannot read; a setting that is written down but not read would be a protection that is not there. */
-function malformed(text: string): readonly number[] {
+function unread(text: string, read: NodeJS.Dict<string>): readonly number[] {
   const bad: number[] = []
   let quote: string | undefined
-  for (const [index, line] of text.split(/\r\n?|\n/).entries()) {
+  for (const [index, ended] of text.split('\n').entries()) {
+    const line = ended.endsWith('\r') ? ended.slice(0, -1) : ended
+    // Node drops a CR in the middle of a line, and two lines become one.
+    if (line.includes('\r')) bad.push(index + 1)
     if (quote !== undefined) {
       if (line.includes(quote)) quote = undefined
       continue
     }
-    const trimmed = line.trim()
-    if (trimmed === '' || trimmed.startsWith('#')) continue
-    const match = /^(?:export\s+)?[A-Za-z_][A-Za-z0-9_]*\s*=\s*(["'`]?)(.*)$/.exec(trimmed)
-    if (match === null) bad.push(index + 1)
-    else if (match[1] !== undefined && match[1] !== '' && !(match[2] ?? '').includes(match[1])) quote = match[1]
+    if (/^[ \t]*(?:#|$)/.test(line)) continue
+    // Blanks and tabs only: Node takes any other white space for a part of the name.
+    const match = /^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*(["'`]?)(.*)$/.exec(line)
+    if (match === null || !Object.hasOwn(read, match[1] ?? '')) bad.push(index + 1)
+    else if (match[2] !== undefined && match[2] !== '' && !(match[3] ?? '').includes(match[2])) quote = match[2]
   }
-  return bad
+  return [...new Set(bad)]
 }

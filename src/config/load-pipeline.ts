@@ -9,6 +9,7 @@ import { resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { isPipelineConfig, type PipelineConfig } from './pipeline.ts'
 import { ConfigError, errorCode, oneLine } from './problem.ts'
+import { refuseUntrusted } from './trusted-file.ts'
 
 const PACKAGE = 'signet-gate'
 
@@ -23,7 +24,9 @@ export async function loadPipeline(path: string): Promise<PipelineConfig> {
     throw new ConfigError([`${path}: Node does not run TypeScript below node_modules; move the file into your project`])
   }
   try {
-    if (!statSync(file).isFile()) throw new ConfigError([`${path}: is not a file; give the path of a pipeline file`])
+    const stat = statSync(file)
+    if (!stat.isFile()) throw new ConfigError([`${path}: is not a file; give the path of a pipeline file`])
+    refuseUntrusted(path, stat)
   } catch (error) {
     if (error instanceof ConfigError) throw error
     const reason =

@@ -17,10 +17,13 @@ import {
   variableName,
 } from './setting-table.ts'
 
+import { TRUST_VARIABLE } from './trusted-file.ts'
+
 export {
   DEFAULTS,
   environmentName,
   flagName,
+  isSecret,
   isSettingName,
   SETTING_NAMES,
   type SettingName,
@@ -33,7 +36,7 @@ const BY_ENVIRONMENT_NAME: ReadonlyMap<string, SettingName> = new Map(
 )
 
 /** Read by one command only; not settings of the gate. */
-const COMMAND_VARIABLES = new Set(['SIGNET_ANONYMIZE_SALT'])
+const COMMAND_VARIABLES = new Set(['SIGNET_ANONYMIZE_SALT', TRUST_VARIABLE])
 
 /** Kubernetes puts these into every pod beside a Service called "signet". */
 const SERVICE_LINK =
@@ -80,6 +83,8 @@ export function fromEnvironment(environment: Readonly<Record<string, string | un
     const name = BY_ENVIRONMENT_NAME.get(variable)
     const from = where === '' ? variable : `${variable} (${where})`
     if (name !== undefined) readText(name, text, from, values, problems)
+    else if (variable === TRUST_VARIABLE && where !== '')
+      problems.push(`${from}: a file cannot vouch for itself; set it in the environment of the process`)
     else if (!COMMAND_VARIABLES.has(variable) && !SERVICE_LINK.test(variable)) {
       const retired = RETIRED_VARIABLES.get(variable)
       problems.push(

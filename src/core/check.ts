@@ -4,6 +4,7 @@
  */
 import type { PatternSet, Scan } from '../text/scan.ts'
 import type { Exchange, Levels, Outcome, Owner } from './exchange.ts'
+import type { Assurance } from './row.ts'
 import type { SharedState } from './state.ts'
 import type { Because, TextEdit, Verdict } from './verdict.ts'
 import type { Channel, Segment, ToolCall } from './wire.ts'
@@ -33,6 +34,10 @@ export interface Check {
   readonly snapshots?: 'all' | 'hits' | 'none'
   /** Plain JSON: name, stages, options. The policy digest, `signet lint`, the console and replay read it. */
   describe(): Readonly<Record<string, unknown>>
+  /** Does it know, from its options, that it can hold a call for a human? Then a gate without approvers does not start. */
+  readonly canEscalate?: boolean
+  /** For checks that know tools: how sure an approved call's row must be before the call leaves. */
+  readonly assurance?: Assurances
   /** Called at start, before `describe`, when several gates share state. A check that was given a state of its own keeps that. */
   shareState?(shared: SharedState): void
   /** Before the model is called. To redact, call `ctx.edit(segment, edits)` and return a redact verdict with `edits: []`. */
@@ -43,6 +48,13 @@ export interface Check {
   commit?(call: ToolCall, x: Exchange, ctx: Ctx): MaybeAsync<Verdict>
   /** After the exchange. Flags only: the type cannot block. */
   record?(outcome: Outcome, x: Exchange, ctx: Ctx): MaybeAsync<readonly Because[]>
+}
+
+/** What tools demand of the row of their calls. */
+export interface Assurances {
+  /** The most that any tool demands: whether the gate can give it is found out at start. */
+  readonly highest: Assurance
+  of(tool: string): Assurance
 }
 
 export interface Ctx {

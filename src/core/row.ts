@@ -58,6 +58,39 @@ export interface Placed {
   readonly leaf: Uint8Array
 }
 
+/**
+ * How sure a decision is. `durable`: its row outlives a power cut. `logged`: the row is under a signed checkpoint of the
+ * transparency log. `witnessed`: enough witnesses have cosigned such a checkpoint. Each holds what the ones before hold.
+ */
+export const ASSURANCES = ['durable', 'logged', 'witnessed'] as const
+export type Assurance = (typeof ASSURANCES)[number]
+/** What the transparency log adds to the audit log's own `durable()`. */
+export type LogLevel = Exclude<Assurance, 'durable'>
+
+/** The transparency log, to whoever must wait for it. */
+export interface RowLog {
+  /** For a durable row. Asking makes the next checkpoint come at once. Rejects when it cannot be made. */
+  reached(index: number, level: LogLevel): Promise<void>
+  readonly status: RowLogStatus
+}
+
+/** What the log has, against what it should have. */
+export interface RowLogStatus {
+  readonly ok: boolean
+  /** Why not; one line, for the operator. */
+  readonly reason: string | undefined
+  /** Stopped for good by evidence of another history; only the operator can let it go on. */
+  readonly halted: boolean
+  /** Entries under the last signed checkpoint. */
+  readonly size: number
+  /** Durable rows that are not. */
+  readonly behind: number
+  /** How long the oldest of them has waited, in milliseconds. */
+  readonly behindMs: number
+  /** Entries under the last checkpoint that the witnesses' policy accepts; `undefined` without witnesses. */
+  readonly witnessed: number | undefined
+}
+
 export class AuditUnavailable extends Error {
   override readonly name = 'AuditUnavailable'
   readonly code = 'audit_unavailable'

@@ -12,6 +12,11 @@ export interface Segment {
   readonly text: string
   /** True for text whose bytes cannot be edited in place (decoded from arguments, token arrays, object keys): a redaction of it blocks. */
   readonly derived?: true
+  /**
+   * Set on a derived text that joins several segments, which a model reads as one: where in it one ends and the next begins
+   * (see `break.ts`). There is one only when a declared pattern matches over such a border.
+   */
+  readonly breaks?: readonly number[]
 }
 
 /** One stream of output text. The same channel is always the same object within a response, and `key` is unique in it. */
@@ -93,6 +98,8 @@ export interface Route {
   readonly path: string
   /** Path below the upstream's base URL. */
   readonly upstreamPath: string
+  /** Query strings that cross, spelled exactly so. Any other stays here. */
+  readonly queries?: readonly string[]
 }
 
 export interface Carrier {

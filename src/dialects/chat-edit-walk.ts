@@ -1,10 +1,12 @@
 /** Edits of one frame, and the walk that finds the nodes they belong to. */
+import { BREAK } from '../core/break.ts'
 import type { Edit, Frame, Part } from '../core/wire.ts'
 import { CALL_TEXT } from './chat-parts.ts'
 import type { ChatVisitor, Container, Fragment, TextMode } from './chat-visitor.ts'
 import type { JsonObject } from './json.ts'
 import { editText } from './json-edit.ts'
 import { RedactionUnwritable } from './redaction-unwritable.ts'
+import { isRewritten, runStart } from './succession.ts'
 
 export type TextPart = Extract<Part, { kind: 'text' }>
 
@@ -52,9 +54,12 @@ export class EditWalk implements ChatVisitor {
     for (let index = 0; index < f.parts.length; index++) {
       const part = f.parts[index]
       if (part?.kind === 'callPiece') this.#keys.push(part.key)
-      else if (part?.kind === 'text' && part.text !== '' && !part.channel.key.startsWith(CALL_TEXT)) {
-        this.#texts.push({ part, index })
-      }
+      else if (part?.kind !== 'text' || part.text === '' || part.channel.key.startsWith(CALL_TEXT)) continue
+      // It stands in no node: there is nothing to write.
+      else if (part.text === BREAK) this.#placed.add(index)
+      else if (runStart(part.channel.key) !== undefined) {
+        if (isRewritten(part.channel.key, edits.text.get(index) ?? [])) this.#placed.add(index)
+      } else this.#texts.push({ part, index })
     }
   }
 
@@ -102,6 +107,8 @@ export class EditWalk implements ChatVisitor {
     if (!/^\/choices\/[0-9]+\/(?:logprobs|token_ids|prompt_logprobs|prompt_token_ids)\//.test(pointer)) return
     this.#placed.add(target.index)
   }
+
+  element(): void {}
 
   twin(): void {}
 

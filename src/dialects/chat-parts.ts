@@ -2,6 +2,7 @@
  * Turns walked answers into parts, remembering over a whole response which channels exist, which constant values were
  * already inspected, and which calls are unfinished. One instance per response.
  */
+import { BREAK } from '../core/break.ts'
 import type { Channel, Part } from '../core/wire.ts'
 import { CallAssembler, type DoneCall } from './chat-calls.ts'
 import {
@@ -15,7 +16,9 @@ import {
 import { CHAT_FORM } from './chat-walk.ts'
 import type { JsonNode, JsonObject } from './json.ts'
 import type { ForgedField } from './reading.ts'
+import { apart } from './reading.ts'
 import type { SseEvent } from './sse.ts'
+import { Succession } from './succession.ts'
 
 /** Distinct fields one answer may have; far above any real one. */
 const MAX_CHANNELS = 2048
@@ -35,10 +38,14 @@ export class ChatParts implements ChatVisitor {
   readonly #channels = new Map<string, Channel>()
   /** The last inspected value of each constant field. */
   readonly #constants = new Map<string, string>()
+  readonly #succession = new Succession()
   readonly #keys = new Set<string>()
   readonly #decoders = new Map<string, InstanceType<typeof TextDecoder>>()
   readonly #unfinished = new Set<number>()
   readonly #finished = new Map<number, string>()
+  /** Elements of lists begun in the document being read, and in which of them each channel spoke last. */
+  #elements = 0
+  readonly #spokeAt = new Map<string, number>()
   #serial = 0
   #serialBefore = 0
   #parts: Part[] = []
@@ -62,8 +69,12 @@ export class ChatParts implements ChatVisitor {
     this.#parts = into
     this.#serialBefore = this.#serial
     this.#forged = []
+    if (this.#elements > 0) this.#spokeAt.clear()
+    this.#elements = 0
     if (root.kind === 'object' && root.keys.includes('error')) this.#saysError = true
     this.#form.walk(root, source, this.#primary, this)
+    // What was read is not kept until the next document comes.
+    this.#parts = []
     return this.#forged
   }
 
@@ -93,12 +104,14 @@ export class ChatParts implements ChatVisitor {
   ): void {
     if (text === '') return
     if (mode === 'delta') {
-      this.#parts.push({ kind: 'text', channel: this.#channel(name, choice, pointer), text, from: 'delta' })
+      const channel = this.#channel(name, choice, pointer)
+      if (this.#elements > 0) this.#breakOff(channel)
+      this.#parts.push({ kind: 'text', channel, text, from: 'delta' })
       return
     }
     if (mode === 'constant') {
       if (this.#constants.get(pointer) === text) return
-      if (text.length <= MAX_REMEMBERED) this.#constants.set(pointer, text)
+      if (text.length <= MAX_REMEMBERED) this.#constants.set(pointer, apart(text))
       else this.#constants.delete(pointer)
     } else {
       const seen = `${pointer} ${text}`
@@ -112,6 +125,17 @@ export class ChatParts implements ChatVisitor {
     // Each value is a text of its own: two ids never join into one.
     const channel: Channel = { key: `${pointer}#${++this.#serial}`, choice, name, pointer }
     this.#parts.push({ kind: 'text', channel, text, from: 'snapshot' })
+    const run =
+      mode === 'constant' && this.#primary === 'delta'
+        ? this.#succession.next(pointer, text, () => ++this.#serial)
+        : undefined
+    if (run === undefined) return
+    const joined: Channel = { key: run.key, choice, name, pointer }
+    this.#parts.push({ kind: 'text', channel: joined, text: run.text, from: 'snapshot' })
+  }
+
+  element(): void {
+    this.#elements += 1
   }
 
   bytes(choice: number, pointer: string, _node: JsonNode, values: Uint8Array): void {
@@ -164,6 +188,15 @@ export class ChatParts implements ChatVisitor {
 
   forged(node: JsonObject, key: string): void {
     this.#forged.push({ node, key })
+  }
+
+  /** What an element of a list says, and what the same field said before the list, are texts of their own. */
+  #breakOff(channel: Channel): void {
+    const last = this.#spokeAt.get(channel.key)
+    this.#spokeAt.set(channel.key, this.#elements)
+    if (last === this.#elements) return
+    const spoke = last !== undefined || this.#parts.some(p => p.kind === 'text' && p.channel === channel)
+    if (spoke) this.#parts.push({ kind: 'text', channel, text: BREAK, from: 'delta' })
   }
 
   /** A call's id and name may have come in pieces, so they are inspected whole, where the call is decided. */

@@ -21,7 +21,7 @@ import {
 import { fault, isFault, type JsonNode, type JsonObject, member, readJson } from './json.ts'
 import { editObject, pointerToken, type Replacement, splice } from './json-edit.ts'
 import { ambiguousKey, type KnownKeys } from './known-keys.ts'
-import { isBase64, isMediaUrl } from './media.ts'
+import { isBase64, isMediaUrl, payloadStart, spelled } from './media.ts'
 
 const MAX_N = 128
 /** Strings of one list, or of one call's arguments, beyond this many share one segment. */
@@ -194,6 +194,7 @@ class RequestReading {
       if (!isMediaUrl(node.value)) {
         this.#fetched(node.value, at)
         this.#add(role, at, node.value)
+        this.#spelled(node.value, role, at)
       }
       return
     }
@@ -212,8 +213,15 @@ class RequestReading {
         else if (key === 'url' && !isBlob) this.#fetched(value.value, pointer)
       }
       if (!isBlob) this.#strings(value, role, pointer, REQUEST_INNER)
+      if (!isBlob && value.kind === 'string') this.#spelled(value.value, role, pointer)
     }
     this.#unknownKeys(node, REQUEST_INNER, role, at)
+  }
+
+  /** Text in the place of a picture, written as one. */
+  #spelled(text: string, role: Role, at: string): void {
+    const said = spelled(text, payloadStart(text))
+    if (said !== undefined) this.#derive(role, at, new TextDecoder().decode(said))
   }
 
   /** Upstream would fetch it; what it finds there nobody here has seen. */

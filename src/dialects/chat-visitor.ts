@@ -35,6 +35,8 @@ export interface ChatVisitor {
     end: number,
     mode: TextMode,
   ): void
+  /** An element of a list begins: what it says does not continue what the one before it said. */
+  element(): void
   /** Numbers 0 to 255 that may spell text (UTF-8). */
   bytes(choice: number, pointer: string, node: JsonNode, values: Uint8Array): void
   /** Sound or a signature that repeats text in a form nobody can redact. */

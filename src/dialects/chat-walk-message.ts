@@ -2,7 +2,7 @@
 import { ANSWER_COMMON, ANSWER_MESSAGE } from './chat-keys.ts'
 import { type ChatVisitor, type Container, Violation } from './chat-visitor.ts'
 import { walkCalls, walkLegacyCall } from './chat-walk-calls.ts'
-import { constant, label, walkMember, walkText } from './chat-walk-text.ts'
+import { constant, decoded, label, walkMember, walkText } from './chat-walk-text.ts'
 import type { JsonNode, JsonObject } from './json.ts'
 import { isBase64 } from './media.ts'
 
@@ -113,6 +113,7 @@ function walkContent(node: JsonNode, choice: number, at: MessagePointers, isPrim
   }
   const name = isPrimary ? 'content' : 'other'
   for (const item of node.items) {
+    v.element()
     if (item.kind === 'string') {
       v.text(name, choice, at.content, item.value, item.start, item.end, 'delta')
     } else if (item.kind === 'object') {
@@ -137,6 +138,7 @@ function walkReasoningDetails(node: JsonNode, choice: number, at: string, isPrim
   }
   const name = isPrimary ? 'reasoning' : 'other'
   for (const item of node.items) {
+    v.element()
     if (item.kind !== 'object') {
       walkText(item, 'other', choice, `${at}/*`, v)
       continue
@@ -171,7 +173,10 @@ function walkAudio(node: JsonNode, choice: number, at: MessagePointers, isPrimar
       constant(value, choice, `${at.base}/audio/id`, v)
     } else if (key === 'data' && value.kind === 'string') {
       v.twin('audio', choice, `${at.base}/audio/data`)
-      if (!isBase64(value.value)) walkText(value, 'other', choice, `${at.base}/audio/data`, v)
+      if (!isBase64(value.value)) {
+        walkText(value, 'other', choice, `${at.base}/audio/data`, v)
+        decoded(value, choice, `${at.base}/audio/data`, v)
+      }
     } else walkMember(node, i, key, value, ANSWER_COMMON, choice, `${at.base}/audio`, v)
   }
 }

@@ -2,9 +2,9 @@
 import type { Channel } from '../core/wire.ts'
 import { ANSWER_COMMON } from './chat-keys.ts'
 import { type ChatVisitor, Violation } from './chat-visitor.ts'
-import type { JsonNode, JsonObject } from './json.ts'
+import type { JsonNode, JsonObject, JsonString } from './json.ts'
 import type { KnownKeys } from './known-keys.ts'
-import { isMediaUrl } from './media.ts'
+import { isMediaUrl, payloadStart, spelled } from './media.ts'
 
 /** Values the API itself fixes: they need no inspection. Any other value in these fields is text (enumerations age). */
 const FIXED = new Set([
@@ -27,6 +27,9 @@ const FIXED = new Set([
   'pause_turn',
   'tool_use',
 ])
+
+/** The tokens of a text are one text, in whichever list they stand. */
+const TOKENS = /^\/choices\/[0-9]+\/(?:prompt_)?logprobs\//
 
 /** A string the API repeats in every chunk. Anything but a string in its place is text like any other. */
 export function constant(node: JsonNode, choice: number, pointer: string, v: ChatVisitor): void {
@@ -55,6 +58,12 @@ export function walkMember(
   walkText(value, 'other', choice, `${pointer}/${label(key)}`, v)
 }
 
+/** What a text says that stands in a place for pictures or sound, written as they are. */
+export function decoded(node: JsonString, choice: number, pointer: string, v: ChatVisitor): void {
+  const said = spelled(node.value, payloadStart(node.value))
+  if (said !== undefined) v.bytes(choice, `${pointer}/~decoded`, node, said)
+}
+
 /** Any value of a field that carries text, or that the dialect does not know. */
 export function walkText(node: JsonNode, name: Channel['name'], choice: number, pointer: string, v: ChatVisitor): void {
   switch (node.kind) {
@@ -62,12 +71,19 @@ export function walkText(node: JsonNode, name: Channel['name'], choice: number, 
       // A picture only where the API puts one (`image_url`, `url`); anywhere else the same string is text.
       if (name !== 'other' || !pointer.endsWith('url') || !isMediaUrl(node.value)) {
         v.text(name, choice, pointer, node.value, node.start, node.end, 'delta')
+        if (pointer.endsWith('url')) decoded(node, choice, pointer, v)
       }
       break
     case 'array': {
       const values = byteValues(node.items)
       if (values !== undefined) v.bytes(choice, `${pointer}/*`, node, values)
-      else for (const item of node.items) walkText(item, name, choice, `${pointer}/*`, v)
+      else {
+        const spells = TOKENS.test(pointer)
+        for (const item of node.items) {
+          if (!spells) v.element()
+          walkText(item, name, choice, `${pointer}/*`, v)
+        }
+      }
       break
     }
     case 'object':

@@ -402,10 +402,10 @@ describe('ending a stream', () => {
 
   it('says so in the wire contract, key order included', () => {
     expect(text(writer.abort({ ...refusal, escalationId: 'e1' }))).toBe(
-      'data: {"signet_abort":true,"reason":"a classification marker above the declared level","correlation_id":"0192","stage":"inspection","check":"scope_drift","escalation_id":"e1","choices":[],"error":{"message":"signet refused this response: a classification marker above the declared level","type":"signet_refusal","code":"marker"}}\n\ndata: [DONE]\n\n',
+      'data: {"signet_abort":true,"reason":"a classification marker above the declared level","correlation_id":"0192","stage":"inspection","check":"scope_drift","escalation_id":"e1","choices":[],"error":{"message":"signet refused this response: a classification marker above the declared level","type":"signet_refusal","code":"marker"}}\n\ndata: {"error":{"message":"signet refused this response: a classification marker above the declared level","type":"permission_error","param":null,"code":"marker"}}\n\ndata: [DONE]\n\n',
     )
     expect(text(writer.abort({ ...refusal, strict: true }))).toBe(
-      'data: {"signet_abort":true,"reason":"refused","correlation_id":"0192","stage":"inspection","choices":[],"error":{"message":"refused","type":"signet_refusal","code":"refused"}}\n\ndata: [DONE]\n\n',
+      'data: {"signet_abort":true,"reason":"refused","correlation_id":"0192","stage":"inspection","choices":[],"error":{"message":"refused","type":"signet_refusal","code":"refused"}}\n\ndata: {"error":{"message":"refused","type":"permission_error","param":null,"code":"refused"}}\n\ndata: [DONE]\n\n',
     )
   })
 

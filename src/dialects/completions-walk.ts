@@ -70,7 +70,10 @@ function walkChoice(node: JsonObject, choice: number, _source: string, _primary:
 function walkSpoken(node: JsonNode, choice: number, at: string, v: ChatVisitor): void {
   if (node.kind === 'string' || node.kind === 'number') walkText(node, 'content', choice, at, v)
   else if (node.kind === 'array' && !node.items.every(item => item.kind === 'number')) {
-    for (const item of node.items) walkSpoken(item, choice, at, v)
+    for (const item of node.items) {
+      v.element()
+      walkSpoken(item, choice, at, v)
+    }
     // Anything else no client takes for text; a list of numbers may spell one.
   } else walkText(node, 'other', choice, at, v)
 }

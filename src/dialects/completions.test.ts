@@ -88,7 +88,7 @@ describe('text is seen', () => {
 
   it('a list or a number where the text belongs is the same text, and is redacted there', () => {
     const items = stream(chunk({ text: 'sk-' }) + chunk({ text: ['li', 've'] }) + chunk({ text: 77 }) + END)
-    expect(channels(items)).toEqual({ '/choices/0/text': 'sk-live77' })
+    expect(channels(items)).toEqual({ '/choices/0/text': 'sk-li\u2060ve77' })
     expect(redact(unary({ choices: [{ index: 0, text: ['a', M] }] }), M)).toBe(
       '{"choices":[{"index":0,"text":["a","[GONE]"]}]}',
     )
@@ -217,7 +217,9 @@ describe('what the gate says itself', () => {
 
   it('aborts a stream with an error event and the end', () => {
     const writer = completionsDialect.openWriter({ ...request(), stream: true })
-    expect(text(writer.abort(r))).toMatch(/^data: \{"signet_abort":true,.*\}\n\ndata: \[DONE\]\n\n$/)
+    expect(text(writer.abort(r))).toMatch(
+      /^data: \{"signet_abort":true,.*\}\n\ndata: \{"error":.*\}\n\ndata: \[DONE\]\n\n$/,
+    )
     expect(text(writer.comment('receipt x'))).toBe(': receipt x\n\n')
   })
 

@@ -5,6 +5,7 @@
 import type { Carrier, Dialect, Part } from '../core/wire.ts'
 import { fault, type JsonDocument, member } from './json.ts'
 import { isJson, isUtf8, mediaType } from './messages.ts'
+import { BETA_QUERIES } from './messages-keys.ts'
 import { MessagesParts } from './messages-parts.ts'
 import { MessagesUnaryReader } from './messages-reader.ts'
 import { messagesRefusal } from './messages-refusal.ts'
@@ -30,8 +31,8 @@ export const countTokensDialect: Dialect = {
   name: 'count-tokens',
   provider: 'anthropic',
   routes: [
-    { method: 'POST', path: '/v1/messages/count_tokens', upstreamPath: UPSTREAM_PATH },
-    { method: 'POST', path: '/v1/messages/count_tokens/', upstreamPath: UPSTREAM_PATH },
+    { method: 'POST', path: '/v1/messages/count_tokens', upstreamPath: UPSTREAM_PATH, queries: BETA_QUERIES },
+    { method: 'POST', path: '/v1/messages/count_tokens/', upstreamPath: UPSTREAM_PATH, queries: BETA_QUERIES },
   ],
   carriers: CARRIERS,
   readRequest: raw => readMessagesRequest(raw, { isCount: true }),

@@ -5,8 +5,9 @@
  * are no bytes are checked here and left out of the tree: in its place stands an empty list with the same span. Linear in
  * the text; a list with anything but finite numbers in it is left to the strict reader.
  */
+import { isUtf8 } from 'node:buffer'
 import type { Fault } from '../core/wire.ts'
-import { decodeUtf8, isFault, type JsonDocument, parseJson } from './json.ts'
+import { isFault, type JsonDocument, parseJson } from './json.ts'
 
 /** Offsets, and so spans, are those of `text`. */
 export function parseWithoutVectors(text: string): JsonDocument | Fault {
@@ -119,11 +120,12 @@ export function readVector(text: string): 'numbers' | Uint8Array | undefined {
   const bytes = Buffer.from(text, 'base64')
   // The decoder is forgiving; what it would write itself is not.
   if (bytes.length === 0 || bytes.toString('base64') !== text) return undefined
-  if (decodeUtf8(bytes) !== undefined) return bytes
+  if (isUtf8(bytes)) return bytes
   if (bytes.length % 4 !== 0 || bytes.length < LEAST_FLOATS * 4) return undefined
+  const floats = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   for (let at = 0; at < bytes.length; at += 4) {
     // Not a number and infinity fail the comparison as well.
-    if (!(Math.abs(bytes.readFloatLE(at)) <= LARGEST)) return undefined
+    if (!(Math.abs(floats.getFloat32(at, true)) <= LARGEST)) return undefined
   }
   return 'numbers'
 }

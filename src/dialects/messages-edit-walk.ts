@@ -1,11 +1,12 @@
 /** The walk over one frame, a second time, that finds the nodes its edits belong to. */
+import { BREAK } from '../core/break.ts'
 import { normalizeEdits } from '../core/edits.ts'
 import type { TextEdit } from '../core/verdict.ts'
 import type { Frame, Part } from '../core/wire.ts'
 import type { JsonObject, JsonString } from './json.ts'
 import { editText, encodeString } from './json-edit.ts'
 import type { DecodedPiece } from './messages-json-strings.ts'
-import { BREAK, INPUT_JSON, INPUT_STRINGS } from './messages-parts.ts'
+import { INPUT_JSON, INPUT_STRINGS } from './messages-parts.ts'
 import type { BlockKind, CallBlock, MessagesVisitor, TextMode } from './messages-visitor.ts'
 import { RedactionUnwritable } from './redaction-unwritable.ts'
 
@@ -76,6 +77,8 @@ export class MessagesEditWalk implements MessagesVisitor {
   bytes(pointer: string): void {
     if (this.#texts[this.#next]?.part.channel.pointer === pointer) this.#next++
   }
+
+  element(): void {}
 
   signed(): void {}
 

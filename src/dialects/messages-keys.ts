@@ -42,6 +42,9 @@ export const REQUEST_INNER = knownKeys(`
   previous_message_id tool_name tool_id tool_references server_name definition direct caller
 `)
 
+/** What the SDK's `beta` methods put behind the path; the features themselves are named in `anthropic-beta`. */
+export const BETA_QUERIES: readonly string[] = ['beta=true']
+
 /** Nothing is known: every key is the author's own word. */
 export const NO_KEYS = knownKeys('')
 

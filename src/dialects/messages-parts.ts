@@ -3,6 +3,7 @@
  * a gap, each begun, continued and ended in its place. Clients find a block by its position and not by its number, so an
  * answer that breaks this would have two readings, and is a violation. One instance per response.
  */
+import { BREAK } from '../core/break.ts'
 import type { Channel, Part, ToolCall } from '../core/wire.ts'
 import { readArguments } from './arguments.ts'
 import { MAX_ARGUMENT_BYTES, MAX_CALLS } from './chat-calls.ts'
@@ -14,6 +15,7 @@ import type { BlockKind, CallBlock, MessagesVisitor, TextMode } from './messages
 import { walkEvent, walkMessage } from './messages-walk.ts'
 import { INPUT, TEXT, THINKING } from './messages-walk-block.ts'
 import type { ForgedField } from './reading.ts'
+import { apart } from './reading.ts'
 import type { SseEvent } from './sse.ts'
 
 /** Distinct fields one answer may have; far above any real one. */
@@ -28,11 +30,6 @@ export const TWIN_SIGNED = '!signed'
 /** The input of a tool that upstream runs, as a stream spells it, and once more as the tool reads it. */
 export const INPUT_JSON = `${INPUT}/~json`
 export const INPUT_STRINGS = `${INPUT}/~strings`
-/**
- * Stands in a channel between the texts of different blocks: what only looks at the letters reads on over it, as a person
- * would; a pattern that asks for the end of a word finds one. It is in no frame.
- */
-export const BREAK = '\u2060'
 /** Ends the key of a textless part that says: here such an input begins. */
 export const INPUT_BEGINS = '!begins'
 
@@ -69,8 +66,11 @@ export class MessagesParts implements MessagesVisitor {
   readonly #keys = new Set<string>()
   readonly #decoders = new Map<string, InstanceType<typeof TextDecoder>>()
   readonly #callIds = new Set<string>()
-  /** The block in which each channel spoke last. */
+  /** The block in which each channel spoke last, and the element of a list in the event being read. */
   readonly #spokeIn = new Map<string, number>()
+  readonly #spokeAt = new Map<string, number>()
+  /** Elements of lists begun in the event being read. */
+  #elements = 0
   /** Texts are values of their own: those of a whole block, not those of a delta. */
   #isWhole = false
   #serial = 0
@@ -100,6 +100,7 @@ export class MessagesParts implements MessagesVisitor {
     this.#parts = into
     this.#serialBefore = this.#serial
     this.#forged = []
+    this.#beginLists()
     if (root.keys.includes('error')) this.#saysError = true
     walkEvent(root, source, this)
     return this.#forged
@@ -110,6 +111,7 @@ export class MessagesParts implements MessagesVisitor {
     this.#parts = into
     this.#serialBefore = this.#serial
     this.#forged = []
+    this.#beginLists()
     walkMessage(root, source, this)
     return this.#forged
   }
@@ -134,7 +136,7 @@ export class MessagesParts implements MessagesVisitor {
     }
     if (mode === 'constant') {
       if (this.#constants.get(pointer) === text) return
-      if (text.length <= MAX_REMEMBERED) this.#constants.set(pointer, text)
+      if (text.length <= MAX_REMEMBERED) this.#constants.set(pointer, apart(text))
       else this.#constants.delete(pointer)
     } else {
       const seen = `${pointer} ${text}`
@@ -261,12 +263,24 @@ export class MessagesParts implements MessagesVisitor {
     this.#forged.push({ node, key })
   }
 
-  /** A text that no delta continues ends where its block does. */
+  element(): void {
+    this.#elements += 1
+  }
+
+  #beginLists(): void {
+    if (this.#elements === 0) return
+    this.#elements = 0
+    this.#spokeAt.clear()
+  }
+
+  /** A text that no delta continues ends where its block does, and an element of a list where the next begins. */
   #breakOff(channel: Channel): void {
     const block = this.#open?.index
     if (block === undefined) return
     const last = this.#spokeIn.get(channel.key)
-    if (last === block && !this.#isWhole) return
+    const element = this.#elements === 0 ? undefined : this.#spokeAt.get(channel.key)
+    if (this.#elements > 0) this.#spokeAt.set(channel.key, this.#elements)
+    if (last === block && !this.#isWhole && (element === undefined || element === this.#elements)) return
     this.#spokeIn.set(channel.key, block)
     if (last !== undefined) this.#parts.push({ kind: 'text', channel, text: BREAK, from: 'delta' })
   }

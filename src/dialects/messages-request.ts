@@ -237,6 +237,7 @@ class RequestReading {
         if (key === 'data' && type === 'base64' && value.kind === 'string' && isBase64(value.value))
           this.#opaque.push(pointer)
         this.#segments.strings(value, role, pointer, REQUEST_INNER)
+        if (key === 'data' && value.kind === 'string') this.#segments.spelled(role, pointer, value.value)
       }
     }
     this.#segments.unknownKeys(node, REQUEST_SOURCE, role, at)

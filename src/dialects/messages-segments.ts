@@ -3,7 +3,7 @@ import type { Segment } from '../core/wire.ts'
 import type { JsonNode, JsonObject } from './json.ts'
 import { pointerToken } from './json-edit.ts'
 import { ambiguousKey, type KnownKeys } from './known-keys.ts'
-import { isBase64 } from './media.ts'
+import { isBase64, payloadStart, spelled } from './media.ts'
 import { NO_KEYS, SEALED } from './messages-keys.ts'
 
 export type Role = Segment['role']
@@ -67,7 +67,16 @@ export class Segments {
   /** Signed or encrypted by the API, which refuses it if a byte is changed. A payload is not text; anything else is. */
   sealed(node: JsonNode, role: Role, at: string): void {
     if (node.kind !== 'string') this.strings(node, role, at, NO_KEYS)
-    else if (!isBase64(node.value)) this.derive(role, at, node.value)
+    else if (!isBase64(node.value)) {
+      this.derive(role, at, node.value)
+      this.spelled(role, at, node.value)
+    }
+  }
+
+  /** Text in the place of a picture or of sealed bytes, written as they are. */
+  spelled(role: Role, at: string, text: string): void {
+    const said = spelled(text, payloadStart(text))
+    if (said !== undefined) this.derive(role, at, new TextDecoder().decode(said))
   }
 
   /** One segment for the unknown keys of an object, a line each. */

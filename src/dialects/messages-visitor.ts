@@ -24,6 +24,8 @@ export interface CallBlock {
 
 export interface MessagesVisitor {
   text(name: Channel['name'], pointer: string, text: string, start: number, end: number, mode: TextMode): void
+  /** An element of a list begins: what it says does not continue what the one before it said. */
+  element(): void
   /** Numbers 0 to 255 that may spell text (UTF-8). */
   bytes(pointer: string, values: Uint8Array): void
   /** A signature over thinking: whoever rewrites the thinking breaks it. */

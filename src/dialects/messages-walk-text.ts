@@ -1,9 +1,9 @@
 /** Any text in a Messages answer: strings, keys nobody knows, numbers that spell text, values that repeat. */
 import type { Channel } from '../core/wire.ts'
 import { Violation } from './chat-visitor.ts'
-import { type JsonNode, type JsonObject, member } from './json.ts'
+import { type JsonNode, type JsonObject, type JsonString, member } from './json.ts'
 import type { KnownKeys } from './known-keys.ts'
-import { isBase64 } from './media.ts'
+import { isBase64, spelled } from './media.ts'
 import { ANSWER_COMMON, FIXED, SEALED } from './messages-keys.ts'
 import type { MessagesVisitor, TextMode } from './messages-visitor.ts'
 
@@ -16,7 +16,10 @@ export function constant(node: JsonNode, pointer: string, v: MessagesVisitor): v
 /** Signed or encrypted by the API. A payload is not text; anything that is not one is, but cannot be rewritten. */
 export function sealed(node: JsonNode, pointer: string, v: MessagesVisitor): void {
   if (node.kind !== 'string') walkText(node, 'other', pointer, v, 'constant')
-  else if (!isBase64(node.value)) v.text('other', pointer, node.value, node.start, node.end, 'sealed')
+  else if (!isBase64(node.value)) {
+    v.text('other', pointer, node.value, node.start, node.end, 'sealed')
+    decoded(node, pointer, v)
+  }
 }
 
 /**
@@ -50,7 +53,16 @@ export function walkMember(
   if (key === 'type') constant(value, at, v)
   else if (SEALED.has(key)) sealed(value, at, v)
   else if (key === 'data' && isPayload(owner, value)) return
-  else walkText(value, 'other', at, v, isKnown ? extent : 'delta')
+  else {
+    walkText(value, 'other', at, v, isKnown ? extent : 'delta')
+    if (key === 'data' && value.kind === 'string') decoded(value, at, v)
+  }
+}
+
+/** What a text says that stands in a place for pictures or sealed bytes, written as they are. */
+function decoded(node: JsonString, pointer: string, v: MessagesVisitor): void {
+  const said = spelled(node.value)
+  if (said !== undefined) v.bytes(`${pointer}/~decoded`, said)
 }
 
 /** Any value of a field that carries text, or that the dialect does not know. */
@@ -70,7 +82,12 @@ export function walkText(
     case 'array': {
       const values = byteValues(node.items)
       if (values !== undefined) v.bytes(`${pointer}/*`, values)
-      else for (const item of node.items) walkText(item, name, `${pointer}/*`, v, extent)
+      else {
+        for (const item of node.items) {
+          v.element()
+          walkText(item, name, `${pointer}/*`, v, extent)
+        }
+      }
       break
     }
     case 'object':

@@ -1,6 +1,7 @@
 /** Anthropic's Messages surface, `POST /v1/messages`. The upstream base URL ends in `/v1`, as `https://api.anthropic.com/v1`. */
 import type { Carrier, Dialect, Fault, RequestView, ResponseReader } from '../core/wire.ts'
 import { fault } from './json.ts'
+import { BETA_QUERIES } from './messages-keys.ts'
 import { MessagesStreamReader, MessagesUnaryReader } from './messages-reader.ts'
 import { messagesRefusal } from './messages-refusal.ts'
 import { readMessagesRequest } from './messages-request.ts'
@@ -80,8 +81,8 @@ export function createMessagesDialect(options: MessagesOptions = {}): Dialect {
     name: 'messages',
     provider: 'anthropic',
     routes: [
-      { method: 'POST', path: '/v1/messages', upstreamPath: UPSTREAM_PATH },
-      { method: 'POST', path: '/v1/messages/', upstreamPath: UPSTREAM_PATH },
+      { method: 'POST', path: '/v1/messages', upstreamPath: UPSTREAM_PATH, queries: BETA_QUERIES },
+      { method: 'POST', path: '/v1/messages/', upstreamPath: UPSTREAM_PATH, queries: BETA_QUERIES },
     ],
     carriers: CARRIERS,
     readRequest: raw => readMessagesRequest(raw),

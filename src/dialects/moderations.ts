@@ -128,5 +128,6 @@ class ModerationReading {
     if (isMediaUrl(url)) return
     if (!/^data:/i.test(url)) this.#opaque.push(pointer)
     this.#segments.add('user', pointer, url)
+    this.#segments.spelled('user', pointer, url)
   }
 }

@@ -1,4 +1,5 @@
 /** Walks a frame a second time and finds again which place of its JSON each part came from. */
+import { BREAK } from '../core/break.ts'
 import type { TextEdit } from '../core/verdict.ts'
 import type { Frame } from '../core/wire.ts'
 import type { FrameEdits, TextPart } from './chat-edit-walk.ts'
@@ -50,7 +51,9 @@ export class EditWalk implements ResponsesVisitor {
       if (part?.kind === 'callPiece') this.#keys.push(part.key)
       if (part?.kind !== 'text' || part.text === '' || isLine(part)) continue
       const start = treeStart(part.channel.key)
-      if (start === undefined) this.#sequence.push({ part, index })
+      // It stands in no node: there is nothing to write.
+      if (start === undefined && part.text === BREAK) this.#placed.add(index)
+      else if (start === undefined) this.#sequence.push({ part, index })
       else {
         const known = this.#trees.get(start)
         if (known === undefined) this.#trees.set(start, [{ part, index }])
@@ -148,6 +151,8 @@ export class EditWalk implements ResponsesVisitor {
     if (node.kind === 'string') this.outputTextNode = node
   }
 
+  element(): void {}
+
   twin(): void {}
 
   state(): void {}
@@ -158,6 +163,7 @@ export class EditWalk implements ResponsesVisitor {
   forged(): void {}
 
   #take(pointer: string, text: string): Target | undefined {
+    if (text === BREAK) return undefined
     const target = this.#sequence[this.#next]
     if (target === undefined || target.part.channel.pointer !== pointer || target.part.text !== text) {
       throw new RedactionUnwritable('the parts of the frame are not those of its JSON')
@@ -221,7 +227,7 @@ function distribute(field: Field, edits: readonly TextEdit[]): Replacement[] {
         throw new RedactionUnwritable('the text to redact is an object key or made of numbers')
       out.push({ start: leaf.start, end: leaf.end, text: encodeString(editText(leaf.text, mine)) })
     }
-    at = end
+    at = end + field.gap
   }
   return out
 }

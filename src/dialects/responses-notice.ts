@@ -17,6 +17,17 @@ export function noticeId(output: number, callId: string): string {
   return `msg_signet_${output}_${fingerprint(callId, 0x811c9dc5)}${fingerprint(callId, 0x2b992ddf)}`
 }
 
+const NOTICE_ID = /^msg_signet_[0-9]{1,9}_[0-9a-f]{16}$/
+
+/**
+ * What upstream is told in place of a reference to a notice. Clients that let upstream keep their items name them by id in
+ * the next turn, and upstream has never seen this one. What was refused is not kept anywhere: the message says the rest.
+ */
+export function noticeFor(id: string): string | undefined {
+  if (!NOTICE_ID.test(id)) return undefined
+  return noticeItem({ text: '[signet refused a tool call]', id, output: 0, told: true })
+}
+
 /** FNV-1a: to tell ids apart, not to keep anything secret. */
 function fingerprint(text: string, seed: number): string {
   let hash = seed

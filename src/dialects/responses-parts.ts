@@ -6,11 +6,13 @@
  * `<pointer>`: a stream; `<pointer>=<from>#<n>`: repeats the stream from that offset; `<pointer>!<n>`: a text of one event
  * that repeats nothing; `<pointer>@<start>#<n>`: a field of the repeated value that starts there in the event's JSON.
  */
+import { BREAK } from '../core/break.ts'
 import type { Channel, Part } from '../core/wire.ts'
 import { linePointer } from './chat-parts.ts'
 import { Violation } from './chat-visitor.ts'
 import type { JsonNode, JsonObject } from './json.ts'
 import type { ForgedField } from './reading.ts'
+import { apart } from './reading.ts'
 import { CallBook } from './responses-calls.ts'
 import { EVENT_NAMES } from './responses-events.ts'
 import { SLOTS, type SlotFacts } from './responses-slots.ts'
@@ -19,7 +21,6 @@ import type { CallSighting, ResponsesVisitor, SlotPlace } from './responses-visi
 import { type Mode, walkResponses } from './responses-walk.ts'
 import type { SseEvent } from './sse.ts'
 
-/** Distinct fields one answer may have; far above any real one. */
 /** Ids of one answer that are reported as upstream state. */
 const MAX_STATES = 512
 const MAX_CHANNELS = 2048
@@ -61,6 +62,9 @@ export class ResponsesParts implements ResponsesVisitor {
   readonly #constants = new Map<string, string>()
   /** In the document being read: the last block of each channel. */
   readonly #lastTold = new Map<string, number>()
+  /** Elements of lists begun so far, and in which of them each stray channel spoke last. */
+  #elements = 0
+  readonly #spokeAt = new Map<string, number>()
   #seenChars = 0
   #textChars = 0
   #serial = 0
@@ -103,7 +107,7 @@ export class ResponsesParts implements ResponsesVisitor {
       const pointer = linePointer(line.field)
       if (line.value === '' || this.#constants.get(pointer) === line.value) continue
       if (line.field === 'event' && EVENT_NAMES.has(line.value)) continue
-      if (line.value.length <= 1024) this.#constants.set(pointer, line.value)
+      if (line.value.length <= 1024) this.#constants.set(pointer, apart(line.value))
       const channel = this.#once(`${pointer}!${++this.#serial}`, pointer, 'other')
       into.push({ kind: 'text', channel, text: line.value, from: 'snapshot' })
     }
@@ -146,7 +150,7 @@ export class ResponsesParts implements ResponsesVisitor {
   tree(pointer: string, node: JsonNode): void {
     if (node.kind === 'string') {
       if (this.#constants.get(pointer) === node.value) return
-      if (node.value.length <= 256) this.#constants.set(pointer, node.value)
+      if (node.value.length <= 256) this.#constants.set(pointer, apart(node.value))
       else if (this.#wasSeen(`${pointer} ${node.value}`)) return
     } else if (this.#wasSeen(`${pointer} ${this.#source.slice(node.start, node.end)}`)) return
     for (const field of fieldsOf(node, pointer)) {
@@ -157,7 +161,18 @@ export class ResponsesParts implements ResponsesVisitor {
 
   stray(pointer: string, text: string): void {
     if (text === '') return
-    this.#parts.push({ kind: 'text', channel: this.#channel(pointer, pointer, 'other'), text, from: 'delta' })
+    const channel = this.#channel(pointer, pointer, 'other')
+    if (this.#elements > 0) {
+      const last = this.#spokeAt.get(pointer)
+      this.#spokeAt.set(pointer, this.#elements)
+      if (last !== undefined && last !== this.#elements)
+        this.#parts.push({ kind: 'text', channel, text: BREAK, from: 'delta' })
+    }
+    this.#parts.push({ kind: 'text', channel, text, from: 'delta' })
+  }
+
+  element(): void {
+    this.#elements += 1
   }
 
   bytes(pointer: string, values: Uint8Array): void {
@@ -261,6 +276,11 @@ export class ResponsesParts implements ResponsesVisitor {
     if (last !== undefined && isBefore(place, last)) return undefined
     if (this.#slots.size >= 2 * MAX_CHANNELS) {
       throw new Violation('upstream_too_large', `the answer has more than ${2 * MAX_CHANNELS} text blocks`)
+    }
+    // The block begins where the one before it ended: a text of its own, though clients show both as one.
+    if (stream.length > 0) {
+      stream.length += BREAK.length
+      this.#parts.push({ kind: 'text', channel: stream.channel, text: BREAK, from: 'delta' })
     }
     const slot: Slot = {
       output: place.output,

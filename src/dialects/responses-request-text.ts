@@ -1,9 +1,11 @@
 /** Gathers the text of a Responses request: every string a segment, every unknown key too. */
+
 import type { Segment } from '../core/wire.ts'
 import { argumentStrings } from './arguments.ts'
 import type { JsonNode, JsonObject } from './json.ts'
 import { pointerToken } from './json-edit.ts'
 import { ambiguousKey, type KnownKeys } from './known-keys.ts'
+import { payloadStart, spelled } from './media.ts'
 import { byteValues } from './responses-tree.ts'
 
 /** Strings of one list, or of one call's arguments, beyond this many share one segment. */
@@ -44,6 +46,12 @@ export class RequestText {
 
   add(role: Role, pointer: string, text: string): void {
     if (text !== '') this.segments.push({ role, pointer, text })
+  }
+
+  /** Text in the place of a picture or of sealed bytes, written as they are. */
+  spelled(role: Role, pointer: string, text: string): void {
+    const said = spelled(text, payloadStart(text))
+    if (said !== undefined) this.derive(role, pointer, new TextDecoder().decode(said))
   }
 
   derive(role: Role, pointer: string, text: string): void {

@@ -5,7 +5,7 @@ import { responsesDialect } from './responses.ts'
 
 const M = 'LEAK-MARKER'
 const PNG = `data:image/png;base64,${'iVBORw0KGgo'.repeat(20)}`
-const BLOB = 'JVBERi0x'.repeat(40)
+const BLOB = 'JVBERi0xLjcKJeLjz9MK'.repeat(16)
 
 function read(body: unknown): RequestView {
   const v = responsesDialect.readRequest(bytes(typeof body === 'string' ? body : JSON.stringify(body)))
@@ -387,6 +387,35 @@ describe('writing', () => {
     expect(edited).toBe(
       '{"model":"m", "input":"[X]","temperature":1.0,"metadata":{"n":"x"},"top_p":12345678901234567890}',
     )
+  })
+
+  it('tells upstream a notice of the gate’s own in words, where the caller names it by its id', () => {
+    const id = 'msg_signet_2_a853705f6c5dc279'
+    const v = read({
+      model: 'm',
+      input: [
+        { type: 'item_reference', id: 'rs_1' },
+        { type: 'item_reference', id },
+        { role: 'user', content: 'hi' },
+      ],
+    })
+    expect(v.references).toMatchObject([{ kind: 'item', id: 'rs_1' }])
+    const { input } = JSON.parse(text(v.raw)) as { readonly input: readonly unknown[] }
+    expect(input).toEqual([
+      { type: 'item_reference', id: 'rs_1' },
+      {
+        id,
+        type: 'message',
+        status: 'completed',
+        role: 'assistant',
+        content: [{ type: 'output_text', annotations: [], logprobs: [], text: '[signet refused a tool call]' }],
+      },
+      { role: 'user', content: 'hi' },
+    ])
+    for (const other of ['msg_signet_2_A853705f6c5dc279', 'msg_signet__a853705f6c5dc279', `x${id}`, `${id}0`]) {
+      const one = read({ model: 'm', input: [{ id: other }] })
+      expect(one.references).toMatchObject([{ kind: 'item', id: other }])
+    }
   })
 
   it('strips capabilities', () => {

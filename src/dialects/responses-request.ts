@@ -18,6 +18,7 @@ import {
   REQUEST_TOP,
   REQUEST_TYPES,
 } from './responses-keys.ts'
+import { noticeFor } from './responses-notice.ts'
 import { articled, Invalid, invalid, RequestText, type Role, refuseAmbiguous } from './responses-request-text.ts'
 import { type DeclaredTools, readTools } from './responses-request-tools.ts'
 
@@ -171,7 +172,7 @@ class RequestReading {
     const type = named ?? (roleNode?.kind === 'string' ? 'message' : 'item_reference')
     const role = this.#roleOf(type, roleNode)
     this.#requireShape(node, type, at)
-    if (type === 'item_reference') this.#reference('item', member(node, 'id'), `${at}/id`)
+    if (type === 'item_reference') this.#itemReference(node, at)
     if (type === 'mcp_approval_response') {
       this.#reference('approval', member(node, 'approval_request_id'), `${at}/approval_request_id`)
     }
@@ -183,6 +184,13 @@ class RequestReading {
       this.#itemMember(key, value, type, role, `${at}/${pointerToken(key)}`)
     }
     this.#text.unknownKeys(node, REQUEST_ITEM, role, at)
+  }
+
+  #itemReference(node: JsonObject, at: string): void {
+    const id = member(node, 'id')
+    const notice = id?.kind === 'string' ? noticeFor(id.value) : undefined
+    if (notice === undefined) this.#reference('item', id, `${at}/id`)
+    else this.#stripped.push({ start: node.start, end: node.end, text: notice })
   }
 
   #itemMember(key: string, value: JsonNode, type: string, role: Role, pointer: string): void {
@@ -211,7 +219,7 @@ class RequestReading {
       case 'encrypted_content':
         if (value.kind === 'null') return
         // Upstream wrote it and upstream reads it; agents that keep no state there have to send it back.
-        if (value.kind !== 'string' || !isBase64(value.value)) this.#text.strings(value, role, pointer, REQUEST_INNER)
+        if (value.kind !== 'string' || !isBase64(value.value)) this.#slot(value, role, pointer)
         return
       case 'tools':
         if (type === 'additional_tools' || type === 'tool_search_output') {
@@ -279,7 +287,7 @@ class RequestReading {
       else if (key === 'file_data') {
         this.#opaque.push(pointer)
         const isBlob = value.kind === 'string' && (isMediaUrl(value.value) || isBase64(value.value))
-        if (!isBlob) this.#text.strings(value, role, pointer, REQUEST_INNER)
+        if (!isBlob) this.#slot(value, role, pointer)
       } else if (key === 'input_audio') this.#audio(value, role, pointer)
       else {
         if (key === 'file_id') this.#reference('file', value, pointer)
@@ -297,13 +305,20 @@ class RequestReading {
     }
     if (node.kind === 'string' && !/^data:/i.test(node.value)) this.#opaque.push(at)
     else if (at.endsWith('/file_url')) this.#opaque.push(at)
+    this.#slot(node, role, at)
+  }
+
+  /** What is no picture, no sound and not sealed, in a place for them. */
+  #slot(node: JsonNode, role: Role, at: string): void {
     this.#text.strings(node, role, at, REQUEST_INNER)
+    if (node.kind === 'string') this.#text.spelled(role, at, node.value)
   }
 
   #audio(node: JsonNode, role: Role, at: string): void {
     const data = member(node, 'data')
     if (node.kind !== 'object' || data?.kind !== 'string' || !isBase64(data.value)) {
       this.#text.strings(node, role, at, REQUEST_INNER)
+      if (data?.kind === 'string') this.#text.spelled(role, `${at}/data`, data.value)
       return
     }
     for (let i = 0; i < node.keys.length; i++) {

@@ -2,6 +2,7 @@
  * Values that are said whole, and again and again: everything in an answer that does not stream. All strings of one field
  * (the descriptions of all listed tools, say) are one text, so that nothing hides by spreading over list elements.
  */
+import { BREAK } from '../core/break.ts'
 import type { JsonNode, JsonObject } from './json.ts'
 import { ANSWER_COMMON, REQUEST_SCHEMA, REQUEST_TOOL } from './responses-keys.ts'
 
@@ -16,6 +17,8 @@ export interface Field {
   readonly pointer: string
   readonly leaves: readonly Leaf[]
   readonly text: string
+  /** Characters in `text` between two leaves, which stand in none of them. */
+  readonly gap: number
 }
 
 /** The texts of a value, in order of first appearance. */
@@ -23,12 +26,17 @@ export function fieldsOf(node: JsonNode, pointer: string): readonly Field[] {
   if (node.kind === 'string') {
     if (node.value === '') return []
     const { start, end, value } = node
-    return [{ pointer, leaves: [{ text: value, start, end }], text: value }]
+    return [{ pointer, leaves: [{ text: value, start, end }], text: value, gap: 0 }]
   }
   const gathered = new Map<string, Leaf[]>()
   gather(node, pointer, gathered)
   const fields: Field[] = []
-  for (const [at, leaves] of gathered) fields.push({ pointer: at, leaves, text: leaves.map(l => l.text).join('') })
+  // Tokens spell one text; anything else in a list is a text of its own.
+  const between = pointer.startsWith('/logprobs') ? '' : BREAK
+  for (const [at, leaves] of gathered) {
+    const text = leaves.map(l => l.text).join(between)
+    fields.push({ pointer: at, leaves, text, gap: between.length })
+  }
   return fields
 }
 

@@ -35,6 +35,8 @@ export interface ResponsesVisitor {
   tree(pointer: string, node: JsonNode): void
   /** A piece of a text in an event nobody knows: continues what the same field of the same item said before. */
   stray(pointer: string, text: string, start: number, end: number): void
+  /** An element of a list in such an event begins: it does not continue the one before it. */
+  element(): void
   /** The like in numbers 0 to 255 that may spell text (UTF-8). */
   bytes(pointer: string, values: Uint8Array): void
   /** Sound, or reasoning in encrypted form, that repeats text nobody can redact there. */

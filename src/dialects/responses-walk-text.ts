@@ -2,7 +2,7 @@
 import { Violation } from './chat-visitor.ts'
 import type { JsonNode, JsonObject } from './json.ts'
 import type { KnownKeys } from './known-keys.ts'
-import { isBase64 } from './media.ts'
+import { isBase64, spelled } from './media.ts'
 import { ANSWER_COMMON, FIXED } from './responses-keys.ts'
 import { byteValues, label } from './responses-tree.ts'
 import type { ResponsesVisitor } from './responses-visitor.ts'
@@ -59,7 +59,12 @@ export function stray(node: JsonNode, pointer: string, v: ResponsesVisitor): voi
     case 'array': {
       const values = byteValues(node.items)
       if (values !== undefined) v.bytes(`${pointer}/~bytes`, values)
-      else for (const item of node.items) stray(item, `${pointer}/*`, v)
+      else {
+        for (const item of node.items) {
+          v.element()
+          stray(item, `${pointer}/*`, v)
+        }
+      }
       break
     }
     case 'object':
@@ -81,7 +86,15 @@ export function stray(node: JsonNode, pointer: string, v: ResponsesVisitor): voi
 
 /** A picture or sound as base64, where the API puts one. Anything else there is text. */
 export function payload(node: JsonNode, pointer: string, v: ResponsesVisitor): void {
-  if (node.kind !== 'string' || !isBase64(node.value)) tree(node, pointer, v)
+  if (node.kind === 'string' && isBase64(node.value)) return
+  tree(node, pointer, v)
+  decoded(node, pointer, v)
+}
+
+/** What a text says that stands in a place for pictures or sound, written as they are. */
+export function decoded(node: JsonNode, pointer: string, v: ResponsesVisitor): void {
+  const said = node.kind === 'string' ? spelled(node.value) : undefined
+  if (said !== undefined) v.bytes(`${pointer}/~decoded`, said)
 }
 
 /** `output_index` and the like: a non-negative integer. Booleans and strings are not numbers. */

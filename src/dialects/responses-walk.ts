@@ -24,6 +24,7 @@ import type { ResponsesVisitor } from './responses-visitor.ts'
 import { walkItem, walkLogprobs, walkPart } from './responses-walk-item.ts'
 import {
   constant,
+  decoded,
   indexIn,
   memberTree,
   refuseConfused,
@@ -101,15 +102,21 @@ function walkEvent(root: JsonObject, source: string, v: ResponsesVisitor): void 
     } else if (key === 'logprobs') walkLogprobs(node, textEvent?.mode === 'piece' ? 'piece' : 'whole', v)
     else if (type === 'response.audio.delta' && key === 'delta') {
       v.twin('audio', at)
-      if (node.kind !== 'string' || !isBase64(node.value)) stray(node, `${at}/delta`, v)
+      if (node.kind !== 'string' || !isBase64(node.value)) {
+        stray(node, `${at}/delta`, v)
+        decoded(node, `${at}/delta`, v)
+      }
     } else if (key === 'partial_image_b64' && node.kind === 'string' && isBase64(node.value)) {
       // A picture: nothing textual.
-    } else if (key === 'annotation') stray(node, '/annotation', v)
-    else if (type === 'error' || key === 'error') tree(node, `/error/${label(key)}`, v)
+    } else if (key === 'annotation') {
+      v.element()
+      stray(node, '/annotation', v)
+    } else if (type === 'error' || key === 'error') tree(node, `/error/${label(key)}`, v)
     else {
       refuseConfused(key, ANSWER_COMMON)
       unknownKey(root, i, atItem, v)
       stray(node, `${atItem}/${label(key)}`, v)
+      if (key === 'partial_image_b64') decoded(node, `${atItem}/${key}`, v)
     }
   }
   if (type === 'error' || (type === '' && root.keys.includes('error'))) v.failed()

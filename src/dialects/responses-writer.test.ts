@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import OpenAI, { APIError } from 'openai'
-import type { Response as Answer, ResponseStreamEvent } from 'openai/resources/responses/responses'
+import type { Response as Answer, ResponseFailedEvent, ResponseStreamEvent } from 'openai/resources/responses/responses'
 import { describe, expect, it } from 'vitest'
 import type { Frame, Refusal } from '../core/wire.ts'
 import { RedactionUnwritable } from './redaction-unwritable.ts'
@@ -309,7 +309,7 @@ describe('redaction', () => {
   })
 
   it('blocks where a transcript is also sent as sound', () => {
-    const sound = event('response.audio.delta', { delta: 'QUJD'.repeat(60) })
+    const sound = event('response.audio.delta', { delta: 'iVBORw0KGgoA'.repeat(20) })
     const spoken = event('response.audio.transcript.delta', { delta: 'secret' })
     expect(() => write(frames(stream(spoken + sound + completed())), { redact: 'secret' })).toThrow(RedactionUnwritable)
   })
@@ -405,7 +405,7 @@ describe('refusing and aborting', () => {
     const sent = list.map(f => text(writer.write(f, []))).join('')
     const abort = text(writer.abort(refusal))
     expect(abort).toMatch(
-      /^event: error\ndata: \{"type":"error","sequence_number":6,"code":"marker","message":"[^"]+","param":null,"signet_abort":true,"reason":"a classification marker","correlation_id":"x-1","stage":"inspection","check":"classification_gate","error":\{.+\}\}\n\n$/,
+      /^event: error\ndata: \{"type":"error","sequence_number":6,"code":"marker","message":"[^"]+","param":null,"signet_abort":true,"reason":"a classification marker","correlation_id":"x-1","stage":"inspection","check":"classification_gate","error":\{.+\}\}\n\nevent: response.failed\n/,
     )
     const raised = await accumulate(sent + abort).catch((error: unknown) => error)
     expect(raised).toBeInstanceOf(APIError)
@@ -416,6 +416,46 @@ describe('refusing and aborting', () => {
     }
     await expect(iterate()).rejects.toBeInstanceOf(APIError)
     expect(seen).toHaveLength(6)
+  })
+
+  it('aborts with the response that failed too, for clients that wait for its end', () => {
+    const failed = (r: Refusal, count: number) => {
+      const list = frames(read(load('text.sse'))).slice(0, count)
+      const writer = responsesDialect.openWriter(request())
+      for (const f of list) writer.write(f, [])
+      const [, data = ''] = text(writer.abort(r)).split('event: response.failed\ndata: ')
+      return JSON.parse(data) as ResponseFailedEvent
+    }
+    const created = frames(read(load('text.sse')))[0]
+    const id = /"id":"(resp_[^"]+)"/.exec(text(created?.raw ?? new Uint8Array()))?.[1]
+    const policy = failed(refusal, 6)
+    expect(policy).toMatchObject({
+      type: 'response.failed',
+      sequence_number: 7,
+      response: { id, status: 'failed', output: [], error: { code: 'invalid_prompt' } },
+    })
+    expect(policy.response.error?.message).toContain('a classification marker')
+    // Nothing was sent yet: the id is the exchange's, and so is the time in it.
+    const correlationId = '019a3c5e-8000-7000-8000-000000000000'
+    const early = failed({ ...refusal, correlationId }, 0)
+    expect(early.response.id).toBe(`resp_${correlationId}`)
+    expect(new Date(early.response.created_at * 1000).toISOString()).toBe('2025-10-31T22:23:37.000Z')
+    // Worth asking again, or not.
+    expect(failed({ ...refusal, status: 429 }, 1).response.error?.code).toBe('rate_limit_exceeded')
+    expect(failed({ ...refusal, status: 503 }, 1).response.error?.code).toBe('server_error')
+    expect(JSON.stringify(failed({ ...refusal, strict: true }, 1))).not.toMatch(/marker|classification/)
+  })
+
+  it('does not repeat an id that was redacted, or that never left', () => {
+    const [first] = frames(read(load('text.sse')))
+    if (first === undefined) throw new Error('expected a frame')
+    const at = first.parts.findIndex(part => part.kind === 'text' && part.text.startsWith('resp_'))
+    const redacted = responsesDialect.openWriter(request())
+    redacted.write(first, [{ kind: 'text', part: at, edits: [{ from: 0, to: 8, text: '[REDACTED]' }] }])
+    const sealed = responsesDialect.openWriter(request())
+    sealed.seal?.()
+    sealed.write(first, [])
+    for (const writer of [redacted, sealed]) expect(text(writer.abort(refusal))).toContain('"id":"resp_x-1"')
   })
 
   it('numbers the error behind what was really sent', () => {

@@ -14,7 +14,8 @@ import { linePointer } from './chat-parts.ts'
 import { decodeUtf8, isFault, type JsonObject, member, parseJson } from './json.ts'
 import { editObject, editText, encodeString, type Replacement, splice } from './json-edit.ts'
 import { RedactionUnwritable } from './redaction-unwritable.ts'
-import { abortReason, openAiRefusal, sseComment } from './refusal.ts'
+import { openAiRefusal, sseComment } from './refusal.ts'
+import { abortEvents, responseIdIn } from './responses-abort.ts'
 import { readCallKey } from './responses-calls.ts'
 import { EditWalk, isLine } from './responses-edit-walk.ts'
 import { type Notice, noticeEvents, noticeId, noticeItem } from './responses-notice.ts'
@@ -57,9 +58,12 @@ export class ResponsesWriter implements ResponseWriter {
   /** The last frame with an event in it, or the number of the last event we made ourselves. */
   #last: Uint8Array | number | undefined
   #sealed = false
+  #responseId: string | undefined
+  readonly #model: string
 
   constructor(v: RequestView) {
     this.#isStream = v.stream
+    this.#model = v.model
   }
 
   write(f: Frame, edits: readonly Edit[]): Uint8Array {
@@ -76,28 +80,14 @@ export class ResponsesWriter implements ResponseWriter {
       if (part.kind === 'text' && isStreamed(part)) this.#stream(part.channel.key).length += part.text.length
     // A comment numbers nothing.
     if (written === f.raw && written.length > 0 && written[0] !== 0x3a) this.#left(written)
+    // Only what has left as upstream sent it may be said again.
+    if (written === f.raw && !this.#sealed) this.#responseId ??= responseIdIn(f)
     return written
   }
 
-  /** The API's own error event. SDKs raise their typed error for an event of that name, and read `error` if it is there. */
   abort(r: Refusal): Uint8Array {
     if (!this.#isStream) return openAiRefusal(r).body
-    const { reason, code, message } = abortReason(r)
-    const body = {
-      type: 'error',
-      sequence_number: this.#nextNumber(),
-      code,
-      message,
-      param: null,
-      signet_abort: true,
-      reason,
-      correlation_id: r.correlationId,
-      stage: r.stage,
-      ...(r.strict || r.check === undefined ? {} : { check: r.check }),
-      ...(r.escalationId === undefined ? {} : { escalation_id: r.escalationId }),
-      error: { message, type: 'signet_refusal', code, param: null },
-    }
-    return encoder.encode(`event: error\ndata: ${JSON.stringify(body)}\n\n`)
+    return encoder.encode(abortEvents(r, this.#nextNumber(), this.#model, this.#responseId))
   }
 
   comment(text: string): Uint8Array {

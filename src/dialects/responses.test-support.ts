@@ -1,5 +1,7 @@
 /** For tests of the Responses dialect: reading bytes in any cutting, and building events and requests. */
+
 import { readFileSync } from 'node:fs'
+import { BREAK } from '../core/break.ts'
 import type { Edit, Fault, Frame, Part, RequestView, ToolCall } from '../core/wire.ts'
 import { responsesDialect } from './responses.ts'
 
@@ -60,11 +62,12 @@ export function faultCode(items: readonly (Frame | Fault)[]): string | undefined
   return items.find(item => item.kind === 'fault')?.code
 }
 
-/** Everything each channel said, joined. */
+/** Everything each channel said, joined as a reader takes it. */
 export function channels(items: readonly (Frame | Fault)[]): Record<string, string> {
   const out: Record<string, string> = Object.create(null)
   for (const part of parts(items)) {
-    if (part.kind === 'text' && part.text !== '') out[part.channel.key] = (out[part.channel.key] ?? '') + part.text
+    if (part.kind === 'text' && part.text !== '')
+      out[part.channel.key] = (out[part.channel.key] ?? '') + part.text.replaceAll(BREAK, '')
   }
   return out
 }
@@ -72,7 +75,11 @@ export function channels(items: readonly (Frame | Fault)[]): Record<string, stri
 /** What was counted as said in channels of that name. */
 export function said(items: readonly (Frame | Fault)[], name: string): string {
   return parts(items)
-    .map(part => (part.kind === 'text' && part.from === 'delta' && part.channel.name === name ? part.text : ''))
+    .map(part =>
+      part.kind === 'text' && part.from === 'delta' && part.channel.name === name && part.text !== BREAK
+        ? part.text
+        : '',
+    )
     .join('')
 }
 
@@ -131,7 +138,7 @@ export function editsOf(list: readonly Frame[], want: Wanted): Edit[][] {
         const { key } = part
         if (want.refuse?.includes(key)) edits[frame]?.push({ kind: 'refuse', key, notice: NOTICE })
         if (want.capability?.includes(key)) edits[frame]?.push({ kind: 'capability', key, jws: `jws.of.${key}` })
-      } else if (part.kind === 'text') {
+      } else if (part.kind === 'text' && part.text !== BREAK) {
         const key = part.from === 'delta' ? part.channel.key : `${frame} ${i}`
         const known = texts.get(key) ?? { text: '', pieces: [] }
         known.pieces.push({ frame, part: i, at: known.text.length })

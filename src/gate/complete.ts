@@ -7,6 +7,7 @@ import { hash } from 'node:crypto'
 import { because } from '../core/verdict.ts'
 import { completedRow } from '../pipeline/rows.ts'
 import type { Observed } from '../pipeline/step.ts'
+import { assure } from './assure.ts'
 import { auditLost, faulted } from './break-off.ts'
 import { hold } from './hold.ts'
 import { signReceipt } from './receipts.ts'
@@ -35,6 +36,11 @@ export async function finished(d: UnderWay, observed: Observed): Promise<void> {
 
 async function completeUnary(d: UnderWay, observed: Observed): Promise<void> {
   const { gate, res, asked, exchange } = d.o
+  // Before the row that says the answer is complete: a call that may not leave completes nothing.
+  if (d.demand !== undefined) {
+    await assure(gate, d.demand.ticket, d.demand.level)
+    if (d.done) return
+  }
   const body = d.unary?.body() ?? new Uint8Array(0)
   const outcome = d.outcome('completed', observed)
   const digest = hash('sha256', body, 'hex')

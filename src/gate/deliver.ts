@@ -7,16 +7,18 @@
  */
 import type { MaybeAsync } from '../core/check.ts'
 import type { Outcome } from '../core/exchange.ts'
-import type { Ticket } from '../core/row.ts'
+import type { Assurance, Ticket } from '../core/row.ts'
 import { because, block } from '../core/verdict.ts'
 import type { Fault, Frame, Part } from '../core/wire.ts'
 import { RedactionUnwritable } from '../dialects/redaction-unwritable.ts'
+import { highestOf } from '../pipeline/assurance.ts'
 import { errorClass, isThenable } from '../pipeline/guard.ts'
 import { Release } from '../pipeline/release.ts'
 import type { Step } from '../pipeline/step.ts'
 import { relayHeaders } from '../upstream/headers.ts'
 import type { UpstreamCall, UpstreamHandler, UpstreamHeaders } from '../upstream/upstream.ts'
 import { unavailable } from './answer.ts'
+import { assure, NotAssured } from './assure.ts'
 import { cutOff, faulted, gone, refused } from './break-off.ts'
 import { completeStream, finished } from './complete.ts'
 import { headFrame, withoutText } from './head.ts'
@@ -185,11 +187,19 @@ export class Delivery implements UpstreamHandler {
     this.#d.given.frame(frame)
     this.#d.kept.frame(frame, step.edits)
     let last: Ticket | undefined
-    // A call that waits for a human is not approved: its row is written where the answer is held.
-    for (const c of step.needs) if (c.worst.effect.kind !== 'escalate') last = this.#d.recordCall(c)
+    let level: Assurance = 'durable'
+    for (const c of step.needs) {
+      // A call that waits for a human is not approved: its row is written where the answer is held.
+      if (c.worst.effect.kind === 'escalate') continue
+      last = this.#d.recordCall(c)
+      if (c.worst.effect.kind === 'allow') level = highestOf([level, this.#d.o.gate.pipeline.assurance.of(c.call.name)])
+    }
     const stream = this.#d.stream
     // Written even when it will be held: a redaction that cannot be made must not wait for a human to find out.
     if (stream === undefined) {
+      if (last !== undefined && level !== 'durable') {
+        this.#d.demand = { ticket: last, level: highestOf([level, this.#d.demand?.level ?? level]) }
+      }
       this.#d.unary?.emit(frame, step.edits)
       return undefined
     }
@@ -202,19 +212,19 @@ export class Delivery implements UpstreamHandler {
       stream.emit(frame, step.edits)
       return undefined
     }
-    return this.#emitAfterRows(stream, frame, step, last, ends)
+    return this.#emitAfterRows(stream, frame, step, last && { ticket: last, level }, ends)
   }
 
-  /** A call leaves only when its row is durable; the end only when the completion row is. */
+  /** A call leaves only when its row is as sure as its tool demands; the end only when the completion row is durable. */
   async #emitAfterRows(
     stream: StreamSink,
     frame: Frame,
     step: Extract<Step, { kind: 'emit' }>,
-    last: Ticket | undefined,
+    last: { readonly ticket: Ticket; readonly level: Assurance } | undefined,
     ends: boolean,
   ): Promise<void> {
     await stream.flush()
-    if (last !== undefined) await last.durable()
+    if (last !== undefined) await assure(this.#d.o.gate, last.ticket, last.level)
     if (this.#d.done) return
     // The last frame may hold text: one that cannot be written must not stand behind a row that says it was.
     const rendered = stream.render(frame, step.edits)
@@ -238,6 +248,10 @@ export class Delivery implements UpstreamHandler {
       this.#d.end(this.#d.outcome('faulted', observed))
       if (started && this.#d.stream !== undefined) cutOff(this.#d, this.#d.stream)
       else unavailable(gate, res, dialect, asked)
+      return
+    }
+    if (error instanceof NotAssured) {
+      faulted(this.#d, error.because).catch(() => res.destroy())
       return
     }
     if (isUnwritable(error)) {

@@ -34,7 +34,12 @@ export async function ready(gate: Gate): Promise<{ readonly status: number; read
   const upstreams = [...new Set(Object.values(gate.targets).map(t => t.upstream))]
   const probes = await Promise.all(upstreams.map(async upstream => ({ upstream, probe: await upstream.probe() })))
   const down = probes.find(p => !p.probe.ready)
-  if (down === undefined) return { status: 200, body: { status: 'ready', upstream_status: probes[0]?.probe.status } }
+  if (down === undefined) {
+    return {
+      status: 200,
+      body: { status: 'ready', upstream_status: probes[0]?.probe.status, ...(await logDetail(gate)) },
+    }
+  }
   const { probe, upstream } = down
   if (probe.ready) throw new Error('a probe that is not ready was looked for')
   return {
@@ -44,6 +49,23 @@ export async function ready(gate: Gate): Promise<{ readonly status: number; read
       reason: probe.reason,
       upstream: upstream.label,
       ...(probe.status === undefined ? {} : { upstream_status: probe.status }),
+    },
+  }
+}
+
+/** Behind is a detail: only calls that demand more than a durable row wait for the log. Its reasons are the operator's. */
+async function logDetail({ log }: Gate) {
+  if (log === undefined) return {}
+  const { ok, halted, size, behind, behindMs, witnessed } = await log.rows.status
+  const more = witnessed === undefined ? {} : { witnessed }
+  return {
+    log: {
+      ok,
+      ...(halted ? { halted } : {}),
+      size,
+      behind_rows: behind,
+      behind_seconds: Math.round(behindMs) / 1000,
+      ...more,
     },
   }
 }

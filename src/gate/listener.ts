@@ -6,8 +6,11 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Dialect, Route } from '../core/wire.ts'
 import { corsHeaders, preflight } from './cors.ts'
+import { STATUS_PATH } from './escalated.ts'
+import { escalationStatus, isStatusPath } from './escalation-status.ts'
 import type { Gate } from './gate.ts'
 import { health, jwks, ready, versionInfo } from './health.ts'
+import { json } from './json-answer.ts'
 import { newAsked, preflightRefusal, serve } from './serve.ts'
 import { createTlsServer, type ListenerTls } from './tls.ts'
 
@@ -23,6 +26,8 @@ interface Surface {
 const HEADERS_TIMEOUT_MS = 15_000
 const REQUEST_TIMEOUT_MS = 60_000
 const MAX_HEADER_BYTES = 32 * 1024
+/** What one connection may have waiting before the writer waits too; a caller who has stopped reading costs that much. */
+const BUFFERED_BYTES = 16 * 1024
 
 /** `tls`: https instead of http. */
 export function createListener(gate: Gate, tls?: ListenerTls): Server {
@@ -34,6 +39,7 @@ export function createListener(gate: Gate, tls?: ListenerTls): Server {
     maxHeaderSize: MAX_HEADER_BYTES,
     connectionsCheckingInterval: 5_000,
     noDelay: true,
+    highWaterMark: BUFFERED_BYTES,
     insecureHTTPParser: false,
   }
   const server = tls === undefined ? createServer(options) : createTlsServer(options, tls, gate.identity)
@@ -109,6 +115,7 @@ async function route(
     if (route === undefined) return methodNotAllowed(res, path, [...surface.routes.keys()])
     return serve(gate, req, res, surface.dialect, route)
   }
+  if (isStatusPath(path)) return onlyGet(req, res, STATUS_PATH) ? escalationStatus(gate, req, res, path) : undefined
   switch (path) {
     case '/health':
     case '/healthz':
@@ -162,14 +169,4 @@ function notFound(gate: Gate, res: ServerResponse, path: string): void {
     endpoint: path.slice(0, 256),
     note: `gated endpoints: ${gated}; nothing else is forwarded`,
   })
-}
-
-export function json(res: ServerResponse, status: number, body: unknown): void {
-  const bytes = Buffer.from(`${JSON.stringify(body)}\n`)
-  res.writeHead(status, {
-    'content-type': 'application/json',
-    'content-length': bytes.length,
-    'cache-control': 'no-store',
-  })
-  res.end(bytes)
 }

@@ -30,6 +30,21 @@ export function endAnswer(res: ServerResponse, body?: Uint8Array): void {
   else res.end(body)
 }
 
+/** Frames that upstream sent in one piece, and that leave unchanged, are one piece still: they need no copy. */
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const [first] = parts
+  if (first === undefined) return NOTHING
+  let end = first.byteOffset + first.length
+  for (let i = 1; i < parts.length; i += 1) {
+    const part = parts[i]
+    if (part === undefined || part.buffer !== first.buffer || part.byteOffset !== end) return Buffer.concat(parts)
+    end += part.length
+  }
+  return parts.length === 1 ? first : Buffer.from(first.buffer, first.byteOffset, end - first.byteOffset)
+}
+
+const NOTHING = new Uint8Array(0)
+
 /** Buffers the whole body: nothing leaves before `finish`. */
 export class UnarySink {
   readonly #writer: ResponseWriter
@@ -44,8 +59,7 @@ export class UnarySink {
   }
 
   body(): Uint8Array {
-    const [only] = this.#parts
-    return this.#parts.length === 1 && only !== undefined ? only : Buffer.concat(this.#parts)
+    return joined(this.#parts)
   }
 }
 
@@ -59,6 +73,7 @@ export class StreamSink {
   #batch: Uint8Array[] = []
   #started = false
   #bytes = 0
+  #frameBytes = 0
 
   constructor(writer: ResponseWriter, res: ServerResponse, head: () => MaybeAsync<Head>) {
     this.#writer = writer
@@ -74,8 +89,13 @@ export class StreamSink {
     return this.#bytes
   }
 
+  /** Bytes of frames taken so far; the gate's own comments are not among them. */
+  get frameBytes(): number {
+    return this.#frameBytes
+  }
+
   emit(frame: Frame, edits: readonly Edit[]): void {
-    this.#batch.push(this.#writer.write(frame, edits))
+    this.take(this.#writer.write(frame, edits))
   }
 
   /** Renders a frame that will not leave; throws what rendering it throws. */
@@ -90,6 +110,7 @@ export class StreamSink {
   }
 
   take(rendered: Uint8Array): void {
+    this.#frameBytes += rendered.length
     this.#batch.push(rendered)
   }
 
@@ -127,8 +148,7 @@ export class StreamSink {
   }
 
   #write(): MaybeAsync<void> {
-    const [only] = this.#batch
-    const bytes = this.#batch.length === 1 && only !== undefined ? only : Buffer.concat(this.#batch)
+    const bytes = joined(this.#batch)
     this.#batch = []
     this.#hash.update(bytes)
     this.#bytes += bytes.length

@@ -7,9 +7,12 @@ import type { AddressInfo } from 'node:net'
 import type { Check } from '../core/check.ts'
 import type { Clock, Random } from '../core/clock.ts'
 import type { AuditWriter } from '../core/row.ts'
-import type { SealedStore, SessionState, SharedState } from '../core/state.ts'
+import type { EscalationStore, SessionState, SharedState } from '../core/state.ts'
 import type { Dialect } from '../core/wire.ts'
-import { createSealer } from '../escalation/sealed.ts'
+import type { ApprovalPolicy } from '../escalation/approvers.ts'
+import { createBox } from '../escalation/box.ts'
+import { Desk } from '../escalation/desk.ts'
+import type { Escalation } from '../escalation/escalation.ts'
 import { createDuplicateRule } from '../identity/headers.ts'
 import { createListenerRule } from '../identity/host.ts'
 import { createPeerResolver } from '../identity/peer.ts'
@@ -17,11 +20,13 @@ import type { IdentityStrategy } from '../identity/strategy.ts'
 import type { Signer } from '../keys/signing.ts'
 import { ScheduledSigners, type SigningKeys } from '../keys/signing-keys.ts'
 import { buildPipeline } from '../pipeline/pipeline.ts'
-import { MemoryReferenceState, MemorySealedStore, MemorySessionState } from '../state/memory.ts'
+import { MemoryEscalationStore } from '../state/escalations/memory.ts'
+import { MemoryReferenceState, MemorySessionState } from '../state/memory.ts'
 import { systemClock, systemRandom } from '../state/system.ts'
+import type { ExchangeCounter } from '../telemetry/counters.ts'
 import { type Credential, createRequestHeaders } from '../upstream/headers.ts'
 import type { Upstream } from '../upstream/upstream.ts'
-import type { Cors, Gate, GateSettings, References, Target } from './gate.ts'
+import type { Cors, Gate, GateLog, GateSettings, References, Target } from './gate.ts'
 import { markStarted } from './health.ts'
 import { createListener } from './listener.ts'
 import { checkTls, type ListenerTls } from './tls.ts'
@@ -37,6 +42,8 @@ export interface StartOptions {
   readonly forwardHeaders?: readonly string[]
   readonly identity: IdentityStrategy
   readonly audit: AuditWriter
+  /** The transparency log over its rows. `witnesses`: its checkpoints are cosigned. */
+  readonly log?: GateLog & { readonly witnesses: boolean }
   readonly receipts?: {
     /** One key without an end, or keys that change. */
     readonly signer: Signer | SigningKeys
@@ -57,16 +64,29 @@ export interface StartOptions {
   /** State shared with other gates; what is given beside it goes before it. Its opener closes it. */
   readonly shared?: SharedState
   readonly sessions?: SessionState
-  readonly sealedStore?: SealedStore
-  /** 32 bytes; every gate that shares a store of held exchanges has the same. Default: one that dies with this gate. */
-  readonly sealingKey?: Uint8Array
+  readonly escalations?: EscalationOptions
   /** What requests may name that upstream keeps. Default: only what the same owner got through this gate. */
   readonly references?: Partial<References>
-  readonly escalationTtlMs?: number
   readonly shutdownGraceMs?: number
+  /** Counts exchanges as they end. */
+  readonly counter?: ExchangeCounter
   readonly clock?: Clock
   readonly random?: Random
   readonly version: string
+}
+
+export interface EscalationOptions {
+  /** Who may approve. Default: nobody, and then what would be held is refused. */
+  readonly policy?: ApprovalPolicy
+  /** Default: in memory, gone with the process. */
+  readonly store?: EscalationStore
+  /** 32 bytes that seal what the store keeps; needed with a store that outlives the process. */
+  readonly key?: Uint8Array
+  /** How long a human has, in milliseconds. Default 15 minutes. */
+  readonly ttlMs?: number
+  readonly onChange?: (e: Escalation) => void
+  /** Another process that shares the store expires what is due. Default: this one does. */
+  readonly sweptElsewhere?: boolean
 }
 
 export interface RunningGate {
@@ -92,6 +112,7 @@ const DEFAULT_SETTINGS: GateSettings = {
 export async function startGate(o: StartOptions): Promise<RunningGate> {
   checkTls(o.tls, o.identity)
   const gate = assemble(o)
+  checkAssurance(gate, o.log?.witnesses === true)
   const server = createListener(gate, o.tls)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -136,6 +157,7 @@ function assemble(o: StartOptions): Gate {
     }),
     duplicates: createDuplicateRule(o.identity.headers),
     audit: o.audit,
+    log: o.log,
     receipts:
       o.receipts === undefined
         ? undefined
@@ -146,12 +168,18 @@ function assemble(o: StartOptions): Gate {
             form: o.receipts.form ?? 'jws',
           },
     sessions: o.sessions ?? o.shared?.sessions ?? new MemorySessionState(),
-    held: {
-      store: o.sealedStore ?? new MemorySealedStore({ now: () => clock.now() }),
+    desk: new Desk({
+      store: o.escalations?.store ?? new MemoryEscalationStore(),
       // A store in memory dies with the process, and so may its key.
-      sealer: createSealer(o.sealingKey ?? random.bytes(32), random),
-      ttlMs: o.escalationTtlMs ?? 15 * 60_000,
-    },
+      box: createBox(o.escalations?.key ?? random.bytes(32), random),
+      audit: o.audit,
+      clock,
+      random,
+      policy: o.escalations?.policy ?? { approvers: [] },
+      ttlMs: o.escalations?.ttlMs ?? 15 * 60_000,
+      sweptElsewhere: o.escalations?.sweptElsewhere ?? false,
+      ...(o.escalations?.onChange === undefined ? {} : { onChange: o.escalations.onChange }),
+    }),
     references: {
       state: o.references?.state ?? o.shared?.references ?? new MemoryReferenceState(),
       allowKinds: o.references?.allowKinds ?? [],
@@ -161,9 +189,26 @@ function assemble(o: StartOptions): Gate {
     shared: o.shared,
     settings: { ...DEFAULT_SETTINGS, ...o.settings, cors: o.cors },
     load: { active: 0, heldBytes: 0 },
+    counter: o.counter ?? { exchange: () => undefined },
     clock,
     random,
     version: o.version,
+  }
+}
+
+/** A demand that can never be met would refuse every call of the tool, one by one and late. */
+function checkAssurance({ pipeline, log }: Gate, witnesses: boolean): void {
+  const { highest } = pipeline.assurance
+  if (highest === 'durable') return
+  if (log === undefined) {
+    throw new TypeError(
+      `a tool demands the assurance '${highest}', and the transparency log is off; set transparencyLog, or demand 'durable'`,
+    )
+  }
+  if (highest === 'witnessed' && !witnesses) {
+    throw new TypeError(
+      "a tool demands the assurance 'witnessed', and no witnesses are configured; configure them, or demand 'logged'",
+    )
   }
 }
 
@@ -194,6 +239,7 @@ async function shutDown(gate: Gate, server: Server, graceMs: number): Promise<vo
   await Promise.race([closed, grace])
   cancel()
   cancelSweep()
+  await gate.desk.close()
   await Promise.all([...new Set(Object.values(gate.targets).map(t => t.upstream))].map(u => u.destroy()))
   server.closeAllConnections()
   await closed

@@ -6,7 +6,7 @@
  */
 import type { ServerResponse } from 'node:http'
 import type { Admitted, Decision, Outcome } from '../core/exchange.ts'
-import type { Ticket } from '../core/row.ts'
+import type { Assurance, Ticket } from '../core/row.ts'
 import type { Dialect, Frame } from '../core/wire.ts'
 import type { Admission } from '../pipeline/admit.ts'
 import type { Commitment } from '../pipeline/commit.ts'
@@ -58,6 +58,8 @@ export class UnderWay {
   /** The completion row of a stream has been appended. */
   completed = false
   done = false
+  /** The call of a unary answer that demands more than a durable row, and what it demands. */
+  demand: { readonly ticket: Ticket; readonly level: Assurance } | undefined
   /** The receipt that opens a stream, once it has been asked for. */
   opening: Promise<string> | undefined
   #resolve: (outcome: Outcome) => void = () => undefined

@@ -189,6 +189,17 @@ export class KeyRing {
     return dated.key
   }
 
+  /** What vouches for something that has no time of its own: the key that signed last, or the first there is. */
+  get active(): Key {
+    return this.#last?.key ?? this.vouching(-BOUNDLESS_NS)
+  }
+
+  /** Has a key of this id a beginning or an end? Most have none, and `accepts` need not be asked. */
+  isBounded(id: string): boolean {
+    const entry = this.#keys.get(id)
+    return entry !== undefined && (entry.fromNs !== -BOUNDLESS_NS || entry.untilNs !== BOUNDLESS_NS)
+  }
+
   /** May something be signed at `tsNs`? */
   canSign(tsNs: bigint): boolean {
     const last = this.#last

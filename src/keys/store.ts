@@ -18,7 +18,7 @@ import { Schedule } from './schedule.ts'
 import { SigningKey } from './signing.ts'
 import { ScheduledSigners } from './signing-keys.ts'
 
-export { readSecretFile } from './files.ts'
+export { createPrivate, readPrivate, readSecretFile } from './files.ts'
 export { type KeyPurpose, PURPOSES } from './key-file.ts'
 
 /** What the keys of each purpose are. */

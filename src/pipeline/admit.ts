@@ -12,6 +12,7 @@ import type { Scan } from '../text/scan.ts'
 import { decide, isVerdict } from './decide.ts'
 import { guarded, isThenable } from './guard.ts'
 import type { Pipeline } from './pipeline.ts'
+import { withSeams } from './seams.ts'
 import type { Settlement } from './settle.ts'
 
 export interface Admission {
@@ -27,6 +28,16 @@ export interface Admission {
   readonly decisions: Decision[]
   /** For the later stages of the same exchange. */
   readonly ctx: Ctx
+}
+
+/**
+ * A human approved what was escalated: every other check has been asked already, and none of them blocked. `undefined` when
+ * it was not (only) an escalation that kept the exchange from the model, or when others escalated than those approved.
+ */
+export function approve(admission: Admission, checks: ReadonlySet<string>): Admitted | undefined {
+  const kept = admission.decisions.filter(d => d.effect.kind === 'block' || d.effect.kind === 'escalate')
+  const all = kept.length > 0 && kept.every(d => d.effect.kind === 'escalate' && checks.has(d.check))
+  return all ? (admission.exchange as Admitted) : undefined
 }
 
 export interface AdmitOptions {
@@ -60,7 +71,8 @@ class AdmissionRun {
 
   constructor(pipeline: Pipeline, draft: Omit<Exchange, 'policyDigest' | 'decisions'>, options: AdmitOptions) {
     this.#pipeline = pipeline
-    this.#exchange = { ...draft, policyDigest: pipeline.digest, decisions: this.#decisions }
+    const request = withSeams(draft.request, pipeline.scanner, pipeline.admissionPatterns)
+    this.#exchange = { ...draft, request, policyDigest: pipeline.digest, decisions: this.#decisions }
     this.#ctx = {
       get signal() {
         return options.signal()

@@ -2,9 +2,10 @@
  * A pipeline: checks in order, one joined scanner, one digest. Built once at start, shared by all exchanges; it holds no
  * state of any exchange.
  */
-import type { Check } from '../core/check.ts'
+import type { Assurances, Check } from '../core/check.ts'
 import type { Clock } from '../core/clock.ts'
-import { compileScanner, type Scanner } from '../text/scan.ts'
+import { compileScanner, type PatternSet, type Scanner } from '../text/scan.ts'
+import { combineAssurances } from './assurance.ts'
 import { policyDigest } from './digest.ts'
 import { type SnapshotReaders, snapshotReaders } from './snapshots.ts'
 
@@ -16,6 +17,9 @@ export interface Pipeline {
   readonly commitment: readonly Check[]
   readonly recording: readonly Check[]
   readonly scanner: Scanner
+  /** What the admission checks look for. */
+  readonly admissionPatterns: readonly PatternSet[]
+  readonly assurance: Assurances
   /** Which checks have to be asked about text that only repeats other text; see `Check.snapshots`. */
   readonly snapshots: SnapshotReaders
   readonly digest: string
@@ -61,6 +65,8 @@ export function buildPipeline(options: PipelineOptions): Pipeline {
     inspection: checks.filter(c => c.inspect),
     commitment: checks.filter(c => c.commit),
     recording: checks.filter(c => c.record),
+    assurance: combineAssurances(checks),
+    admissionPatterns: checks.flatMap(c => (c.admit && c.patterns ? [c.patterns] : [])),
     scanner,
     snapshots: snapshotReaders(checks, scanner),
     digest: policyDigest(checks, shadow),

@@ -27,6 +27,8 @@ export type ReceiptErrorCode =
   | 'response_mismatch'
   | 'stream_receipt_missing'
   | 'stream_remainder_unsigned'
+  // the older form
+  | 'row_missing'
 
 /** The receipt proves nothing. `message` says what was expected and what came; it never quotes key material. */
 export class ReceiptInvalid extends Error {

@@ -15,6 +15,7 @@ export {
   type Ed25519Jwk,
   type FetchJwksOptions,
   fetchJwks,
+  findKey,
   type JwksDocument,
   type KeySource,
   type RemoteJwksOptions,
@@ -27,5 +28,12 @@ export {
   type SignetV1Result,
   verifySignetV1,
 } from './signet-v1.ts'
-export { type FoundStreamReceipt, findStreamReceipt, type VerifiedStream, verifyStreamReceipt } from './stream.ts'
+export {
+  type FoundStreamReceipt,
+  findStreamReceipt,
+  readStreamRemainder,
+  type VerifiedStream,
+  verifyStreamReceipt,
+} from './stream.ts'
+export { unverifiedClaims } from './unverified.ts'
 export { type VerifiedReceipt, type VerifyReceiptOptions, verifyReceipt } from './verify.ts'

@@ -41,7 +41,7 @@ export async function verifyStreamReceipt(
       `expected a comment line \`: ${STREAM_RECEIPT_COMMENT} …\` in the stream`,
     )
   const verified = await verifyReceipt(found.compact, { ...options, responseBytes: body.subarray(0, found.from) })
-  return { ...verified, coveredBytes: found.from, remainder: readRemainder(body.subarray(found.to)) }
+  return { ...verified, coveredBytes: found.from, remainder: readStreamRemainder(body.subarray(found.to)) }
 }
 
 /** SSE lines end at CR, LF or CRLF and at nothing else. */
@@ -65,7 +65,8 @@ function startsWith(body: Uint8Array, from: number, to: number): boolean {
   return true
 }
 
-function readRemainder(rest: Uint8Array): VerifiedStream['remainder'] {
+/** What a client would read behind the receipt; anything but the end of the stream is refused. */
+export function readStreamRemainder(rest: Uint8Array): VerifiedStream['remainder'] {
   let text: string
   try {
     text = fromUtf8(rest)

@@ -9,6 +9,9 @@ import { isAscii } from './fold.ts'
 import { runBoth, START, type WordSink } from './literals.ts'
 import type { Rules } from './rules.ts'
 
+/** What is longer than most envelopes' fields is scanned at once: where a word is found it would be gone through twice. */
+const LONGEST = 4096
+
 export function glanceOf(rules: Rules): (text: string) => boolean {
   if (rules.units.wordsPerUnit > 0) return () => false
   const { lower, exact } = rules
@@ -20,7 +23,7 @@ export function glanceOf(rules: Rules): (text: string) => boolean {
     },
   }
   return text => {
-    if (!isAscii(text)) return false
+    if (text.length > LONGEST || !isAscii(text)) return false
     told = false
     if (lower !== undefined && exact !== undefined) {
       states.fill(START)

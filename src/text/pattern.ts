@@ -34,13 +34,16 @@ function parse(source: string, flags: string): Pattern {
   const wrong = [...flags].find((flag, i) => !'imsuv'.includes(flag) || flags.indexOf(flag) !== i)
   if (wrong !== undefined)
     throw new PatternError(`flag '${wrong}' is not usable: use each of i, m, s, u, v at most once`)
+  // ECMA-262 annex B reads it as a backslash and a `c`; a part cut out of such a pattern is no pattern.
+  if (/(?<!\\)(?:\\\\)*\\c(?![A-Za-z])/.test(source))
+    throw new PatternError('\\c without a letter after it: write \\\\c for a backslash and a c')
   const unicodeSets = flags.includes('v')
   try {
     new RegExp(source, flags)
     const tree = parser.parsePattern(source, 0, source.length, { unicode: flags.includes('u'), unicodeSets })
     return { source, flags, unicode: unicodeSets || flags.includes('u'), tree }
   } catch (error) {
-    const why = error instanceof Error ? error.message.split('\n', 1)[0] : 'syntax error'
+    const why = error instanceof Error ? error.message.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ') : 'syntax error'
     throw new PatternError(`not a valid regular expression (${why}): correct the pattern or its flags`)
   }
 }

@@ -104,6 +104,8 @@ export class Call implements UpstreamCall, Dispatcher.DispatchHandler {
       return
     }
     this.#headSeen = true
+    // Each is a piece of the socket's read buffer, and would keep all of it as long as the call lasts.
+    controller.rawHeaders = null
     this.#handler.onHead(status, headers)
   }
 

@@ -82,6 +82,7 @@ class UpstreamPool implements Upstream, CallOwner {
     // One context for all connections: parsing the roots takes tens of milliseconds.
     const connect = {
       timeout: connectTimeoutMs,
+      highWaterMark: READ_AHEAD_BYTES,
       rejectUnauthorized: true,
       ...(base.secure ? { secureContext: trust(options.ca) } : {}),
     }
@@ -136,6 +137,9 @@ class UpstreamPool implements Upstream, CallOwner {
 }
 
 const ACCEPT_ENCODING: readonly string[] = ['accept-encoding', 'identity']
+
+/** Beyond it a paused socket is not read; the last read may be longer. What a stalled caller costs is mostly this. */
+const READ_AHEAD_BYTES = 16 * 1024
 
 /** Providers' heads are a few kilobytes; Node's own default is as large. */
 const MAX_HEADER_BYTES = 32 * 1024

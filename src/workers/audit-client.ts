@@ -8,7 +8,6 @@
  *
  * Back-pressure: with more than `MOST_PENDING` bytes on the way, `ok` is false, so admission refuses until they are gone.
  */
-import { encodeLeaf, encodeRow } from '../audit/row.ts'
 import { LostTicket } from '../audit/ticket.ts'
 import { AuditUnavailable, type AuditWriter, type Placed, type Row, type Ticket } from '../core/row.ts'
 import type { Frames } from './frames.ts'
@@ -49,7 +48,7 @@ export class AuditClient implements AuditWriter {
     if (!this.#health.ok) return new LostTicket(row.entryId, new AuditUnavailable(this.#health.reason))
     const sent = portable(row)
     const n = this.#next++
-    const ticket = new RemoteTicket(sent, () => this.#frames.say(['durable', n]))
+    const ticket = new RemoteTicket(row.entryId, () => this.#frames.say(['durable', n]))
     this.#tickets.set(n, ticket)
     this.#frames.say(['row', n, sent])
     return ticket
@@ -94,6 +93,7 @@ export class AuditClient implements AuditWriter {
       case 'answer':
       case 'refusal':
       case 'keys':
+      case 'noticed':
       case 'begin':
       case 'leave':
         return false
@@ -117,7 +117,6 @@ type Settle = { readonly resolve: (p: Placed) => void; readonly reject: (e: Audi
 /** Promises are made when asked for: most rows' are not. */
 class RemoteTicket implements Ticket {
   readonly entryId: string
-  readonly #row: Row
   readonly #want: () => void
   #facts: Placed | undefined
   #lost: AuditUnavailable | undefined
@@ -127,9 +126,8 @@ class RemoteTicket implements Ticket {
   #durable: Promise<Placed> | undefined
   #onDurable: Settle | undefined
 
-  constructor(row: Row, want: () => void) {
-    this.entryId = row.entryId
-    this.#row = row
+  constructor(entryId: string, want: () => void) {
+    this.entryId = entryId
     this.#want = want
   }
 
@@ -159,7 +157,7 @@ class RemoteTicket implements Ticket {
   }
 
   place(facts: PlacedFacts): void {
-    this.#facts = new RemotePlaced(this.#row, facts)
+    this.#facts = new RemotePlaced(facts)
     this.#onPlaced?.resolve(this.#facts)
   }
 
@@ -184,30 +182,25 @@ class RemoteTicket implements Ticket {
   }
 }
 
-/** The primary's own words are not sent back: row and stamp give the same text here. */
+/** The leaf's bytes are made when somebody asks for them. */
 class RemotePlaced implements Placed {
   readonly index: bigint
   readonly tsNs: bigint
   readonly hmac: string
   readonly commit: string
-  readonly #row: Row
-  readonly #facts: PlacedFacts
+  readonly canonical: string
+  readonly #leaf: string
 
-  constructor(row: Row, facts: PlacedFacts) {
-    this.index = facts.index
-    this.tsNs = facts.tsNs
-    this.hmac = facts.hmac
-    this.commit = facts.commit
-    this.#row = row
-    this.#facts = facts
-  }
-
-  get canonical(): string {
-    const { before, after } = encodeRow(this.#row, this.#facts)
-    return before + after
+  constructor({ index, tsNs, hmac, commit, canonical, leaf }: PlacedFacts) {
+    this.index = index
+    this.tsNs = tsNs
+    this.hmac = hmac
+    this.commit = commit
+    this.canonical = canonical
+    this.#leaf = leaf
   }
 
   get leaf(): Uint8Array {
-    return encodeLeaf(this.#row, this.tsNs, this.commit)
+    return Buffer.from(this.#leaf)
   }
 }

@@ -6,7 +6,6 @@
  * worker dies right after. Tickets are kept until the row, or a later one of the same worker, is durable; beyond
  * `MOST_OPEN` the writer is asked to sync.
  */
-import { PlacedRow } from '../audit/chain.ts'
 import type { AuditWriter, Row, Ticket } from '../core/row.ts'
 import type { Frames } from './frames.ts'
 
@@ -27,11 +26,9 @@ export class AuditServer {
     const ticket = this.#audit.append(row)
     this.#open.set(n, ticket)
     ticket.placed.then(
-      placed => {
-        if (!(placed instanceof PlacedRow)) throw new Error('the writer of the log placed a row without its stamp')
-        const { index, stamp, hmac, commit } = placed
-        const { tsNs, prevHmac, keyId, salt } = stamp
-        this.#frames.say(['placed', n, [index.toString(), tsNs.toString(), prevHmac, hmac, commit, keyId, salt]])
+      ({ index, tsNs, hmac, commit, canonical, leaf }) => {
+        const text = Buffer.from(leaf.buffer, leaf.byteOffset, leaf.byteLength).toString()
+        this.#frames.say(['placed', n, [index.toString(), tsNs.toString(), hmac, commit, canonical, text]])
       },
       (error: unknown) => this.#lost(n, error),
     )

@@ -8,7 +8,7 @@ import { anyRow, testRing, testRow } from '../audit/testing/rows.test-support.ts
 import { Walk } from '../audit/walk.ts'
 import { AuditUnavailable, type AuditWriter, type Placed, type Row } from '../core/row.ts'
 import { Link } from './link.ts'
-import { memoryShared } from './testing/memory.test-support.ts'
+import { quietPorts } from './testing/memory.test-support.ts'
 import { Worker } from './worker.ts'
 
 interface Subject {
@@ -40,11 +40,7 @@ async function remote(): Promise<Subject & { readonly link: Link; readonly over:
   const [here, there] = duplexPair()
   let over = false
   const worker = new Worker(there, { onOver: () => (over = true) })
-  link = new Link(
-    here,
-    { audit: log, receipts: undefined, form: 'jws', now: Date.now, ...memoryShared() },
-    { onListening: () => undefined, onFailed: () => undefined },
-  )
+  link = new Link(here, { audit: log, ...quietPorts() }, { onListening: () => undefined, onFailed: () => undefined })
   await settled()
   return { writer: worker.ground.audit, disk, timers, log, settled, link, over: () => over }
 }
@@ -206,7 +202,7 @@ describe('a worker without its primary', () => {
 it('rows that arrived are appended though their worker is gone; two workers make one chain', async () => {
   const disk = new Disk()
   const log = await openAuditLog({ path: disk.path, ring: testRing(), files: disk })
-  const ports = { audit: log, receipts: undefined, form: 'jws', now: Date.now, ...memoryShared() } as const
+  const ports = { audit: log, ...quietPorts() }
   const workers = [0, 1, 2].map(() => {
     const [here, there] = duplexPair()
     const worker = new Worker(there, { onOver: () => undefined })

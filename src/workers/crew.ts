@@ -12,7 +12,7 @@
  */
 import cluster, { type Worker } from 'node:cluster'
 import { Duplex } from 'node:stream'
-import { noteRow } from '../audit/writer.ts'
+import { noteRow } from '../audit/own-rows.ts'
 import { Backoff } from '../core/backoff.ts'
 import type { Clock, Random } from '../core/clock.ts'
 import { LINK_FD } from './fd.ts'
@@ -109,6 +109,21 @@ export class Crew {
 
   keys(): void {
     for (const { link } of this.#posts) link?.keys()
+  }
+
+  /** An escalation was changed: whoever waits for it in a worker looks again. */
+  noticed(id: string): void {
+    for (const { link } of this.#posts) link?.noticed(id)
+  }
+
+  /** Of all workers together, as they last said. */
+  get load(): { readonly active: number; readonly heldBytes: number } {
+    let [active, heldBytes] = [0, 0]
+    for (const { link } of this.#posts) {
+      active += link?.load.active ?? 0
+      heldBytes += link?.load.heldBytes ?? 0
+    }
+    return { active, heldBytes }
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,7 @@
 /** The primary's end of one worker: what it says is parsed, and goes to its rows, its calls or its life. */
 import type { Duplex } from 'node:stream'
 import type { AuditWriter } from '../core/row.ts'
+import type { ExchangeCounter } from '../telemetry/counters.ts'
 import { AuditServer } from './audit-server.ts'
 import { Frames } from './frames.ts'
 import { readToPrimary } from './messages.ts'
@@ -8,6 +9,7 @@ import { type StatePorts, StateServer } from './state-server.ts'
 
 export interface LinkPorts extends StatePorts {
   readonly audit: AuditWriter
+  readonly counter: ExchangeCounter
 }
 
 export interface LinkEvents {
@@ -21,6 +23,7 @@ export class Link {
   readonly #audit: AuditServer
   readonly #state: StateServer
   readonly #ports: LinkPorts
+  #load = { active: 0, heldBytes: 0 }
   /** Resolves when the connection is over and what the worker had reserved is charged; says how much that was. */
   readonly over: Promise<number>
 
@@ -39,6 +42,9 @@ export class Link {
             return this.#audit.durable(said.n)
           case 'call':
             return this.#state.call(said.id, said.call, said.given)
+          case 'ended':
+            this.#load = { active: said.active, heldBytes: said.heldBytes }
+            return ports.counter.exchange(said.outcome)
           case 'listening':
             return events.onListening(said.facts)
           case 'failed':
@@ -56,6 +62,16 @@ export class Link {
     this.#audit = new AuditServer(ports.audit, this.#frames)
     this.#state = new StateServer(ports, this.#frames)
     this.keys()
+  }
+
+  /** What was under way in the worker when it last said so. */
+  get load(): { readonly active: number; readonly heldBytes: number } {
+    return this.#load
+  }
+
+  /** An escalation was changed elsewhere. */
+  noticed(id: string): void {
+    this.#frames.say(['noticed', id])
   }
 
   begin(facts: Readonly<Record<string, unknown>>): void {

@@ -3,6 +3,7 @@
  * fit is `undefined`, and the connection it came over is then ended.
  */
 import type { Row } from '../core/row.ts'
+import { COUNTED, type CountedOutcome } from '../telemetry/counters.ts'
 
 /** Calls of the ports that the primary answers. */
 export const CALLS = [
@@ -12,9 +13,12 @@ export const CALLS = [
   'session.touch',
   'reference.remember',
   'reference.find',
-  'held.put',
-  'held.get',
-  'held.delete',
+  'escalation.create',
+  'escalation.get',
+  'escalation.answer',
+  'escalation.replace',
+  'log.reached',
+  'log.status',
   'reachable',
   'sign',
 ] as const
@@ -27,6 +31,8 @@ export type ToPrimary =
   /** Make this row durable, and so every one before it. */
   | { readonly kind: 'durable'; readonly n: number }
   | { readonly kind: 'call'; readonly id: number; readonly call: Call; readonly given: CallArguments }
+  /** An exchange has ended; what is under way in this worker now. */
+  | { readonly kind: 'ended'; readonly outcome: CountedOutcome; readonly active: number; readonly heldBytes: number }
   /** It listens. */
   | { readonly kind: 'listening'; readonly facts: Readonly<Record<string, unknown>> }
   /** It cannot start. One line. */
@@ -35,11 +41,11 @@ export type ToPrimary =
 export interface PlacedFacts {
   readonly index: bigint
   readonly tsNs: bigint
-  readonly prevHmac: string
   readonly hmac: string
   readonly commit: string
-  readonly keyId: string
-  readonly salt: string
+  readonly canonical: string
+  /** Its bytes are UTF-8. */
+  readonly leaf: string
 }
 
 /** A public receipt key; times in seconds since 1970. */
@@ -66,6 +72,8 @@ export type ToWorker =
   | { readonly kind: 'refusal'; readonly id: number; readonly reason: string }
   /** Public keys of receipts and who signs when, after a rotation too. */
   | { readonly kind: 'keys'; readonly available: boolean; readonly published: readonly RemoteKey[] }
+  /** Another process has changed an escalation. */
+  | { readonly kind: 'noticed'; readonly id: string }
   /** Everything a worker is told before it listens. */
   | { readonly kind: 'begin'; readonly facts: Readonly<Record<string, unknown>> }
   /** Let running exchanges end, and leave. */
@@ -83,6 +91,10 @@ export function readToPrimary(message: unknown): ToPrimary | undefined {
       const call = CALLS.find(known => known === b)
       const given = Array.isArray(c) && c.every(isScalar) ? c : undefined
       return isCount(a) && call !== undefined && given !== undefined ? { kind, id: a, call, given } : undefined
+    }
+    case 'ended': {
+      const outcome = COUNTED.find(known => known === a)
+      return outcome !== undefined && isCount(b) && isCount(c) ? { kind, outcome, active: b, heldBytes: c } : undefined
     }
     case 'listening':
       return isFacts(a) ? { kind, facts: a } : undefined
@@ -114,6 +126,8 @@ export function readToWorker(message: unknown): ToWorker | undefined {
       return typeof a === 'boolean' && Array.isArray(b) && b.every(isKey)
         ? { kind, available: a, published: b }
         : undefined
+    case 'noticed':
+      return typeof a === 'string' ? { kind, id: a } : undefined
     case 'begin':
       return isFacts(a) ? { kind, facts: a } : undefined
     case 'leave':
@@ -124,14 +138,10 @@ export function readToWorker(message: unknown): ToWorker | undefined {
 }
 
 function placed(n: number, given: readonly unknown[]): ToWorker | undefined {
-  const [index, tsNs, prevHmac, hmac, commit, keyId, salt] = given
-  if (!isWhole(index) || !isWhole(tsNs) || typeof prevHmac !== 'string' || typeof hmac !== 'string') return undefined
-  if (typeof commit !== 'string' || typeof keyId !== 'string' || typeof salt !== 'string') return undefined
-  return {
-    kind: 'placed',
-    n,
-    facts: { index: BigInt(index), tsNs: BigInt(tsNs), prevHmac, hmac, commit, keyId, salt },
-  }
+  const [index, tsNs, hmac, commit, canonical, leaf] = given
+  if (!isWhole(index) || !isWhole(tsNs) || typeof hmac !== 'string' || typeof commit !== 'string') return undefined
+  if (typeof canonical !== 'string' || typeof leaf !== 'string') return undefined
+  return { kind: 'placed', n, facts: { index: BigInt(index), tsNs: BigInt(tsNs), hmac, commit, canonical, leaf } }
 }
 
 function isCount(value: unknown): value is number {

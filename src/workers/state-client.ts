@@ -6,7 +6,8 @@
  * so do all later ones. What comes back is parsed: a wrong shape is a failure, and a failure refuses. Does not: bound
  * the time of a call (those who call do).
  */
-import type { SealedStore, Session, SharedState } from '../core/state.ts'
+import type { RowLog, RowLogStatus } from '../core/row.ts'
+import type { EscalationStore, Session, SharedState, StoredEscalation } from '../core/state.ts'
 import type { Frames } from './frames.ts'
 import type { Call, CallArguments, ToWorker } from './messages.ts'
 
@@ -108,18 +109,85 @@ export function remoteState(calls: Calls): SharedState {
   }
 }
 
-export function remoteSealedStore(calls: Calls): SealedStore {
+/** What a desk needs that does not sweep and lists nothing: the primary's does. */
+export function remoteEscalations(calls: Calls): EscalationStore {
+  const primarys = (): never => {
+    throw new Error('escalations are listed and swept in the primary')
+  }
   return {
-    put: (id, owner, sealed, expiresAtMs) =>
-      nothing(calls.call('held.put', [id, owner, Buffer.from(sealed).toString('base64'), expiresAtMs], done)),
+    create: (e, answer) => nothing(calls.call('escalation.create', [...stored(e), text(answer)], done)),
     get: async id => {
-      const found = await calls.call('held.get', [id], value =>
+      const found = await calls.call('escalation.get', [id], value => (value === null ? NONE : escalation(value)))
+      return found === NONE ? undefined : found
+    },
+    answer: async id => {
+      const found = await calls.call('escalation.answer', [id], value =>
         typeof value === 'string' || value === null ? { sealed: value } : undefined,
       )
       return found.sealed === null ? undefined : Buffer.from(found.sealed, 'base64')
     },
-    delete: id => nothing(calls.call('held.delete', [id], done)),
+    replace: (next, answer) => {
+      const kept = answer === undefined ? [] : [answer === 'drop' ? '' : text(answer)]
+      return calls
+        .call('escalation.replace', [...stored(next), ...kept], value =>
+          typeof value === 'boolean' ? { value } : undefined,
+        )
+        .then(({ value }) => value)
+    },
+    list: primarys,
+    due: primarys,
+    dropAnswers: primarys,
+    forget: primarys,
+    close: () => undefined,
   }
+}
+
+const NONE = Symbol('none')
+
+function text(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64')
+}
+
+/** In the order of `state-server.ts`. */
+function stored(e: StoredEscalation): CallArguments {
+  return [e.id, e.ownerTag, e.state, e.createdAtMs, e.expiresAtMs, e.version, text(e.record)]
+}
+
+function escalation(value: unknown): StoredEscalation | undefined {
+  const { id, ownerTag, state, createdAtMs, expiresAtMs, version, record } = facts(value)
+  if (typeof id !== 'string' || typeof ownerTag !== 'string' || typeof state !== 'string') return undefined
+  if (typeof createdAtMs !== 'number' || typeof expiresAtMs !== 'number' || typeof version !== 'number')
+    return undefined
+  if (typeof record !== 'string') return undefined
+  return { id, ownerTag, state, createdAtMs, expiresAtMs, version, record: Buffer.from(record, 'base64') }
+}
+
+/** The transparency log is the primary's too. */
+export function remoteLog(calls: Calls): RemoteLog {
+  return {
+    reached: (index, level) => nothing(calls.call('log.reached', [index, level], done)),
+    get status() {
+      return calls.call('log.status', [], value => {
+        const { ok, reason, halted, size, behind, behindMs, witnessed } = facts(value)
+        if (typeof ok !== 'boolean' || typeof halted !== 'boolean' || typeof size !== 'number') return undefined
+        if (typeof behind !== 'number' || typeof behindMs !== 'number') return undefined
+        return {
+          ok,
+          reason: typeof reason === 'string' ? reason : undefined,
+          halted,
+          size,
+          behind,
+          behindMs,
+          witnessed: typeof witnessed === 'number' ? witnessed : undefined,
+        }
+      })
+    },
+  }
+}
+
+/** The transparency log as a gate sees it: what it waits for, and its state, which has to be asked for. */
+export interface RemoteLog extends Pick<RowLog, 'reached'> {
+  readonly status: Promise<RowLogStatus>
 }
 
 function done(value: unknown): typeof DONE | undefined {

@@ -1,12 +1,13 @@
 /**
- * The primary's side of one worker's calls: state, held answers, signatures.
+ * The primary's side of one worker's calls: state, escalations, the transparency log, signatures.
  *
  * Guarantees: every call gets one answer. Reservations that a worker has not settled when its connection ends are settled
  * with their whole amount, as an answer that broke off is: nobody knows what upstream has done, and a crash must not be a
  * way to spend without being charged. A signature is made only with a key that may sign now, and only of what begins as
  * a receipt of that key does: a worker that was taken over gets no other token signed.
  */
-import type { SealedStore, SharedState } from '../core/state.ts'
+import type { LogLevel, RowLog } from '../core/row.ts'
+import type { EscalationStore, SharedState, StoredEscalation } from '../core/state.ts'
 import type { Signer } from '../keys/signing.ts'
 import type { SigningKeys } from '../keys/signing-keys.ts'
 import { isReceiptInput } from '../receipt/issue.ts'
@@ -15,7 +16,11 @@ import type { Call, CallArguments } from './messages.ts'
 
 export interface StatePorts {
   readonly shared: SharedState
-  readonly held: SealedStore
+  readonly escalations: EscalationStore
+  /** A worker has made or changed an escalation. */
+  readonly onEscalation: (id: string) => void
+  /** `undefined`: there is no transparency log. */
+  readonly log: RowLog | undefined
   readonly receipts: SigningKeys | undefined
   /** Which form of receipt is issued. */
   readonly form: 'jws' | 'signet-v1'
@@ -24,6 +29,7 @@ export interface StatePorts {
 }
 
 const DONE = 'done'
+const LEVELS: readonly LogLevel[] = ['logged', 'witnessed']
 /** How every canonical row begins. */
 const ROW = '{"approval_chain":['
 
@@ -62,7 +68,7 @@ export class StateServer {
   }
 
   async #answer(call: Call, given: Given): Promise<unknown> {
-    const { shared, held } = this.#ports
+    const { shared, escalations, log } = this.#ports
     switch (call) {
       case 'rate-limit.take':
         return shared.rateLimits.take(given.text(0), given.number(1), given.number(2), given.number(3))
@@ -95,16 +101,36 @@ export class StateServer {
         return DONE
       case 'reference.find':
         return (await shared.references.find(given.text(0), given.text(1), given.text(2))) ?? null
-      case 'held.put':
-        await held.put(given.text(0), given.text(1), Buffer.from(given.text(2), 'base64'), given.number(3))
+      case 'escalation.create': {
+        const e = given.escalation()
+        await escalations.create(e, given.bytes(7))
+        this.#ports.onEscalation(e.id)
         return DONE
-      case 'held.get': {
-        const found = await held.get(given.text(0))
+      }
+      case 'escalation.get': {
+        const found = await escalations.get(given.text(0))
+        return found === undefined ? null : { ...found, record: Buffer.from(found.record).toString('base64') }
+      }
+      case 'escalation.answer': {
+        const found = await escalations.answer(given.text(0))
         return found === undefined ? null : Buffer.from(found).toString('base64')
       }
-      case 'held.delete':
-        await held.delete(given.text(0))
+      case 'escalation.replace': {
+        const e = given.escalation()
+        const answer = given.has(7) ? (given.text(7) === '' ? 'drop' : given.bytes(7)) : undefined
+        const took = await escalations.replace(e, answer)
+        if (took) this.#ports.onEscalation(e.id)
+        return took
+      }
+      case 'log.reached': {
+        const level = LEVELS.find(known => known === given.text(1))
+        if (log === undefined || level === undefined) throw new Error('there is no transparency log')
+        await log.reached(given.number(0), level)
         return DONE
+      }
+      case 'log.status':
+        if (log === undefined) throw new Error('there is no transparency log')
+        return log.status
       case 'reachable':
         return shared.reachable()
       case 'sign':
@@ -136,6 +162,27 @@ class Given {
     const value = this.#values[at]
     if (typeof value !== 'string') throw new TypeError(`argument ${at}: expected text`)
     return value
+  }
+
+  has(at: number): boolean {
+    return at < this.#values.length
+  }
+
+  bytes(at: number): Uint8Array {
+    return Buffer.from(this.text(at), 'base64')
+  }
+
+  /** The first seven. */
+  escalation(): StoredEscalation {
+    return {
+      id: this.text(0),
+      ownerTag: this.text(1),
+      state: this.text(2),
+      createdAtMs: this.number(3),
+      expiresAtMs: this.number(4),
+      version: this.number(5),
+      record: this.bytes(6),
+    }
   }
 
   number(at: number): number {

@@ -6,10 +6,11 @@ import type { AuditWriter } from '../core/row.ts'
 import { SigningKey } from '../keys/signing.ts'
 import { ScheduledSigners } from '../keys/signing-keys.ts'
 import { issueReceipt } from '../receipt/issue.ts'
+import { MemoryEscalationStore } from '../state/escalations/memory.ts'
 import { contract } from '../state/testing/contract.test-support.ts'
 import { Frames } from './frames.ts'
 import { Link, type LinkPorts } from './link.ts'
-import { memoryShared } from './testing/memory.test-support.ts'
+import { memoryShared, quietPorts } from './testing/memory.test-support.ts'
 import { Worker } from './worker.ts'
 
 const audit: AuditWriter = {
@@ -31,7 +32,7 @@ async function connect(ports: Partial<LinkPorts> = {}) {
   const [here, there] = duplexPair()
   const link = new Link(
     here,
-    { audit, receipts: undefined, form: 'jws', now: Date.now, shared: memory.shared, held: memory.held, ...ports },
+    { audit, ...quietPorts(), shared: memory.shared, ...ports },
     { onListening: () => undefined, onFailed: () => undefined },
   )
   let over = false
@@ -55,9 +56,9 @@ contract('over a connection', async () => {
 const MINUTE = 60_000
 
 describe('several workers', () => {
-  it('share one bucket, one ledger, one session, one record of ids, one store of held answers', async () => {
+  it('share one bucket, one ledger, one session, one record of ids', async () => {
     const one = await connect()
-    const ports = { shared: one.memory.shared, held: one.memory.held }
+    const ports = { shared: one.memory.shared }
     const two = await connect(ports)
     const [a, b] = [one.worker.ground, two.worker.ground]
     let taken = 0
@@ -70,11 +71,73 @@ describe('several workers', () => {
     await a.shared.references.remember('o', 'file', 'f1', 2)
     expect(await b.shared.references.find('o', 'file', 'f1')).toBe(2)
     expect(await b.shared.references.find('other', 'file', 'f1')).toBeUndefined()
-    const sealed = Uint8Array.from({ length: 3_000_000 }, (_, i) => i)
-    await a.sealedStore.put('x', 'o', sealed, Date.now() + MINUTE)
-    expect(Buffer.from((await b.sealedStore.get('x')) ?? []).equals(sealed)).toBe(true)
-    await b.sealedStore.delete('x')
-    expect(await a.sealedStore.get('x')).toBeUndefined()
+  })
+
+  it('share one store of escalations, and hear of each change', async () => {
+    const heard: string[] = []
+    const store = new MemoryEscalationStore()
+    const ports = { escalations: store, onEscalation: (id: string) => heard.push(id) }
+    const [a, b] = [(await connect(ports)).worker, (await connect(ports)).worker]
+    const answer = Uint8Array.from({ length: 3_000_000 }, (_, i) => i)
+    const first = {
+      id: 'e1',
+      ownerTag: 'o',
+      state: 'pending',
+      createdAtMs: 1,
+      expiresAtMs: 9,
+      version: 1,
+      record: Uint8Array.of(1, 2),
+    }
+    await a.ground.escalations.create(first, answer)
+    const got = await b.ground.escalations.get('e1')
+    expect({ ...got, record: [...(got?.record ?? [])] }).toEqual({ ...first, record: [1, 2] })
+    expect(Buffer.from((await b.ground.escalations.answer('e1')) ?? []).equals(answer)).toBe(true)
+    await expect(async () => a.ground.escalations.create(first, answer)).rejects.toThrow()
+    // Compare and set: of two, one.
+    const next = { ...first, version: 2, state: 'approved' }
+    const took = await Promise.all([a, b].map(w => w.ground.escalations.replace(next)))
+    expect([...took].sort()).toEqual([false, true])
+    expect((await a.ground.escalations.get('e1'))?.state).toBe('approved')
+    expect((await a.ground.escalations.answer('e1'))?.length).toBe(answer.length)
+    expect(await b.ground.escalations.replace({ ...next, version: 3 }, Uint8Array.of(7))).toBe(true)
+    expect([...((await a.ground.escalations.answer('e1')) ?? [])]).toEqual([7])
+    expect(await b.ground.escalations.replace({ ...next, version: 4 }, 'drop')).toBe(true)
+    expect(await a.ground.escalations.answer('e1')).toBeUndefined()
+    expect(await a.ground.escalations.get('none')).toBeUndefined()
+    expect(heard).toEqual(['e1', 'e1', 'e1', 'e1'])
+    const noticed = Promise.withResolvers<string>()
+    const other = await connect(ports)
+    other.worker.onNoticed = noticed.resolve
+    other.link.noticed('e1')
+    expect(await noticed.promise).toBe('e1')
+  })
+
+  it('wait for the one transparency log, and count in the one place', async () => {
+    const asked: unknown[] = []
+    const counted: string[] = []
+    const status = { ok: true, reason: undefined, halted: false, size: 3, behind: 1, behindMs: 5, witnessed: undefined }
+    const one = await connect({
+      log: {
+        status,
+        reached: async (index, level) => {
+          asked.push([index, level])
+          if (level === 'witnessed') throw new Error('not in time')
+        },
+      },
+      counter: { exchange: outcome => counted.push(outcome) },
+    })
+    const { log, counting } = one.worker.ground
+    await log.reached(7, 'logged')
+    await expect(log.reached(8, 'witnessed')).rejects.toThrow()
+    expect(asked).toEqual([
+      [7, 'logged'],
+      [8, 'witnessed'],
+    ])
+    expect(await log.status).toEqual(status)
+    counting(() => ({ active: 4, heldBytes: 99 })).exchange('completed')
+    await settled()
+    expect(counted).toEqual(['completed'])
+    expect(one.link.load).toEqual({ active: 4, heldBytes: 99 })
   })
 
   it('are charged for what they had reserved when they die, whole, and for what they settled, once', async () => {
@@ -95,7 +158,7 @@ describe('several workers', () => {
 
   it("cannot settle each other's reservations", async () => {
     const one = await connect()
-    const two = await connect({ shared: one.memory.shared, held: one.memory.held })
+    const two = await connect({ shared: one.memory.shared })
     const made = await one.worker.ground.shared.budgets.reserve('o', 100, 100, MINUTE, 0)
     if (made.ok) await two.worker.ground.shared.budgets.settle(made.reservation, 0)
     expect((await two.worker.ground.shared.budgets.reserve('o', 1, 100, MINUTE, 0)).ok).toBe(false)
@@ -202,10 +265,9 @@ describe('a connection', () => {
     ['no list', { row: 1 }],
   ])('ends at %s', async (_, said) => {
     const [here, there] = duplexPair()
-    const memory = memoryShared()
     const link = new Link(
       here,
-      { audit, receipts: undefined, form: 'jws', now: Date.now, ...memory },
+      { audit, ...quietPorts() },
       {
         onListening: () => undefined,
         onFailed: () => undefined,

@@ -6,19 +6,23 @@
  */
 import type { Duplex } from 'node:stream'
 import type { AuditWriter } from '../core/row.ts'
-import type { SealedStore, SharedState } from '../core/state.ts'
+import type { EscalationStore, SharedState } from '../core/state.ts'
 import type { SigningKeys } from '../keys/signing-keys.ts'
+import type { ExchangeCounter } from '../telemetry/counters.ts'
 import { AuditClient } from './audit-client.ts'
 import { Frames } from './frames.ts'
 import { RemoteSigningKeys } from './keys-client.ts'
 import { readToWorker } from './messages.ts'
-import { Calls, remoteSealedStore, remoteState } from './state-client.ts'
+import { Calls, type RemoteLog, remoteEscalations, remoteLog, remoteState } from './state-client.ts'
 
 export interface WorkerGround {
   readonly audit: AuditWriter
   readonly receipts: SigningKeys
   readonly shared: SharedState
-  readonly sealedStore: SealedStore
+  readonly escalations: EscalationStore
+  readonly log: RemoteLog
+  /** Counts in the primary; `load`: what is under way here now. */
+  counting(load: () => { readonly active: number; readonly heldBytes: number }): ExchangeCounter
 }
 
 export class Worker {
@@ -42,6 +46,7 @@ export class Worker {
         if (said === undefined) frames.end()
         else if (said.kind === 'begin') begun.resolve(said.facts)
         else if (said.kind === 'leave') asked.resolve()
+        else if (said.kind === 'noticed') this.onNoticed(said.id)
         else if (!audit.take(said) && !calls.take(said)) receipts.take(said)
       },
       () => {
@@ -54,7 +59,19 @@ export class Worker {
     const calls = new Calls(frames)
     const receipts = new RemoteSigningKeys(calls)
     this.#frames = frames
-    this.ground = { audit, receipts, shared: remoteState(calls), sealedStore: remoteSealedStore(calls) }
+    this.ground = {
+      audit,
+      receipts,
+      shared: remoteState(calls),
+      escalations: remoteEscalations(calls),
+      log: remoteLog(calls),
+      counting: load => ({
+        exchange: outcome => {
+          const { active, heldBytes } = load()
+          frames.say(['ended', outcome, active, heldBytes])
+        },
+      }),
+    }
     this.finish = () => {
       finishing = true
       return frames.finish()
@@ -62,6 +79,8 @@ export class Worker {
   }
 
   readonly finish: () => Promise<void>
+  /** Another process has changed this escalation. */
+  onNoticed: (id: string) => void = () => undefined
 
   listening(facts: Readonly<Record<string, unknown>>): void {
     this.#frames.say(['listening', facts])

@@ -188,7 +188,7 @@ describe('event-stream tricks', () => {
     )
     const text = await (await chat(gate, asking({ stream: true }))).text()
     const released = text
-      .replace(/data: \{"signet_abort".*\n/, '')
+      .replace(/data: \{"signet_abort".*\n\ndata: \{"error":\{"message":"signet .*\n/, '')
       .replaceAll(/\\u([0-9a-f]{4})/g, (_, h: string) => String.fromCharCode(Number.parseInt(h, 16)))
     expect(released).not.toMatch(/SECRET|NOFORN|83,69,67,82,69,84/)
   })

@@ -1,9 +1,11 @@
 /** Work and memory that somebody else would like the gate to spend. Outcomes, not times: each of these is refused or linear. */
+
 import { connect, type Socket } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Check } from '../../src/core/check.ts'
 import { ALLOW } from '../../src/core/verdict.ts'
+import { RowWatch } from '../faults/support.ts'
 import { chat, startTestGate, type TestGate } from '../support/gate.ts'
 import {
   asking,
@@ -190,7 +192,8 @@ describe('a caller that leaves while a check is deciding', () => {
       res.writeHead(200, { 'content-type': 'text/event-stream' })
       res.write(chunk(opening('get_weather', '{}')) + chunk({}, 'tool_calls') + chunk(opening('later', '{', 1)))
     })
-    const g = await startTestGate({ upstreamUrl: upstream.url, checks: [slow] })
+    const watch = new RowWatch()
+    const g = await startTestGate({ upstreamUrl: upstream.url, checks: [slow], wrapAudit: watch.wrap })
     const server = new Promise<Socket>(resolve => g.running.server.once('connection', resolve))
     const leaving = new AbortController()
     const body = JSON.stringify(asking({ stream: true }))
@@ -200,11 +203,11 @@ describe('a caller that leaves while a check is deciding', () => {
     await expect(gone).rejects.toThrow()
     const socket = await server
     while (!socket.destroyed || g.running.gate.load.active > 0) await turn()
-    const rows = g.rows().length
+    const rows = watch.rows.length
     answer(ALLOW)
     for (let i = 0; i < 10; i += 1) await turn()
     expect(g.running.gate.load).toEqual({ active: 0, heldBytes: 0 })
-    expect(g.rows()).toHaveLength(rows)
+    expect(watch.rows).toHaveLength(rows)
     await g.close()
   })
 })

@@ -75,6 +75,14 @@ export const DISGUISES: readonly Disguise[] = [
   { name: 'zero-width', dress: text => [...text].join('\u200b'), applies: always },
 ]
 
+/** Pieces that are elements of a list, or blocks, have a break before each of them but the first. */
+function offsetsOf(before: string | readonly string[], isSplit: boolean): readonly number[] {
+  return [before].flat().flatMap(b => {
+    const at = b.length + LEAD.length
+    return isSplit ? [at, at + LEAD.length, at + LEAD.length + 1] : [at]
+  })
+}
+
 function wide(text: string): string {
   return [...text].map(c => String.fromCodePoint((c.codePointAt(0) ?? 0) + 0xfee0)).join('')
 }
@@ -106,7 +114,7 @@ function textCells(surface: Surface, row: string, b: TextBuilder, mode: Mode): C
         hidden: [FORBIDDEN],
         code: 'output_pattern',
         channel: b.channel,
-        ...(d.split && b.apart ? {} : { offsets: [b.before].flat().map(before => before.length + LEAD.length) }),
+        ...(d.split && b.apart ? {} : { offsets: offsetsOf(b.before, d.split === true) }),
         upTo: LEAD,
       })
       add(`redact${suffix}`, cut(LEAD + d.dress(SECRET) + TAIL), b.redaction === 'blocked' ? 'refused' : b.redaction, {

@@ -9,7 +9,7 @@ export const CHAT: Surface = {
   path: '/v1/chat/completions',
   choices: [0, 1],
   reading: {
-    abort: /^data: (\{"signet_abort":true.*\})\n\ndata: \[DONE\]\n\n(?![\s\S])/m,
+    abort: /^data: (\{"signet_abort":true.*\})\n\ndata: \{"error":.*\}\n\ndata: \[DONE\]\n\n(?![\s\S])/m,
     numbered: pointer => pointer === '/choices' || pointer.endsWith('/tool_calls'),
     under: () => '',
     jsonText: /\/arguments$/,

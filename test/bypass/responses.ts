@@ -9,7 +9,8 @@ export const RESPONSES: Surface = {
   path: '/v1/responses',
   choices: [0],
   reading: {
-    abort: /^event: error\ndata: (\{"type":"error".*"signet_abort":true.*\})\n\n(?![\s\S])/m,
+    abort:
+      /^event: error\ndata: (\{"type":"error".*"signet_abort":true.*\})\n\nevent: response\.failed\ndata: \{"type":"response\.failed".*\}\n\n(?![\s\S])/m,
     numbered: () => false,
     // Clients join what the events of one type say, but for calls.
     under: event => {

@@ -22,8 +22,9 @@ export interface AnthropicUpstream {
 }
 
 /**
- * `say: …` is repeated, `hex: …` decoded first; `think: …` is thought, signed, and answered; `call: a b` proposes calls of these names with one
- * argument each; a tool result is reported; `fail` is an error of the API, `break` one in the middle of a stream.
+ * `say: …` is repeated, `hex: …` decoded first, `hang: …` said without an end; `think: …` is thought, signed, and answered;
+ * `call: a b` proposes calls of these names with one argument each, `tools: [["a", {…}]]` calls with these inputs, `only:`
+ * the same and no word before them; a tool result is reported; `fail` is an error of the API, `break` one in the middle of a stream.
  */
 export async function startAnthropicUpstream(): Promise<AnthropicUpstream> {
   const seen: { path: string; body: string; headers: IncomingMessage['headers'] }[] = []
@@ -37,13 +38,17 @@ export async function startAnthropicUpstream(): Promise<AnthropicUpstream> {
       const json = (status: number, value: unknown) =>
         res.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value))
       const told = lastOf(asked)
-      if (req.url === '/v1/messages/count_tokens') json(200, { input_tokens: body.length })
+      const blocks = blocksFor(told, seen.length)
+      const head = { id: `msg_${seen.length}`, ...HEAD, model: asked.model }
+      if (req.url?.startsWith('/v1/messages/count_tokens') === true) json(200, { input_tokens: body.length })
       else if (told === 'fail') json(529, { type: 'error', error: { type: 'overloaded_error', message: 'Overloaded' } })
       else if (asked.stream === true) {
         res.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' })
-        for (const event of eventsOf(blocksFor(told), told === 'break')) res.write(event)
-        res.end()
-      } else json(200, { ...HEAD, model: asked.model, ...done(blocksFor(told)), content: blocksFor(told) })
+        const events = eventsOf(head, blocks, told === 'break')
+        const hangs = told.startsWith('hang: ')
+        for (const event of hangs ? events.slice(0, -3) : events) res.write(event)
+        if (!hangs) res.end()
+      } else if (!told.startsWith('hang: ')) json(200, { ...head, ...done(blocks), content: blocks })
     })
   })
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
@@ -59,7 +64,7 @@ export async function startAnthropicUpstream(): Promise<AnthropicUpstream> {
   }
 }
 
-const HEAD = { id: 'msg_1', type: 'message', role: 'assistant', model: 'm', stop_sequence: null }
+const HEAD = { type: 'message', role: 'assistant', stop_sequence: null }
 const SIGNATURE = 'U0lHTkVE'.repeat(20)
 const usage = { input_tokens: 9, output_tokens: 7 }
 const done = (blocks: readonly Block[]) => ({
@@ -67,15 +72,22 @@ const done = (blocks: readonly Block[]) => ({
   usage,
 })
 
-/** The last message: its text, or what its tool results say. */
+/** The last message of the user: its last text, or what its tool results say. */
 function lastOf({ messages }: Asked): string {
-  const content = messages.at(-1)?.content ?? ''
+  const content = messages.findLast(m => m.role !== 'system')?.content ?? ''
   if (typeof content === 'string') return content
-  const results = content.filter(b => b.type === 'tool_result').map(b => String(b['content']))
-  return results.length > 0 ? `say: The tools said ${results.join(', ')}.` : String(content[0]?.['text'])
+  const results = content.filter(b => b.type === 'tool_result').map(b => wordsOf(b['content']))
+  return results.length > 0
+    ? `say: The tools said ${results.join(', ')}.`
+    : String(content.findLast(b => b.type === 'text')?.['text'])
 }
 
-function blocksFor(told: string): readonly Block[] {
+function wordsOf(content: unknown): string {
+  if (!Array.isArray(content)) return String(content)
+  return content.map((block: { readonly text?: unknown }) => String(block.text ?? '')).join('')
+}
+
+function blocksFor(told: string, turn: number): readonly Block[] {
   const [verb, rest = ''] = told.split(/: (.*)/s)
   if (verb === 'think') {
     return [
@@ -86,16 +98,21 @@ function blocksFor(told: string): readonly Block[] {
   if (verb === 'call') {
     const calls = rest
       .split(' ')
-      .map((name, i) => ({ type: 'tool_use', id: `toolu_${i}`, name, input: { city: `${name}-arg` } }))
+      .map((name, i) => ({ type: 'tool_use', id: `toolu_${turn}_${i}`, name, input: { city: `${name}-arg` } }))
     return [{ type: 'text', text: 'Let me see.' }, ...calls]
   }
+  if (verb === 'tools' || verb === 'only') {
+    const calls = JSON.parse(rest) as readonly (readonly [name: string, input: unknown])[]
+    const blocks = calls.map(([name, input], i) => ({ type: 'tool_use', id: `toolu_${turn}_${i}`, name, input }))
+    return verb === 'only' ? blocks : [{ type: 'text', text: 'Let me see.' }, ...blocks]
+  }
   if (verb === 'hex') return [{ type: 'text', text: Buffer.from(rest, 'hex').toString() }]
-  return [{ type: 'text', text: verb === 'say' ? rest : 'Once upon a time' }]
+  return [{ type: 'text', text: verb === 'say' || verb === 'hang' ? rest : 'Once upon a time' }]
 }
 
-function eventsOf(blocks: readonly Block[], breaks: boolean): readonly string[] {
+function eventsOf(head: object, blocks: readonly Block[], breaks: boolean): readonly string[] {
   const event = (type: string, rest: object = {}) => `event: ${type}\ndata: ${JSON.stringify({ type, ...rest })}\n\n`
-  const out = [event('message_start', { message: { ...HEAD, content: [], stop_reason: null, usage } }), event('ping')]
+  const out = [event('message_start', { message: { ...head, content: [], stop_reason: null, usage } }), event('ping')]
   blocks.forEach((block, index) => {
     const delta = (value: object) => event('content_block_delta', { index, delta: value })
     const begin = (content_block: object) => event('content_block_start', { index, content_block })

@@ -1,4 +1,5 @@
 /** The official `openai` package, its Responses methods, unmodified, against the gate. */
+import type { JSONWebKeySet } from 'jose'
 import OpenAI from 'openai'
 import type {
   Response as Answer,
@@ -7,9 +8,9 @@ import type {
   ResponseInputItem,
 } from 'openai/resources/responses/responses'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { isSignetAbort } from '../../src/clients/openai.ts'
+import { isSignetAbort, lastReceipt, SignetEscalated, SignetRefused, wrapOpenAI } from '../../src/clients/openai.ts'
 import { DEMO_TOOLS } from '../../src/upstream/demo/tools.ts'
-import { startTestGate, type TestGate, type TestGateOptions } from '../support/gate.ts'
+import { ISSUER, startTestGate, type TestGate, type TestGateOptions } from '../support/gate.ts'
 import { type ResponsesUpstream, startResponsesUpstream } from './responses-upstream.ts'
 
 const OWNER = { 'x-commit-owner': 'human:alice@example.com' }
@@ -222,4 +223,24 @@ describe('the openai package, responses', () => {
       }
     })
   }
+
+  it('is verified and typed by the wrapper, unary and streamed', async () => {
+    const keys = (await (await fetch(`${gate.url}/.well-known/jwks.json`)).json()) as JSONWebKeySet
+    const wrapped = wrapOpenAI(new OpenAI({ apiKey: 'k', maxRetries: 0 }), {
+      signetUrl: gate.url,
+      owner: 'human:alice@example.com',
+      verify: { keys, issuer: ISSUER },
+    })
+    expect((await wrapped.responses.create({ model: 'm', input: 'Hello.' })).output_text).toBe('You said: Hello.')
+    expect(lastReceipt(wrapped)).toMatchObject({ carrier: 'header', verified: { covers: { response: true } } })
+    expect((await wrapped.responses.stream({ model: 'm', input: 'Hello.' }).finalResponse()).output_text).toBe(
+      'You said: Hello.',
+    )
+    expect(lastReceipt(wrapped)).toMatchObject({ carrier: 'stream', verified: { covers: { response: true } } })
+    const error = await thrown(() => wrapped.responses.stream({ model: 'm', input: 'the secret plan' }).finalResponse())
+    expect(error).toBeInstanceOf(SignetRefused)
+    expect(error).toMatchObject({ midStream: true, code: 'marker', check: 'scope_drift' })
+    const held = await thrown(() => wrapped.responses.create({ model: 'm', input: 'issue_refund()', tools }))
+    expect(held).toBeInstanceOf(SignetEscalated)
+  })
 })

@@ -1,4 +1,7 @@
-/** A small model behind `/v1/responses`: it proposes what it is asked for, and says what a tool answered. */
+/**
+ * A small model behind `/v1/responses`: `name()` and `tools: [["name", {…}]]` are calls it proposes (with a text instead of
+ * an object: a custom tool's), `say: …` is repeated, `hex: …` decoded first, `hang: …` said and not ended; a tool's result is reported.
+ */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { LEAK_MARKER } from '../../src/upstream/demo/script.ts'
@@ -8,7 +11,7 @@ interface Item {
   readonly type?: string
   readonly role?: string
   readonly content?: string | readonly { readonly text?: string }[]
-  readonly output?: string
+  readonly output?: string | readonly { readonly text?: string }[]
 }
 
 export interface Asked {
@@ -34,8 +37,10 @@ export async function startResponsesUpstream(): Promise<ResponsesUpstream> {
       seen.push(asked)
       const answer = told(reply(asked), { mode: asked.stream === true ? 'stream' : 'unary' })
       res.writeHead(200, { 'content-type': answer.contentType })
-      for (const bytes of answer.writes) res.write(bytes)
-      res.end()
+      const hangs = JSON.stringify(asked.input).includes('hang: ')
+      if (!hangs) for (const bytes of answer.writes) res.write(bytes)
+      else if (asked.stream === true) for (const bytes of answer.writes.slice(0, -4)) res.write(bytes)
+      if (!hangs) res.end()
     })
   })
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
@@ -53,17 +58,35 @@ export async function startResponsesUpstream(): Promise<ResponsesUpstream> {
 
 function reply({ input }: Asked): Told {
   const items = typeof input === 'string' ? [{ role: 'user', content: input }] : input
-  const results = items.filter(i => i.type === 'function_call_output')
-  if (results.length > 0) return speech(`The tool answered: ${results.map(r => r.output).join(', ')}`)
+  const since = items.slice(items.findLastIndex(i => i.role === 'user') + 1)
+  const results = since.filter(i => i.type === 'function_call_output' || i.type === 'custom_tool_call_output')
+  if (results.length > 0) return speech(`The tool answered: ${results.map(r => wordsOf(r.output)).join(', ')}`)
   const words = textOf(items.findLast(i => i.role === 'user'))
+  // What is to be said, hidden from the checks of the request.
+  const [, hex] = /^hex: ([0-9a-f]+)$/.exec(words) ?? []
+  if (hex !== undefined) return speech(Buffer.from(hex, 'hex').toString())
   if (/secret plan/.test(words)) return speech(`The plan is simple. ${LEAK_MARKER} The convoy leaves at dawn.`)
-  if (/key/.test(words)) return speech('use sk-test-abcdefgh1234 now')
+  const [, spoken] = words.match(/^(?:say|hang): (.*)$/s) ?? []
+  if (spoken !== undefined) return speech(spoken)
+  if (/\bkey\b/.test(words)) return speech('use sk-test-abcdefgh1234 now')
+  const [, listed] = words.match(/^tools: (.*)$/s) ?? []
+  if (listed !== undefined) {
+    const asked = JSON.parse(listed) as readonly (readonly [name: string, input: unknown])[]
+    const calls = asked.map(([name, input], i) =>
+      typeof input === 'string' ? custom(name, i + 2, input) : call(name, i + 2, JSON.stringify(input)),
+    )
+    return together(thought(), says(['On it.'], { output: 1 }), ...calls)
+  }
   const names = [...words.matchAll(/\b(\w+)\(\)/g)].map(m => m[1] ?? '')
   if (names.length > 0) {
-    const thought = item({ id: 'rs_0', type: 'reasoning', summary: [] })
-    return together(thought, says(['On it.'], { output: 1 }), ...names.map((name, i) => call(name, i + 2)))
+    return together(thought(), says(['On it.'], { output: 1 }), ...names.map((name, i) => call(name, i + 2)))
   }
   return speech(`You said: ${words}`)
+}
+
+function wordsOf(output: Item['output']): string {
+  if (typeof output === 'string') return output
+  return (output ?? []).map(part => part.text ?? '').join('')
 }
 
 function textOf(one: Item | undefined): string {
@@ -73,18 +96,46 @@ function textOf(one: Item | undefined): string {
 
 const speech = (text: string): Told => says(text.split(/(?<= )/))
 
-function call(name: string, output: number): Told {
-  const args = `{"city":"${name}-arg"}`
-  const full = { id: `fc_${output}`, type: 'function_call', status: 'completed', call_id: `call_${output}`, name }
+/** As the API sends it where it keeps no state. */
+const thought = () => item({ id: 'rs_0', type: 'reasoning', summary: [], encrypted_content: SEALED })
+const SEALED = 'gAAAAABo'.repeat(20)
+
+function call(name: string, output: number, args = `{"city":"${name}-arg"}`): Told {
+  return proposed('function_call', name, output, 'arguments', args)
+}
+
+/** A call whose input is free text: a patch, a program. */
+function custom(name: string, output: number, input: string): Told {
+  return proposed('custom_tool_call', name, output, 'input', input)
+}
+
+/** `space.name` is a tool in a namespace. */
+function proposed(
+  type: 'function_call' | 'custom_tool_call',
+  name: string,
+  output: number,
+  member: 'arguments' | 'input',
+  text: string,
+): Told {
+  const [last = '', namespace] = name.split('.').reverse()
+  const full = {
+    id: `${type === 'function_call' ? 'fc' : 'ctc'}_${output}`,
+    type,
+    status: 'completed',
+    call_id: `call_${output}`,
+    name: last,
+    ...(namespace === undefined ? {} : { namespace }),
+  }
+  const events = type === 'function_call' ? 'response.function_call_arguments' : 'response.custom_tool_call_input'
   const at = { item_id: full.id, output_index: output }
-  const pieces = args.match(/.{1,5}/gs) ?? []
+  const pieces = text.match(/.{1,5}/gs) ?? []
   return {
     events: [
-      added({ ...full, status: 'in_progress', arguments: '' }, output),
-      ...pieces.map((delta): Event => ({ type: 'response.function_call_arguments.delta', members: { ...at, delta } })),
-      { type: 'response.function_call_arguments.done', members: { ...at, arguments: args } },
-      done({ ...full, arguments: args }, output),
+      added({ ...full, status: 'in_progress', [member]: '' }, output),
+      ...pieces.map((delta): Event => ({ type: `${events}.delta`, members: { ...at, delta } })),
+      { type: `${events}.done`, members: { ...at, [member]: text } },
+      done({ ...full, [member]: text }, output),
     ],
-    output: [{ ...full, arguments: args }],
+    output: [{ ...full, [member]: text }],
   }
 }

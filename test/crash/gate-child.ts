@@ -1,4 +1,5 @@
 /** A gate in a process of its own, for tests that kill it: `node gate-child.ts <log> <upstream url>`. Prints its URL. */
+import type { TransparencyLog } from '../../src/audit/log/open.ts'
 import { openAuditLog } from '../../src/audit/open.ts'
 import { DIALECTS } from '../../src/dialects/registry.ts'
 import { startGate } from '../../src/gate/start.ts'
@@ -6,14 +7,21 @@ import { assertedIdentity } from '../../src/identity/asserted.ts'
 import { SigningKey } from '../../src/keys/signing.ts'
 import { createUpstream } from '../../src/upstream/pool.ts'
 import { demoChecks, ISSUER, RING } from '../support/gate.ts'
+import { openCrashLog } from './log.ts'
 
 const [path = '', upstreamUrl = ''] = process.argv.slice(2)
+let log: TransparencyLog | undefined
+// It rolls every dozen rows or so: kills come while it does.
+const roll = { bytes: 16_384 }
+const audit = await openAuditLog({ path, ring: RING, roll, onDurable: rows => log?.push(rows) })
+log = await openCrashLog(path, Number(audit.head.size))
 const running = await startGate({
   checks: demoChecks(),
   dialects: DIALECTS,
   identity: assertedIdentity(),
   receipts: { signer: SigningKey.generate(), issuer: ISSUER },
-  audit: await openAuditLog({ path, ring: RING }),
+  audit,
+  log: { rows: log, timeLimitMs: 5000, witnesses: false },
   upstream: createUpstream({ url: upstreamUrl }),
   port: 0,
   version: '0.0.0-crash',

@@ -23,11 +23,14 @@ const LOGS = 5
 
 it(`${RUNS} kills under load`, { timeout: 120_000 }, async () => {
   let told = 0
+  let shown = 0
   for (let run = 0; run < RUNS; run += 1) {
     const result = await crashOnce(join(folder, `${run % LOGS}.jsonl`), demo.url, seeded(1000 + run))
     expect({ run, problems: result.problems }).toEqual({ run, problems: [] })
     told += result.told
+    shown += result.shown
   }
   // The load was real.
   expect(told).toBeGreaterThan(RUNS * 10)
+  expect(shown).toBeGreaterThan(RUNS * 10)
 })

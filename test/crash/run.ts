@@ -1,6 +1,6 @@
 /**
  * One crash: a gate under load is killed with SIGKILL at a random moment. Whatever a caller was told before that must be
- * in the log afterwards, and the log must open, verify and go on. Used by the test (few runs) and by the soak (many).
+ * in the log afterwards, and the log must open, verify and go on; its transparency log must continue what was shown. Used by the test (few runs) and by the soak (many).
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -12,6 +12,7 @@ import { readRows } from '../../src/audit/read.ts'
 import { verifyLog } from '../../src/audit/verify.ts'
 import type { KeyRing } from '../../src/keys/ring.ts'
 import { RING, scenario } from '../support/gate.ts'
+import { checkCrashLog, shownCheckpoint } from './log.ts'
 
 /** What a caller was told, by the time the connection broke. */
 export interface Told {
@@ -26,6 +27,8 @@ export interface CrashResult {
   readonly answers: number
   readonly rows: number
   readonly tornTail: boolean
+  /** Entries under the checkpoint that the killed gate had shown. */
+  readonly shown: number
   /** Empty when the run was sound. */
   readonly problems: readonly string[]
 }
@@ -72,8 +75,14 @@ export async function crashOnce(path: string, upstreamUrl: string, random: () =>
   await Promise.all(clients)
   await exit
 
-  const checked = await checkLog(path, told, RING)
-  return { told: told.length, answers, ...checked }
+  let shown: Awaited<ReturnType<typeof shownCheckpoint>>
+  const checked = await checkLog(path, told, RING, {
+    before: async () => {
+      shown = await shownCheckpoint(path)
+    },
+    after: durable => checkCrashLog(path, shown, durable),
+  })
+  return { told: told.length, answers, ...checked, shown: shown?.size ?? 0 }
 }
 
 /** Opens and verifies the log, and looks for every row that a caller was told of. */
@@ -81,24 +90,31 @@ export async function checkLog(
   path: string,
   told: readonly Told[],
   ring: KeyRing,
+  more: {
+    readonly before?: () => Promise<void>
+    readonly after?: (durable: number) => Promise<readonly string[]>
+  } = {},
 ): Promise<Pick<CrashResult, 'rows' | 'tornTail' | 'problems'>> {
   const problems: string[] = []
   const before = await verifyLog(path, ring)
   const broken = before.breaks.filter(b => b.kind !== 'torn_tail')
   if (broken.length > 0) problems.push(`the log is broken before reopening: ${JSON.stringify(broken)}`)
+  await more.before?.()
   const log = await openAuditLog({ path, ring })
+  const durable = Number(log.head.size)
   await log.close()
+  problems.push(...((await more.after?.(durable)) ?? []))
   const after = await verifyLog(path, ring)
   if (!after.ok) problems.push(`the log does not verify after reopening: ${JSON.stringify(after.breaks)}`)
   const found = new Map<string, Set<string>>()
-  let rows = 0
   const ids = new Set<string>()
+  let rows = 0
   for await (const read of readRows(path)) {
     if (read.kind !== 'row') continue
     rows += 1
-    const id = String(read.row.metadata.get('_exchange_id'))
     if (ids.has(read.row.entryId)) problems.push(`the row ${read.row.entryId} is there twice`)
     ids.add(read.row.entryId)
+    const id = String(read.row.metadata.get('_exchange_id'))
     const set = found.get(id) ?? new Set<string>()
     found.set(id, set.add(read.row.checkName).add(read.row.entryId))
   }

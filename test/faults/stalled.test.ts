@@ -14,9 +14,9 @@ it(`${CALLERS} stalled readers`, { timeout: 120_000 }, async () => {
   expect(m).toMatchObject({ callers: CALLERS, active: CALLERS, disconnected: CALLERS, ok: true })
   expect(m.after).toMatchObject({ active: 0, heldBytes: 0, upstream: 0 })
   // Each holds at most what upstream's socket and the caller's had in flight.
-  expect((m.all.heap - m.before.heap) / CALLERS).toBeLessThan(512 * 1024)
-  expect(m.all.rss).toBeLessThan(640 * MiB)
+  expect((m.all.heap - m.before.heap) / CALLERS).toBeLessThan(256 * 1024)
+  expect(m.all.rss).toBeLessThan(450 * MiB)
   expect(m.later.heap - m.all.heap).toBeLessThan(4 * MiB)
   // Frames that nobody read are not kept for those who left.
-  expect(m.end.heap - m.before.heap).toBeLessThan(96 * MiB)
+  expect(m.end.heap - m.before.heap).toBeLessThan(48 * MiB)
 })

@@ -124,7 +124,9 @@ describe.each([false, true])('a failing check, shadow %s', shadow => {
         const outcome = await settledOnce(id)
         expect(outcome).toMatchObject({ forwarded: true })
         expect(watch.of(id).filter(r => String(r.metadata['_code']).startsWith('check_')).length).toBeGreaterThan(0)
-        expect(res.status === 503 || /"signet_abort":true[^\n]*\n\ndata: \[DONE\]\n\n$/.test(text)).toBe(true)
+        expect(
+          res.status === 503 || /"signet_abort":true[^\n]*\n\ndata: \{"error":[^\n]*\n\ndata: \[DONE\]\n\n$/.test(text),
+        ).toBe(true)
         if (!name.startsWith('end ')) expect(text).not.toMatch(LEAK)
         else expect(text).not.toMatch(/dog/)
       })

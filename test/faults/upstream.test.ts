@@ -153,7 +153,9 @@ describe.each([
         if (status === 200) {
           // A transport token survives strict mode: retry logic reads it.
           expect(text).toMatch(
-            new RegExp(`"signet_abort":true,"reason":"${token}"[^\\n]*\\n\\ndata: \\[DONE\\]\\n\\n$`),
+            new RegExp(
+              `"signet_abort":true,"reason":"${token}"[^\\n]*\\n\\ndata: \\{"error":[^\\n]*\\n\\ndata: \\[DONE\\]\\n\\n$`,
+            ),
           )
           return
         }

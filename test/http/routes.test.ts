@@ -1,6 +1,7 @@
 /** Which paths are served, and that no other spelling of one is; methods, CORS, health, and what has no place on this port. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { verifyReceipt } from '../../src/receipt/index.ts'
+import { startAnthropicUpstream } from '../clients/anthropic-upstream.ts'
 import { chat, ISSUER, startTestGate, type TestGate } from '../support/gate.ts'
 import { raw } from './raw.ts'
 
@@ -264,5 +265,33 @@ describe('health', () => {
     })
     expect((await fetch(`${gate.url}/healthz`)).status).toBe(200)
     await gate.close()
+  })
+})
+
+describe('the query of a request', () => {
+  it.each([
+    ['/v1/messages?beta=true', '/v1/messages?beta=true'],
+    ['/v1/messages/?beta=true', '/v1/messages?beta=true'],
+    ['/v1/messages/count_tokens?beta=true', '/v1/messages/count_tokens?beta=true'],
+    ['/v1/messages', '/v1/messages'],
+    ['/v1/messages?', '/v1/messages'],
+    ['/v1/messages?beta=false', '/v1/messages'],
+    ['/v1/messages?beta=true&key=sk-1', '/v1/messages'],
+    ['/v1/messages?beta=true?beta=true', '/v1/messages'],
+    ['/v1/messages?%62eta=true', '/v1/messages'],
+    ['/v1/messages?BETA=true', '/v1/messages'],
+  ])('of %s reaches upstream as %s', async (target, reached) => {
+    const upstream = await startAnthropicUpstream()
+    const gate = await startTestGate({ upstreamUrl: upstream.url })
+    const answer = await fetch(gate.url + target, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-commit-owner': 'human:alice@example.com' },
+      body: '{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"say: Hello."}]}',
+    })
+    await answer.arrayBuffer()
+    await gate.close()
+    await upstream.close()
+    expect(answer.status).toBe(200)
+    expect(upstream.seen.map(r => r.path)).toEqual([reached])
   })
 })

@@ -15,11 +15,11 @@ import { ToolCallInspectorCheck } from '../../src/checks/tool-call-inspector.ts'
 import type { Check } from '../../src/core/check.ts'
 import type { AuditWriter } from '../../src/core/row.ts'
 import { DIALECTS } from '../../src/dialects/registry.ts'
-import { type RunningGate, type StartOptions, startGate } from '../../src/gate/start.ts'
+import { type EscalationOptions, type RunningGate, type StartOptions, startGate } from '../../src/gate/start.ts'
 import { assertedIdentity } from '../../src/identity/asserted.ts'
 import { Key, KeyRing } from '../../src/keys/ring.ts'
 import { SigningKey } from '../../src/keys/signing.ts'
-import { MemorySealedStore } from '../../src/state/memory.ts'
+import { MemoryEscalationStore } from '../../src/state/escalations/memory.ts'
 import { startDemoUpstream } from '../../src/upstream/demo/server.ts'
 import { DEMO_TOOLS } from '../../src/upstream/demo/tools.ts'
 import { createUpstream } from '../../src/upstream/pool.ts'
@@ -41,7 +41,13 @@ export interface TestGate {
   close(): Promise<void>
 }
 
-export interface TestGateOptions extends Partial<Omit<StartOptions, 'upstream' | 'audit'>> {
+/** Approvers whom no suite uses as an owner. */
+export function testEscalations(more: Partial<EscalationOptions> = {}): EscalationOptions {
+  const store = new MemoryEscalationStore({ maxEntries: 100_000, maxPerOwner: 100_000 })
+  return { store, policy: { approvers: ['human:approver@example.org'] }, ...more }
+}
+
+export interface TestGateOptions extends Partial<Omit<StartOptions, 'audit'>> {
   /** Instead of the demo model. */
   readonly upstreamUrl?: string
   readonly wrapAudit?: (audit: AuditWriter) => AuditWriter
@@ -54,12 +60,16 @@ export async function startTestGate(options: TestGateOptions = {}): Promise<Test
   const logPath = join(folder, 'audit.jsonl')
   const seen: Uint8Array[] = []
   const demo =
-    options.upstreamUrl === undefined ? await startDemoUpstream({ onRequest: r => seen.push(r.body) }) : undefined
-  const upstream = createUpstream({
-    url: options.upstreamUrl ?? demo?.url ?? '',
-    ...(options.requestTimeoutMs === undefined ? {} : { requestTimeoutMs: options.requestTimeoutMs }),
-    ...(options.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: options.idleTimeoutMs }),
-  })
+    options.upstreamUrl === undefined && options.upstream === undefined
+      ? await startDemoUpstream({ onRequest: r => seen.push(r.body) })
+      : undefined
+  const upstream =
+    options.upstream ??
+    createUpstream({
+      url: options.upstreamUrl ?? demo?.url ?? '',
+      ...(options.requestTimeoutMs === undefined ? {} : { requestTimeoutMs: options.requestTimeoutMs }),
+      ...(options.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: options.idleTimeoutMs }),
+    })
   const audit = await openAuditLog({ path: logPath, ring: RING })
   const signer = SigningKey.generate()
   const { upstreamUrl: _u, wrapAudit, requestTimeoutMs: _r, idleTimeoutMs: _i, ...start } = options
@@ -72,7 +82,7 @@ export async function startTestGate(options: TestGateOptions = {}): Promise<Test
     version: '0.0.0-test',
     shutdownGraceMs: 1000,
     // Suites share one owner, whose bound a user would not reach.
-    sealedStore: new MemorySealedStore({ now: () => Date.now(), maxEntries: 100_000, maxPerOwner: 100_000 }),
+    escalations: testEscalations(),
     ...start,
     settings: { strict: false, ...start.settings },
     upstream,

@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import type { MetaValue, Row } from '../../core/row.ts'
 import { Key, KeyRing } from '../../keys/ring.ts'
+import { encodeHead } from '../head.ts'
 
 export const SECRET = Uint8Array.from({ length: 32 }, (_, i) => i)
 
@@ -19,6 +20,18 @@ export function testRow(i: number, metadata: Row['metadata'] = {}): Row {
     fingerprint: `sha256:${'ab'.repeat(32)}`,
     metadata: { _stage: 'record', _exchange_id: `exchange-${i}`, ...metadata },
   }
+}
+
+/** The two head records of a log of these bytes, which end with a whole row. */
+export function headOf(log: Buffer): Buffer {
+  const lines = log.toString().split('\n').slice(0, -1)
+  const last = /"hmac":"([0-9a-f]{64})".*"ts_ns":([0-9]+)\}$/s.exec(lines.at(-1) ?? '')
+  const [, hmac = '', tsNs = '0'] = last ?? []
+  const record = encodeHead(
+    { count: BigInt(lines.length), length: log.length, hmac, tsNs: BigInt(tsNs) },
+    testRing().active,
+  )
+  return Buffer.concat([record, record])
 }
 
 /** Text that canonical forms get wrong: controls, quotes, separators, astral and private-use characters. */

@@ -119,7 +119,8 @@ export class PromptInjectionCheck implements Check {
     const segments: Segment[] = []
     let characters = 0
     for (const segment of all) {
-      if (!this.#roles.has(segment.role) || segment.text === '') continue
+      // Borders between texts are seams, which are looked at below.
+      if (!this.#roles.has(segment.role) || segment.text === '' || segment.breaks !== undefined) continue
       const room = this.#scanMaxChars - characters
       if (segment.text.length > room) {
         if (room > 0) segments.push({ ...segment, text: segment.text.slice(0, room) })

@@ -42,6 +42,30 @@ export function* seams(segments: readonly Segment[]): Generator<Seam, void, unde
       text = short ? text.slice(-reach) : ''
       from = short ? after : undefined
     }
+    yield* glued(chain)
+  }
+}
+
+/** A word cut in two: there no line break may stand. */
+function* glued(chain: readonly Segment[]): Generator<Seam, void, undefined> {
+  let text = ''
+  let from: Segment | undefined
+  for (let i = 1; i < chain.length; i++) {
+    const before = chain[i - 1]
+    const after = chain[i]
+    if (before === undefined || after === undefined) continue
+    const cuts = /[\p{L}\p{N}]$/u.test(before.text) && /^[\p{L}\p{N}]/u.test(after.text)
+    if (cuts) {
+      if (text === '') {
+        from = before
+        text = before.text.slice(-REACH)
+      }
+      text += after.text.slice(0, REACH)
+      // Into many pieces, perhaps.
+      if (after.text.length <= REACH && text.length < ENCODED_REACH && i + 1 < chain.length) continue
+    }
+    if (text !== '') yield { text, segment: cuts ? after : before, with: from ?? before }
+    text = ''
   }
 }
 

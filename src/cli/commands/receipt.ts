@@ -1,33 +1,48 @@
-/** `signet receipt verify`: check a receipt offline, with the public key. */
-import { readFile } from 'node:fs/promises'
-import { type Context, fileError, located, pathOption, type Register } from '../context.ts'
-import { CommandError, DONE, FAILED, UNUSABLE } from '../failure.ts'
+/** `signet receipt verify`: check a receipt offline, with the public key; `signet receipt upgrade`: prove its row. */
+import { type Context, pathOption, type Register } from '../context.ts'
+import { CommandError } from '../failure.ts'
+import type { CheckOptions } from '../receipt-check.ts'
+import { withSource } from './log.ts'
 
-interface Options {
-  readonly file?: string
-  readonly jwks: string
-  readonly issuer: string
-  readonly request?: string
-  readonly response?: string
-  readonly exchange?: string
-  readonly final?: true
-  readonly allowShadow?: true
-  readonly json?: true
+interface Options extends CheckOptions {
+  readonly proof?: string
+  readonly logKey?: string
+  readonly policy?: string
 }
 
-/** A receipt is at most 16 KiB; whoever gives a disk by mistake gets an answer. */
-const LARGEST_RECEIPT = 64 * 1024
-
 export const registerReceipt: Register = (program, context) => {
-  program
-    .command('receipt')
-    .description('check receipts')
+  const receipt = program.command('receipt').description('check receipts, and prove that their rows are in the log')
+
+  withSource(receipt.command('upgrade').argument('[receipt]', 'the receipt, or - to read it from standard input'))
+    .description('make the offline proof that the row of a receipt is in the transparency log')
+    .option('--file <file>', 'read the receipt from a file', pathOption)
+    .option('--log-key <key-or-file>', 'refuse a checkpoint that this key has not signed')
+    .option('-o, --output <file>', 'write it here, a .tlog-proof file', pathOption)
+    .option('--force', 'replace that file')
+    .action(async (given: string | undefined, options) =>
+      (await import('./receipt-upgrade.ts')).upgrade(given, options, context),
+    )
+
+  receipt
     .command('verify')
     .description('check a receipt with the public key of the gate that issued it')
     .argument('[receipt]', 'the value of X-Signet-Receipt, or - to read it from standard input')
     .option('--file <file>', 'read the receipt from a file', pathOption)
-    .requiredOption('--jwks <file-or-url>', "public keys: a JWK Set, a PEM file, or the gate's /.well-known/jwks.json")
-    .option('--issuer <name>', 'the issuer it must come from', 'signet')
+    .option('--proof <file>', 'a .tlog-proof: check that the row is in the log', pathOption)
+    .option('--log-key <key-or-file>', "with --proof: the log's public key")
+    .option('--policy <file>', 'with --proof: the witnesses who must have cosigned', pathOption)
+    .option(
+      '--jwks <file-or-url>',
+      "public keys: a JWK Set, a PEM file, a file of 64 hex digits, or the gate's /.well-known/jwks.json",
+    )
+    .option('--key-id <id>', 'the id that a single key (PEM, hex, secret) goes by; default: its thumbprint')
+    .option('--issuer <name>', 'the issuer it must come from (default: "signet")')
+    .option('--row <file>', 'signet=v1 only: the audit row it signs, or the log that holds it', pathOption)
+    .option(
+      '--hmac-secret-file <file>',
+      'signet=v1 with hmac-sha256 only: the chain key, instead of --jwks',
+      pathOption,
+    )
     .option('--request <file>', 'the request body the receipt must cover', pathOption)
     .option(
       '--response <file>',
@@ -42,98 +57,21 @@ export const registerReceipt: Register = (program, context) => {
 }
 
 async function verify(given: string | undefined, options: Options, context: Context): Promise<void> {
-  const { terminal } = context
-  const { findStreamReceipt, ReceiptInvalid, remoteJwks, verifyReceipt, verifyStreamReceipt } = await import(
-    '../../receipt/index.ts'
-  )
-  const requestBytes = options.request === undefined ? undefined : await bytesOf(options.request)
-  const responseBytes = options.response === undefined ? undefined : await bytesOf(options.response)
-  const keys = /^https?:\/\//i.test(options.jwks) ? remoteJwks(options.jwks) : await keysOf(options.jwks)
-  const demands = {
-    keys,
-    issuer: options.issuer,
-    ...(requestBytes === undefined ? {} : { requestBytes }),
-    ...(options.exchange === undefined ? {} : { exchange: options.exchange }),
-    ...(options.allowShadow === undefined ? {} : { allowShadow: true }),
-  }
-  const inStream = given === undefined && options.file === undefined
-  try {
-    if (inStream && (responseBytes === undefined || findStreamReceipt(responseBytes) === undefined)) {
+  const { checkReceipt } = await import('../receipt-check.ts')
+  if (options.proof !== undefined) {
+    const proof = { ...options, proof: options.proof }
+    const { verifyReceiptProof } = await import('./receipt-proof.ts')
+    const { receiptText } = await import('./receipt-upgrade.ts')
+    const own =
+      given === undefined && options.file === undefined ? undefined : await receiptText(given, options.file, context)
+    if (options.jwks === undefined && (options.request !== undefined || options.response !== undefined)) {
       throw new CommandError(
-        'receipt: missing; give it, --file, - for standard input, or a stream that holds one with --response',
+        '--jwks: missing; the bytes are vouched for by the receipt itself, whose signature needs it',
       )
     }
-    const verified =
-      inStream && responseBytes !== undefined
-        ? await verifyStreamReceipt(responseBytes, demands)
-        : await verifyReceipt(await receiptText(), {
-            ...demands,
-            ...(responseBytes === undefined ? {} : { responseBytes }),
-            ...(options.final === undefined ? {} : { requireFinal: true }),
-          })
-    const { claims, kid, covers } = verified
-    if (options.json === true) terminal.json({ ok: true, key_id: kid, covers, claims })
-    else {
-      terminal.line({ text: 'OK', colour: 'green' }, `: the receipt is genuine, signed with key ${kid}`)
-      const covered = [covers.request ? 'the request' : '', covers.response ? 'the response' : ''].filter(
-        part => part !== '',
-      )
-      terminal.table([
-        ['issuer', claims.iss],
-        ['issued', new Date(claims.iat * 1000).toISOString()],
-        ['exchange', claims.exchange],
-        ['row', claims.jti],
-        ['stage', claims.stage],
-        ['decision', claims.shadow === true ? `${claims.decision} (shadow: recorded, not enforced)` : claims.decision],
-        ['final', claims.final ? 'yes' : 'no'],
-        [
-          'compared',
-          covered.length === 0 ? 'nothing; give --request and --response to compare bytes' : covered.join(' and '),
-        ],
-      ])
-    }
-    context.exit(DONE)
-  } catch (error) {
-    if (!(error instanceof ReceiptInvalid)) throw error
-    const unusable = error.code === 'jwks_unreachable' || error.code === 'jwks_invalid'
-    if (options.json === true) terminal.json({ ok: false, code: error.code, detail: error.message })
-    else terminal.note({ text: unusable ? 'Error: ' : 'INVALID: ', colour: 'red' }, `${error.message} (${error.code})`)
-    context.exit(unusable ? UNUSABLE : FAILED)
+    const check =
+      options.jwks === undefined ? undefined : (receipt: string) => checkReceipt(receipt, options, context, true)
+    return verifyReceiptProof(own, proof, context, check)
   }
-
-  async function bytesOf(path: string): Promise<Uint8Array> {
-    try {
-      return await readFile(located(context, path))
-    } catch (error) {
-      throw fileError(path, error)
-    }
-  }
-
-  async function receiptText(): Promise<string> {
-    if (given !== undefined && options.file !== undefined)
-      throw new CommandError('receipt: given twice; keep the argument or --file')
-    if (given !== undefined && given !== '-') return given.trim()
-    const bytes = options.file === undefined ? await context.input() : await bytesOf(options.file)
-    if (bytes.length > LARGEST_RECEIPT)
-      throw new CommandError(`receipt: ${bytes.length} bytes long, expected at most ${LARGEST_RECEIPT}`)
-    return new TextDecoder().decode(bytes).trim()
-  }
-
-  async function keysOf(path: string): Promise<{ readonly keys: readonly Readonly<Record<string, unknown>>[] }> {
-    const text = new TextDecoder().decode(await bytesOf(pathOption(path)))
-    if (text.includes('PRIVATE KEY')) throw new CommandError(`${path}: holds a private key, expected public ones`)
-    if (text.includes('-----BEGIN PUBLIC KEY-----')) {
-      const { publicJwkOf } = await import('../../keys/signing.ts')
-      return { keys: [{ ...publicJwkOf(text) }] }
-    }
-    let value: unknown
-    try {
-      value = JSON.parse(text)
-    } catch {
-      throw new CommandError(`${path}: expected a JWK Set (JSON) or a public key (PEM)`)
-    }
-    if (typeof value === 'object' && value !== null && 'keys' in value && Array.isArray(value.keys))
-      return { keys: value.keys }
-    throw new CommandError(`${path}: expected a JWK Set: an object with a list of "keys"`)
-  }
+  await checkReceipt(given, options, context, false)
 }

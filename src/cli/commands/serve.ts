@@ -13,7 +13,6 @@ interface Options {
   readonly upstreamLabel?: string
   readonly host?: string
   readonly port?: string
-  readonly workers?: string
   readonly config?: string
   readonly envFile?: string
   readonly redisUrl?: string
@@ -22,6 +21,9 @@ interface Options {
   readonly hmacSecretFile?: string
   readonly keyId?: string
   readonly allowEphemeralKey?: true
+  readonly controlHost?: string
+  readonly controlPort?: string
+  readonly onEscalate?: string
   readonly shadow?: boolean
   readonly strictErrorRedaction?: boolean
   readonly logFormat?: string
@@ -36,10 +38,6 @@ export const registerServe: Register = (program, context) => {
     .option('--upstream-label <name>', 'what callers see instead of its host (SIGNET_UPSTREAM_LABEL)')
     .option('--host <host>', 'where to listen (SIGNET_HOST, default 127.0.0.1)')
     .option('--port <port>', 'where to listen, 0 for any free port (SIGNET_PORT, default 8443)')
-    .option(
-      '--workers <n>',
-      'processes that serve, beside one that writes the log (SIGNET_WORKERS, default 1: one for all)',
-    )
     .option('--config <file>', 'the pipeline file; it is run (default: pipeline.ts, if there is one)', pathOption)
     .option('--env-file <file>', 'read variables from here (default: .env, if there is one)', pathOption)
     .option('--redis-url <url>', 'share limits, budgets and sessions with other gates here (SIGNET_REDIS_URL)')
@@ -53,6 +51,14 @@ export const registerServe: Register = (program, context) => {
     .option(
       '--allow-ephemeral-key',
       'start without keys; they are made, and lost with the process (SIGNET_ALLOW_EPHEMERAL_KEY)',
+    )
+    .option('--control-host <host>', 'where the control plane listens (SIGNET_CONTROL_HOST, default 127.0.0.1)')
+    .option('--control-port <port>', 'where the control plane listens (SIGNET_CONTROL_PORT, default 8444)')
+    .addOption(
+      new Option(
+        '--on-escalate <answer>',
+        'what a held exchange answers at once: 202, 403, or hold to wait (SIGNET_ON_ESCALATE)',
+      ).choices(['202', '403', 'hold']),
     )
     .option('--shadow', 'record policy verdicts without enforcing them (SIGNET_SHADOW)')
     .option('--no-shadow', 'enforce them')
@@ -78,13 +84,15 @@ async function serve(options: Options, context: Context): Promise<void> {
     upstreamLabel: options.upstreamLabel,
     host: options.host,
     port: options.port,
-    workers: options.workers,
     redisUrl: options.redisUrl,
     auditLogPath: options.auditLog,
     hmacSecret: options.hmacSecret,
     hmacSecretFile: options.hmacSecretFile,
     hmacKeyId: options.keyId,
     allowEphemeralKey: options.allowEphemeralKey,
+    controlHost: options.controlHost,
+    controlPort: options.controlPort,
+    onEscalate: options.onEscalate,
     shadow: options.shadow,
     strictErrorRedaction: options.strictErrorRedaction,
     logFormat: options.logFormat,
@@ -114,6 +122,10 @@ async function serve(options: Options, context: Context): Promise<void> {
         ok
           ? log.info('audit_available', `audit log: ${reason}`)
           : log.warn('audit_unavailable', `audit log: ${reason}`),
+      onAuditSegment: (ok, text) => (ok ? log.info('audit_segment', text) : log.warn('audit_segment_failed', text)),
+      onLogState: (ok, reason) => (ok ? log.info('log_available', reason) : log.warn('log_unavailable', reason)),
+      onAnchorState: (ok, reason) =>
+        ok ? log.info('anchor_available', reason) : log.warn('anchor_unavailable', reason),
       onSharedState: (ok, reason) =>
         ok
           ? log.info('state_available', `shared state: ${reason}`)
@@ -138,6 +150,22 @@ async function serve(options: Options, context: Context): Promise<void> {
     shadow: settings.shadow,
     dev,
   })
+  if (serving.log !== undefined && serving.controlUrl !== undefined) {
+    const { origin, key } = serving.log
+    log.info('log', `transparency log: ${origin} at ${serving.controlUrl}, key ${key}`, {
+      origin,
+      url: serving.controlUrl,
+      key,
+    })
+  }
+  if (serving.controlUrl !== undefined)
+    log.info('control', `control plane: ${serving.controlUrl}`, { url: serving.controlUrl })
+  if (serving.devApprover !== undefined && serving.controlUrl !== undefined) {
+    log.info(
+      'approver',
+      `held calls: signet escalations list, then approve or deny (the token is in ${serving.devApprover.token})`,
+    )
+  }
   log.info('identity', `callers: ${identity.name}${identity.verified ? '' : ' (believed, not verified)'}`, {
     strategy: identity.name,
     verified: identity.verified,

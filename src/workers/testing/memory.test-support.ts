@@ -1,10 +1,10 @@
-/** The state that a primary serves, in memory. */
+/** What a primary serves, in memory. */
 import type { SharedState } from '../../core/state.ts'
+import { MemoryEscalationStore } from '../../state/escalations/memory.ts'
 import {
   MemoryBudgetState,
   MemoryRateLimitState,
   MemoryReferenceState,
-  MemorySealedStore,
   MemorySessionState,
 } from '../../state/memory.ts'
 
@@ -18,5 +18,19 @@ export function memoryShared() {
     reachable: () => true,
     close: async () => undefined,
   }
-  return { shared, budgets, held: new MemorySealedStore({ now: Date.now }) }
+  return { shared, budgets }
+}
+
+/** The ports of a connection that most tests do not look at. */
+export function quietPorts() {
+  return {
+    shared: memoryShared().shared,
+    escalations: new MemoryEscalationStore(),
+    onEscalation: (_id: string): void => undefined,
+    log: undefined,
+    counter: { exchange: (): void => undefined },
+    receipts: undefined,
+    form: 'jws' as const,
+    now: Date.now,
+  }
 }

@@ -1,0 +1,68 @@
+/** Puts the control plane together and listens. */
+import type { AddressInfo } from 'node:net'
+import { createListenerRule } from '../identity/host.ts'
+import type { Metric } from '../telemetry/exposition.ts'
+import { type EscalationsOptions, escalationRoutes } from './escalations.ts'
+import { createControlListener } from './listener.ts'
+import { logRoute, type ServedLog } from './log.ts'
+import { metricsRoute } from './metrics.ts'
+import { openApiRoute } from './openapi.ts'
+
+export interface ControlOptions {
+  readonly host: string
+  /** 0: any free port. */
+  readonly port: number
+  /** Host names answered besides the loopback ones and the bind address. */
+  readonly allowedHosts?: readonly string[]
+  /** `undefined`: there is no transparency log. */
+  readonly log: ServedLog | undefined
+  /** `undefined`: nobody can be known here, and no escalation is shown. */
+  readonly escalations: EscalationsOptions | undefined
+  /** `undefined`: nobody is known here, and others than this machine can reach the address. */
+  readonly metrics: readonly Metric[] | undefined
+  readonly version: string
+}
+
+export interface RunningControl {
+  readonly url: string
+  close(): Promise<void>
+}
+
+export async function startControl({
+  host,
+  port,
+  allowedHosts = [],
+  log,
+  escalations,
+  metrics,
+  version,
+}: ControlOptions): Promise<RunningControl> {
+  const bind = host === '0.0.0.0' || host === '::' ? [] : [host]
+  const routes = [
+    openApiRoute(version),
+    ...(log === undefined ? [] : [logRoute(log)]),
+    ...(escalations === undefined ? [] : escalationRoutes(escalations)),
+    ...(metrics === undefined ? [] : [metricsRoute(metrics, escalations?.access)]),
+  ]
+  const server = createControlListener(createListenerRule({ hosts: [...bind, ...allowedHosts] }), routes)
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host, port }, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+  const address = server.address()
+  return {
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${isAddress(address) ? address.port : port}`,
+    close: () =>
+      new Promise(resolve => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  }
+}
+
+function isAddress(address: string | AddressInfo | null): address is AddressInfo {
+  return typeof address === 'object' && address !== null
+}
