@@ -13,6 +13,7 @@ interface Options {
   readonly upstreamLabel?: string
   readonly host?: string
   readonly port?: string
+  readonly workers?: string
   readonly config?: string
   readonly envFile?: string
   readonly redisUrl?: string
@@ -38,6 +39,10 @@ export const registerServe: Register = (program, context) => {
     .option('--upstream-label <name>', 'what callers see instead of its host (SIGNET_UPSTREAM_LABEL)')
     .option('--host <host>', 'where to listen (SIGNET_HOST, default 127.0.0.1)')
     .option('--port <port>', 'where to listen, 0 for any free port (SIGNET_PORT, default 8443)')
+    .option(
+      '--workers <n>',
+      'processes that serve, beside one that writes the log (SIGNET_WORKERS, default 1: one for all)',
+    )
     .option('--config <file>', 'the pipeline file; it is run (default: pipeline.ts, if there is one)', pathOption)
     .option('--env-file <file>', 'read variables from here (default: .env, if there is one)', pathOption)
     .option('--redis-url <url>', 'share limits, budgets and sessions with other gates here (SIGNET_REDIS_URL)')
@@ -84,6 +89,7 @@ async function serve(options: Options, context: Context): Promise<void> {
     upstreamLabel: options.upstreamLabel,
     host: options.host,
     port: options.port,
+    workers: options.workers,
     redisUrl: options.redisUrl,
     auditLogPath: options.auditLog,
     hmacSecret: options.hmacSecret,
