@@ -97,7 +97,7 @@ async function requestRate(count: number, upstreamPort: number): Promise<number>
       '--workers',
       String(count),
     ],
-    { HOME: folder },
+    { HOME: folder, SIGNET_APPROVERS: 'human:bench@example.com', SIGNET_CONTROL_PORT: '0' },
     port,
     '/healthz',
   )

@@ -1,6 +1,6 @@
 /** Several workers and one sequencer: deaths under load, endings, crash loops. More runs: `bench/soak/workers.ts`. */
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { verifyLog } from '../../src/audit/verify.ts'
 import { type DemoUpstream, startDemoUpstream } from '../../src/upstream/demo/server.ts'
 import { scenario } from '../support/gate.ts'
+import { signet } from '../support/served.ts'
 import { ask, seeded } from './run.ts'
 import { crashWorkersOnce, gone, killAll, makeProject, QUOTA, ringOf, startWorkersGate } from './workers-run.ts'
 
@@ -130,6 +131,55 @@ describe('several workers', () => {
     for (const pid of gate.workers.values()) await gone(pid)
     expect((await verifyLog(join(project, 'audit.jsonl'), ringOf(project))).breaks).toEqual([])
   })
+
+  it(
+    'hold a call for a human at the control plane of the primary, and any of them gives the answer out',
+    LONG,
+    async () => {
+      const project = join(folder, 'held')
+      mkdirSync(project)
+      const gate = await startWorkersGate(project, ['--workers', '3', '--upstream', 'demo', '--control-port', '0'])
+      const control = /(http:\/\/127\.0\.0\.1:\d+), key/.exec(await gate.said(/http:\S+, key \S+/))?.[1] ?? ''
+      const escalations = async (...args: string[]): Promise<string> => {
+        const { out, error } = await signet(project, ['escalations', ...args, '--control', control])
+        if (error !== '') throw new Error(error)
+        return out
+      }
+      const refund = (headers: Record<string, string> = {}) =>
+        fetch(`${gate.url}/v1/chat/completions`, {
+          method: 'POST',
+          headers: { 'x-commit-owner': 'human:alice', connection: 'close', ...headers },
+          body: JSON.stringify({
+            model: 'demo',
+            tools: [{ type: 'function', function: { name: 'issue_refund', parameters: { type: 'object' } } }],
+            messages: [{ role: 'user', content: 'Refund $50,000 to account X' }],
+          }),
+        })
+      const held = await refund()
+      expect(held.status).toBe(202)
+      const [, id = '', token = ''] =
+        /escalations\/([0-9a-f-]{36})\/([\w-]{43})/.exec(held.headers.get('location') ?? '') ?? []
+      expect(await escalations('list')).toContain(id)
+      expect(await escalations('approve', id)).toMatch(/it is approved/)
+      const bodies = new Set<string>()
+      // Each of the three in turn.
+      for (let i = 0; i < 6; i += 1) {
+        const answer = await refund({ 'x-signet-escalation': `${id}.${token}` })
+        expect(answer.status).toBe(200)
+        bodies.add(await answer.text())
+      }
+      expect(bodies.size).toBe(1)
+      expect([...bodies][0]).toContain('issue_refund')
+      const ready = (await (await fetch(`${gate.url}/readyz`)).json()) as { log: { ok: boolean } }
+      expect(ready.log.ok).toBe(true)
+      const authorization = `Bearer ${readFileSync(join(project, '.signet/approver.token'), 'utf8').trim()}`
+    const metrics = await (await fetch(`${control}/metrics`, { headers: { authorization } })).text()
+      expect(metrics).toMatch(/signet_exchanges_total\{outcome="escalated"\} 1/)
+      gate.child.kill('SIGTERM')
+      expect(await gate.exit).toEqual({ code: 0, signal: null })
+      expect((await verifyLog(join(project, 'audit.jsonl'), ringOf(project))).breaks).toEqual([])
+    },
+  )
 
   it(
     'whose pipeline kills them are started again a bounded number of times, and then the gate ends',
