@@ -4,7 +4,7 @@
  * its own in `dist/shared/`, so a class exists once, whether the program or a pipeline file imports it. Dependencies stay
  * where npm has put them. Types are made by `tsc`, file by file.
  */
-import { rmSync } from 'node:fs'
+import { chmodSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { rolldown } from 'rolldown'
 
@@ -38,7 +38,17 @@ const APART = [
   'audit/log/reader.',
   'audit/log/subtree.',
   'audit/log/tile.',
-  'audit/verify-parallel',
+  'audit/archive',
+  'audit/erasures',
+  'audit/facts',
+  'audit/fast-facts',
+  'audit/import',
+  'audit/index-',
+  'audit/position',
+  'audit/read',
+  'audit/segments/move',
+  'audit/segments/packer',
+  'audit/verify',
   'control/',
   'checks/prompt-injection/probes',
   'cli/bin',
@@ -47,10 +57,13 @@ const APART = [
   'cli/http',
   'cli/lint-rules',
   'cli/load.',
+  'cli/log-reader',
+  'cli/log-sections',
   'cli/log-source',
   'cli/new-file',
   'cli/report',
   'cli/row-text',
+  'cli/sealing-option',
   'cli/scaffold',
   'cli/verify-log',
   'clients/',
@@ -91,6 +104,8 @@ const bundle = await rolldown({
     'cli/bin': 'src/cli/bin.ts',
     // Loaded by their own paths, as worker threads.
     'audit/verify-parallel': 'src/audit/verify-parallel.ts',
+    'audit/segments/packer': 'src/audit/segments/packer.ts',
+    'audit/index-thread': 'src/audit/index-thread.ts',
     'state/escalations/sqlite-thread': 'src/state/escalations/sqlite-thread.ts',
   },
   platform: 'node',
@@ -118,3 +133,5 @@ await bundle.write({
   },
 })
 await bundle.close()
+// `npx signet` in a clone runs the file itself; npm sets the mode only where it installs the package.
+chmodSync(join(dist, 'cli/bin.js'), 0o755)

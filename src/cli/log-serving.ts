@@ -1,6 +1,5 @@
 /** The transparency log of a gate that is being started: its key, its name, its folder, how rows come to it, and its witnesses. */
 import { randomBytes } from 'node:crypto'
-import { stat } from 'node:fs/promises'
 import type { Anchorer } from '../audit/anchor/anchorer.ts'
 import { type Alarm, halted, readAlarm } from '../audit/log/alarm.ts'
 import { LogInvalid } from '../audit/log/errors.ts'
@@ -11,8 +10,8 @@ import { parsePolicy } from '../audit/log/policy.ts'
 import { FileRows } from '../audit/log/rows.ts'
 import { openWitnesses, type WitnessQuorum } from '../audit/log/witness-quorum.ts'
 import type { AuditLog } from '../audit/open.ts'
+import { noteRow } from '../audit/own-rows.ts'
 import { uuid7 } from '../audit/uuid.ts'
-import { noteRow } from '../audit/writer.ts'
 import type { LogOutside } from '../config/log-outside.ts'
 import { ConfigError } from '../config/problem.ts'
 import type { Settings } from '../config/settings.ts'
@@ -85,11 +84,11 @@ export async function openLogOf(settings: Settings, signer: NoteSigner, around: 
         .durable()
         .catch(() => undefined)
     })
-    const { size } = await stat(settings.auditLogPath)
+    const folders = settings.auditSegmentFolder === undefined ? [] : [settings.auditSegmentFolder]
     const log = await openTransparencyLog({
       path,
       signer,
-      source: new FileRows(settings.auditLogPath, rows, size),
+      source: await FileRows.atEnd(settings.auditLogPath, rows, folders),
       rows,
       intervalMs: settings.checkpointIntervalS * 1000,
       witnesses,

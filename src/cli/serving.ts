@@ -1,8 +1,10 @@
 /** From resolved settings to a gate that listens. What cannot work is a one-line error before anything listens. */
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
+import type { IndexKeeper } from '../audit/index-thread.ts'
 import { formatKey } from '../audit/log/note.ts'
 import { type AuditLog, openAuditLog } from '../audit/open.ts'
+import { SealingFolder } from '../audit/seal.ts'
 import type { PipelineConfig } from '../config/pipeline.ts'
 import { ConfigError, errorCode, oneLine } from '../config/problem.ts'
 import type { Resolved } from '../config/resolve.ts'
@@ -54,6 +56,8 @@ export interface Serving {
 export interface ServingEvents {
   /** The audit log stopped being writable, or is again. */
   readonly onAuditState?: (ok: boolean, reason: string) => void
+  /** A log segment was made; or it, or the index, could not be made. */
+  readonly onAuditSegment?: (ok: boolean, text: string) => void
   /** The transparency log stopped being written, or is again. Rows are not concerned. */
   readonly onLogState?: (ok: boolean, reason: string) => void
   /** A time-stamping authority does not stamp checkpoints, or does again. */
@@ -71,9 +75,10 @@ export async function startServing(
   folder: string,
   events: ServingEvents = {},
 ): Promise<Serving> {
-  const { settings, tls, redis, outside, hmacKey, receiptKey } = resolved
+  const { settings, tls, redis, outside, hmacKey, receiptKey, sealingKey } = resolved
   let demo: DemoUpstream | undefined
   let audit: AuditLog | undefined
+  let index: IndexKeeper | undefined
   let egress: Egress | undefined
   let log: LogParts | undefined
   let control: RunningControl | undefined
@@ -109,9 +114,21 @@ export async function startServing(
     audit = await openAuditLog({
       path: settings.auditLogPath,
       ring,
+      roll: {
+        bytes: settings.auditSegmentBytes,
+        ageNs: settings.auditSegmentAgeS === 0 ? undefined : BigInt(settings.auditSegmentAgeS) * 1_000_000_000n,
+      },
+      segmentFolder: settings.auditSegmentFolder,
+      sealer: ownerSealer(),
       onDurable: rows => log?.log.push(rows),
-      ...(events.onAuditState === undefined ? {} : { onState: events.onAuditState }),
+      onState: events.onAuditState,
+      onSegment: events.onAuditSegment,
     })
+    if (settings.auditIndex) {
+      const { keepIndex } = await import('../audit/index-thread.ts')
+      const folders = settings.auditSegmentFolder === undefined ? [] : [settings.auditSegmentFolder]
+      index = keepIndex(settings.auditLogPath, folders, text => events.onAuditSegment?.(false, text))
+    }
     const changes = new Changes(systemClock)
     const approvals = await openApprovals(
       resolved,
@@ -223,6 +240,7 @@ export async function startServing(
         // After the audit log: its last rows are in it.
         await log?.close()
         await control?.close()
+        await index?.close()
         await shared?.close()
         await egress?.close()
         await demo?.close()
@@ -232,6 +250,7 @@ export async function startServing(
     if (gate === undefined) await audit?.close().catch(() => undefined)
     else await gate.close().catch(() => undefined)
     await log?.close()
+    await index?.close()
     await shared?.close()
     await egress?.close()
     await demo?.close()
@@ -254,6 +273,12 @@ export async function startServing(
     const id = `ephemeral-${randomBytes(4).toString('hex')}`
     const hex = randomBytes(32).toString('hex')
     return { ring: new KeyRing(Key.fromHex(id, hex), legacy), ephemeralKey: { id, hex } }
+  }
+
+  function ownerSealer(): SealingFolder | undefined {
+    if (!settings.auditSealing) return undefined
+    const key = sealingKey === undefined ? keyFolder().secret('sealing') : Key.fromHex('sealing', sealingKey)
+    return new SealingFolder(settings.auditSealingFolder ?? `${settings.auditLogPath}.owners`, key)
   }
 
   function receiptSigner(): SigningKey | undefined {

@@ -37,6 +37,8 @@ export interface Resolved {
   readonly controlIdentity: IdentitySetting | undefined
   readonly hmacKey: KeySource
   readonly receiptKey: KeySource | 'off'
+  /** Wraps the owners' keys, hex; `undefined`: kept in .signet, or nothing is sealed. */
+  readonly sealingKey: string | undefined
   /** One line each: allowed, but worth knowing. */
   readonly warnings: readonly string[]
 }
@@ -88,6 +90,7 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
   }
 
   const receiptKey = receiptKeySource()
+  const sealingKey = resolveSealing()
 
   const identity = resolveIdentity()
   const controlIdentity = resolveControlIdentity()
@@ -103,6 +106,10 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
   const folder = dirname(chosen.auditLogPath)
   if (!isFolder(folder))
     problems.push(`${name('auditLogPath')}: the folder "${folder}" does not exist or is no folder; create it`)
+  const segments = chosen.auditSegmentFolder
+  if (segments !== undefined && !isFolder(segments)) {
+    problems.push(`${name('auditSegmentFolder')}: the folder "${segments}" does not exist or is no folder; create it`)
+  }
   if (chosen.shadow) warnings.push('shadow is on: policy verdicts are recorded and not enforced')
   for (const [key, url] of [
     [upstreamApiKey, chosen.upstreamUrl],
@@ -129,7 +136,18 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
     ...(upstreamApiKey === undefined ? {} : { upstreamApiKey }),
     ...(anthropicUpstreamApiKey === undefined ? {} : { anthropicUpstreamApiKey }),
   }
-  return { dev, settings: Object.freeze(settings), tls, redis, outside, controlIdentity, hmacKey, receiptKey, warnings }
+  return {
+    dev,
+    settings: Object.freeze(settings),
+    tls,
+    redis,
+    outside,
+    controlIdentity,
+    hmacKey,
+    receiptKey,
+    sealingKey,
+    warnings,
+  }
 
   function resolveIdentity(): IdentitySetting | undefined {
     const { identity: given, identityFile: path } = chosen
@@ -274,6 +292,25 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
       problems.push(`${name(setting)}: ${oneLine(error).replace(/^identity: /, '')}`)
       return undefined
     }
+  }
+
+  function resolveSealing(): string | undefined {
+    const { auditSealingKeyFile: path } = chosen
+    if (!chosen.auditSealing) return undefined
+    if (path === undefined) {
+      if (!dev) {
+        problems.push(
+          'SIGNET_AUDIT_SEALING_KEY_FILE: not set, and auditSealing needs a key; run "signet keys generate --kind hmac", keep it in a file and name that',
+        )
+      }
+      return undefined
+    }
+    const text = attempt('auditSealingKeyFile', () => readSecretFile(path))
+    if (text === undefined) return undefined
+    const checked = hexSecret(text)
+    if (checked.ok) return checked.value
+    problems.push(`${name('auditSealingKeyFile')}: the secret in "${path}" ${checked.problem ?? 'is not valid'}`)
+    return undefined
   }
 
   function receiptKeySource(): KeySource | 'off' {

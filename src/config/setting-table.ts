@@ -60,6 +60,13 @@ export const SHAPE = {
   strictErrorRedaction: value.flag,
   auditLogPath: value.path,
   auditBeforeForward: value.oneOf('auto', 'always', 'never'),
+  auditSegmentBytes: value.wholeNumber(1, MOST_HELD),
+  auditSegmentAgeS: value.wholeNumber(0, 3_155_760_000),
+  auditSegmentFolder: value.path,
+  auditIndex: value.flag,
+  auditSealing: value.flag,
+  auditSealingFolder: value.path,
+  auditSealingKeyFile: value.path,
   transparencyLog: value.flag,
   transparencyLogPath: value.path,
   transparencyLogOrigin: value.logOrigin,
@@ -159,6 +166,13 @@ export const SPECS: Readonly<Record<SettingName, Spec>> = {
   strictErrorRedaction: { read: asBoolean, expected: 'true or false', flag: '--strict-error-redaction' },
   auditLogPath: { read: asText, expected: 'a path', flag: '--audit-log' },
   auditBeforeForward: { read: asText, expected: '"auto", "always" or "never"' },
+  auditSegmentBytes: { read: asInteger, expected: `a whole number from 1 to ${MOST_HELD}` },
+  auditSegmentAgeS: { read: asInteger, expected: 'a whole number of seconds from 0 to 3155760000' },
+  auditSegmentFolder: { read: asText, expected: 'a path' },
+  auditIndex: { read: asBoolean, expected: 'true or false' },
+  auditSealing: { read: asBoolean, expected: 'true or false' },
+  auditSealingFolder: { read: asText, expected: 'a path' },
+  auditSealingKeyFile: { read: asText, expected: 'a path' },
   transparencyLog: { read: asBoolean, expected: 'true or false' },
   transparencyLogPath: { read: asText, expected: 'a path' },
   transparencyLogOrigin: { read: asText, expected: 'a URL without its scheme, such as log.example.com/signet' },
@@ -212,6 +226,9 @@ type Absent =
   | 'controlIdentityFile'
   | 'identity'
   | 'identityFile'
+  | 'auditSegmentFolder'
+  | 'auditSealingFolder'
+  | 'auditSealingKeyFile'
   | 'transparencyLogPath'
   | 'transparencyLogOrigin'
   | 'transparencyLogKeyFile'
@@ -266,6 +283,10 @@ export const DEFAULTS: Settings = Object.freeze({
   strictErrorRedaction: true,
   auditLogPath: 'audit.jsonl',
   auditBeforeForward: 'auto',
+  auditSegmentBytes: 268_435_456,
+  auditSegmentAgeS: 0,
+  auditIndex: false,
+  auditSealing: false,
   transparencyLog: true,
   checkpointIntervalS: 1,
   anchorUrls: [],

@@ -1,6 +1,6 @@
 /** `signet log`: the transparency log, for its operator and for whoever watches it. */
 import type { Command } from 'commander'
-import { type Context, pathOption, type Register, urlOption, wholeNumberOption } from '../context.ts'
+import { type Context, collect, pathOption, type Register, urlOption, wholeNumberOption } from '../context.ts'
 
 export const registerLog: Register = (program, context) => {
   const log = program.command('log').description('the transparency log: its key, its checkpoints, its proofs')
@@ -39,6 +39,7 @@ export const registerLog: Register = (program, context) => {
     .argument('[log]', 'the audit log', pathOption)
     .option('--tiles <folder>', "the transparency log's folder (default: <audit log>.tlog)", pathOption)
     .requiredOption('--log-key <key-or-file>', "the log's public key")
+    .option('--segments <folder>', 'where packed segments of the audit log are; may be given several times', collect)
     .option('--json', 'print JSON')
     .description('compare every entry, tile and root with the audit log; exit 0 sound, 1 broken, 2 not checked')
     .action(async (file: string | undefined, options) =>

@@ -114,6 +114,7 @@ async function serve(options: Options, context: Context): Promise<void> {
   const serving = await startServing(resolved, pipeline, folder, {
     onAuditState: (ok, reason) =>
       ok ? log.info('audit_available', `audit log: ${reason}`) : log.warn('audit_unavailable', `audit log: ${reason}`),
+    onAuditSegment: (ok, text) => (ok ? log.info('audit_segment', text) : log.warn('audit_segment_failed', text)),
     onLogState: (ok, reason) => (ok ? log.info('log_available', reason) : log.warn('log_unavailable', reason)),
     onAnchorState: (ok, reason) => (ok ? log.info('anchor_available', reason) : log.warn('anchor_unavailable', reason)),
     onSharedState: (ok, reason) =>
