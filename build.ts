@@ -24,6 +24,7 @@ const PROGRAM = [
 ].map(file => `${file}.ts`)
 /** Not needed by every `serve`: what browsers import, what only other commands, other settings or other threads need. */
 const APART = [
+  'audit/anchor/',
   'audit/log/bytes.',
   'audit/log/check.',
   'audit/log/checkpoint.',

@@ -251,6 +251,7 @@ describe('serve', () => {
     expect(events).toEqual([
       'listening',
       'log',
+      'control',
       'approver',
       'identity',
       'pipeline',

@@ -3,7 +3,6 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import type { IndexKeeper } from '../audit/index-thread.ts'
 import { formatKey } from '../audit/log/note.ts'
-import type { TransparencyLog } from '../audit/log/open.ts'
 import { type AuditLog, openAuditLog } from '../audit/open.ts'
 import { SealingFolder } from '../audit/seal.ts'
 import type { PipelineConfig } from '../config/pipeline.ts'
@@ -21,12 +20,14 @@ import { SigningKey } from '../keys/signing.ts'
 import { KeyFolder, readSecretFile } from '../keys/store.ts'
 import { type Egress, openEgress } from '../plugins/egress.ts'
 import { systemClock } from '../state/system.ts'
+import { GateCounters } from '../telemetry/counters.ts'
 import type { DemoUpstream } from '../upstream/demo/server.ts'
 import type { Credential } from '../upstream/headers.ts'
 import { createUpstream } from '../upstream/pool.ts'
 import { openApprovals } from './approvals.ts'
 import { DEV_FOLDER, devKey } from './chain-keys.ts'
-import { noteSigner, openLogOf } from './log-serving.ts'
+import { type LogParts, noteSigner, openLogOf } from './log-serving.ts'
+import { metricsFor } from './metrics-serving.ts'
 
 const DEFAULT_CONTROL_PORT = 8444
 
@@ -40,7 +41,7 @@ export interface Serving {
   readonly upstreamLabel: string
   /** Of the model API that has the Anthropic surfaces to itself, if there is one. */
   readonly anthropicUpstreamLabel: string | undefined
-  /** Where the control plane listens; `undefined` when there is nothing to serve there. */
+  /** Where the control plane listens; `undefined` when there is nothing to serve there: no log, and no metrics for others. */
   readonly controlUrl: string | undefined
   /** The transparency log's name and public key; `undefined` when it is off. */
   readonly log: { readonly origin: string; readonly key: string } | undefined
@@ -59,6 +60,8 @@ export interface ServingEvents {
   readonly onAuditSegment?: (ok: boolean, text: string) => void
   /** The transparency log stopped being written, or is again. Rows are not concerned. */
   readonly onLogState?: (ok: boolean, reason: string) => void
+  /** A time-stamping authority does not stamp checkpoints, or does again. */
+  readonly onAnchorState?: (ok: boolean, reason: string) => void
   /** The shared state cannot be asked any longer, or can be again. */
   readonly onSharedState?: (ok: boolean, reason: string) => void
   /** The server of the shared state may throw keys away; `policy` is what it calls that. */
@@ -72,12 +75,12 @@ export async function startServing(
   folder: string,
   events: ServingEvents = {},
 ): Promise<Serving> {
-  const { settings, tls, redis, hmacKey, receiptKey, sealingKey } = resolved
+  const { settings, tls, redis, outside, hmacKey, receiptKey, sealingKey } = resolved
   let demo: DemoUpstream | undefined
   let audit: AuditLog | undefined
   let index: IndexKeeper | undefined
   let egress: Egress | undefined
-  let log: TransparencyLog | undefined
+  let log: LogParts | undefined
   let control: RunningControl | undefined
   let gate: RunningGate | undefined
   let shared: SharedState | undefined
@@ -117,7 +120,7 @@ export async function startServing(
       },
       segmentFolder: settings.auditSegmentFolder,
       sealer: ownerSealer(),
-      onDurable: rows => log?.push(rows),
+      onDurable: rows => log?.log.push(rows),
       onState: events.onAuditState,
       onSegment: events.onAuditSegment,
     })
@@ -137,8 +140,10 @@ export async function startServing(
     const noteKeySigner = settings.transparencyLog ? await noteSigner(settings) : undefined
     if (noteKeySigner !== undefined) {
       const onState = events.onLogState ?? (() => undefined)
-      log = await openLogOf(settings, noteKeySigner, Number(audit.head.size), onState)
+      const onAnchorState = events.onAnchorState ?? (() => undefined)
+      log = await openLogOf(settings, noteKeySigner, { audit, outside, egress, onState, onAnchorState })
     }
+    const counters = new GateCounters()
     gate = await startGate({
       checks: pipeline.checks,
       shadow: settings.shadow,
@@ -148,10 +153,17 @@ export async function startServing(
       ...(anthropic === undefined ? {} : { upstreams: { anthropic } }),
       forwardHeaders: settings.extraForwardHeaders,
       identity,
-      audit,
+      audit: counters.counting(audit),
+      counter: counters,
       ...(log === undefined
         ? {}
-        : { log: { rows: log, timeLimitMs: settings.assuranceTimeoutS * 1000, witnesses: false } }),
+        : {
+            log: {
+              rows: log.log,
+              timeLimitMs: settings.assuranceTimeoutS * 1000,
+              witnesses: log.witnesses !== undefined,
+            },
+          }),
       ...(shared === undefined ? {} : { shared }),
       ...(tls === undefined ? {} : { tls }),
       ...(signer === undefined
@@ -198,12 +210,14 @@ export async function startServing(
       version: VERSION,
     })
     const { access, devToken } = approvals
-    if (log !== undefined || access !== undefined) {
+    const metrics = metricsFor(settings.controlHost, access, counters, audit, log, gate.gate)
+    if (log !== undefined || access !== undefined || metrics !== undefined) {
       control = await startControl({
         host: settings.controlHost,
         port: controlPort(),
         allowedHosts: settings.controlAllowedHosts,
-        log,
+        log: log?.log,
+        metrics,
         escalations: access === undefined ? undefined : { desk: gate.gate.desk, access, changes },
         version: VERSION,
       })

@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import type { IdentitySetting } from '../identity/open.ts'
 import { readSecretFile } from '../keys/store.ts'
 import { identityFrom, readIdentityFile } from './identity.ts'
+import { type LogOutside, resolveLogOutside } from './log-outside.ts'
 import { isLoopbackHost } from './network-names.ts'
 import { ConfigError, errorCode, oneLine } from './problem.ts'
 import { environmentName, type Layer, type SettingName, type Settings, settle } from './settings.ts'
@@ -30,6 +31,8 @@ export interface Resolved {
   readonly tls: TlsFiles | undefined
   /** Where state is that several gates share; `undefined`: in this process. */
   readonly redis: RedisSetting | undefined
+  /** Who outside vouches for the transparency log. */
+  readonly outside: LogOutside
   /** How people at the control plane are known; `undefined`: nobody is, and nothing there but the log is served. */
   readonly controlIdentity: IdentitySetting | undefined
   readonly hmacKey: KeySource
@@ -62,6 +65,7 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
   const anthropicUpstreamApiKey = secret('anthropicUpstreamApiKey', 'anthropicUpstreamApiKeyFile', credential)
   const redisPassword = secret('redisPassword', 'redisPasswordFile', password)
   const redis = resolveRedis()
+  const outside = resolveLogOutside(chosen, { name, attempt, problem: text => problems.push(text) })
   if (chosen.anthropicUpstreamUrl === undefined) {
     for (const setting of [
       'anthropicUpstreamApiKey',
@@ -137,6 +141,7 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
     settings: Object.freeze(settings),
     tls,
     redis,
+    outside,
     controlIdentity,
     hmacKey,
     receiptKey,

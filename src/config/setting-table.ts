@@ -72,6 +72,12 @@ export const SHAPE = {
   transparencyLogOrigin: value.logOrigin,
   transparencyLogKeyFile: value.path,
   checkpointIntervalS: value.waitSeconds,
+  witnessPolicyFile: value.path,
+  anchorUrls: value.egressUrls,
+  anchorCaFile: value.path,
+  anchorPolicy: value.objectIdentifier,
+  anchorIntervalS: value.waitSeconds,
+  anchorEveryRows: value.wholeNumber(1, Number.MAX_SAFE_INTEGER),
   assuranceTimeoutS: value.waitSeconds,
   controlHost: value.host,
   controlPort: value.port,
@@ -172,6 +178,12 @@ export const SPECS: Readonly<Record<SettingName, Spec>> = {
   transparencyLogOrigin: { read: asText, expected: 'a URL without its scheme, such as log.example.com/signet' },
   transparencyLogKeyFile: { read: asText, expected: 'a path' },
   checkpointIntervalS: { read: asNumber, expected: 'a number of seconds above 0, at most 2147483' },
+  witnessPolicyFile: { read: asText, expected: 'a path' },
+  anchorUrls: { read: asList, expected: 'a list of https:// URLs' },
+  anchorCaFile: { read: asText, expected: 'a path' },
+  anchorPolicy: { read: asText, expected: 'an object identifier, such as 1.2.3.4.1' },
+  anchorIntervalS: { read: asNumber, expected: 'a number of seconds above 0, at most 2147483' },
+  anchorEveryRows: { read: asInteger, expected: 'a whole number above 0' },
   assuranceTimeoutS: { read: asNumber, expected: 'a number of seconds above 0, at most 2147483' },
   controlHost: { read: asText, expected: 'a host name or an address', flag: '--control-host' },
   controlPort: { read: asInteger, expected: 'a whole number from 0 to 65535', flag: '--control-port' },
@@ -220,6 +232,10 @@ type Absent =
   | 'transparencyLogPath'
   | 'transparencyLogOrigin'
   | 'transparencyLogKeyFile'
+  | 'witnessPolicyFile'
+  | 'anchorCaFile'
+  | 'anchorPolicy'
+  | 'anchorEveryRows'
   | 'controlPort'
   | 'redisUrl'
   | 'redisUsername'
@@ -273,6 +289,8 @@ export const DEFAULTS: Settings = Object.freeze({
   auditSealing: false,
   transparencyLog: true,
   checkpointIntervalS: 1,
+  anchorUrls: [],
+  anchorIntervalS: 3600,
   assuranceTimeoutS: 10,
   controlHost: '127.0.0.1',
   controlAllowedHosts: [],

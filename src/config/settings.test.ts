@@ -86,6 +86,9 @@ describe('names', () => {
       controlPort: '7',
       controlAllowedHosts: 'log.example.com',
       transparencyLogOrigin: 'log.example.com/signet',
+      anchorUrls: 'https://tsa.example.com/tsr',
+      anchorPolicy: '1.2.3.4.1',
+      anchorEveryRows: '7',
     }
     for (const name of SETTING_NAMES) {
       const usual: unknown = Object.entries(DEFAULTS).find(([key]) => key === name)?.[1]

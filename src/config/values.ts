@@ -4,7 +4,7 @@
  */
 import { parsePrincipal } from '../core/owner.ts'
 import type { IdentitySetting } from '../identity/open.ts'
-import { isCidr, isHost, isOrigin } from './network-names.ts'
+import { isCidr, isHost, isLoopbackHost, isOrigin } from './network-names.ts'
 import { pathProblem } from './paths.ts'
 import { trimBlanks } from './reading.ts'
 
@@ -169,6 +169,24 @@ export const logOrigin = text(
     (/^[\x21-\x2a\x2c-\x7e]+$/.test(origin) && !origin.includes('://')
       ? undefined
       : 'is not a URL without its scheme; give one such as log.example.com/signet'),
+)
+
+/** Addresses that the gate itself calls: https, and plain http on the loopback only. */
+export const egressUrls = listOf(url => {
+  const problem = urlProblem(url)
+  if (problem !== undefined) return `holds something that ${problem}`
+  const { protocol, hostname } = new URL(url)
+  return protocol === 'https:' || isLoopbackHost(hostname)
+    ? undefined
+    : 'holds a URL with plain http; use https (http is for the loopback only)'
+})
+
+/** Dotted decimal: X.660. */
+export const objectIdentifier = text(
+  must(
+    oid => /^[0-2](?:\.(?:0|[1-9][0-9]{0,18})){1,32}$/.test(oid),
+    'is not an object identifier; write it as 1.2.3.4.1',
+  ),
 )
 
 /** What the object says is checked where the settings are resolved: the strategies are not loaded for a command that needs none. */

@@ -1,9 +1,11 @@
 /** Puts the control plane together and listens. */
 import type { AddressInfo } from 'node:net'
 import { createListenerRule } from '../identity/host.ts'
+import type { Metric } from '../telemetry/exposition.ts'
 import { type EscalationsOptions, escalationRoutes } from './escalations.ts'
 import { createControlListener } from './listener.ts'
 import { logRoute, type ServedLog } from './log.ts'
+import { metricsRoute } from './metrics.ts'
 import { openApiRoute } from './openapi.ts'
 
 export interface ControlOptions {
@@ -16,6 +18,8 @@ export interface ControlOptions {
   readonly log: ServedLog | undefined
   /** `undefined`: nobody can be known here, and no escalation is shown. */
   readonly escalations: EscalationsOptions | undefined
+  /** `undefined`: nobody is known here, and others than this machine can reach the address. */
+  readonly metrics: readonly Metric[] | undefined
   readonly version: string
 }
 
@@ -30,6 +34,7 @@ export async function startControl({
   allowedHosts = [],
   log,
   escalations,
+  metrics,
   version,
 }: ControlOptions): Promise<RunningControl> {
   const bind = host === '0.0.0.0' || host === '::' ? [] : [host]
@@ -37,6 +42,7 @@ export async function startControl({
     openApiRoute(version),
     ...(log === undefined ? [] : [logRoute(log)]),
     ...(escalations === undefined ? [] : escalationRoutes(escalations)),
+    ...(metrics === undefined ? [] : [metricsRoute(metrics, escalations?.access)]),
   ]
   const server = createControlListener(createListenerRule({ hosts: [...bind, ...allowedHosts] }), routes)
   await new Promise<void>((resolve, reject) => {

@@ -9,6 +9,7 @@ import type { PeerResolver } from '../identity/peer.ts'
 import type { IdentityStrategy } from '../identity/strategy.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import type { ReceiptSigner } from '../receipt/issue.ts'
+import type { ExchangeCounter } from '../telemetry/counters.ts'
 import type { RequestHeaders } from '../upstream/headers.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 
@@ -37,6 +38,7 @@ export interface Gate {
   readonly settings: GateSettings
   /** Counted across exchanges. */
   readonly load: { active: number; heldBytes: number }
+  readonly counter: ExchangeCounter
   readonly clock: Clock
   readonly random: Random
   readonly version: string

@@ -133,6 +133,7 @@ export async function serve(
       await close(gate, admission, settlement, outcome)
     } catch (error) {
       // A verdict that cannot even be read, or a defect: whatever was reserved comes back, and nothing is let through.
+      if (outcome === undefined) gate.counter.exchange('faulted')
       await settlement.settle(outcome ?? { kind: 'faulted', forwarded: false, outputChars: 0, outputComplete: false })
       if (outcome !== undefined) throw error
       const x = { ...draft, policyDigest: gate.pipeline.digest, decisions: [] }
@@ -300,6 +301,7 @@ async function refused(
 
 /** Settle first: what was reserved must come back even if a record check hangs until its time limit. */
 async function close(gate: Gate, admission: Admission, settlement: Settlement, outcome: Outcome): Promise<void> {
+  gate.counter.exchange(outcome.kind)
   const x = admission.exchange
   const newId = () => gate.random.uuid()
   for (const errorClass of await settlement.settle(outcome)) {
@@ -329,6 +331,7 @@ export function preflightRefusal(
 ): Promise<void> {
   const why = faultBecause(fault)
   const status = statusOf(why)
+  gate.counter.exchange('preflight')
   const challenge = challengeFor(gate.identity, fault)
   return refuse(gate, res, dialect, asked, {
     because: why,

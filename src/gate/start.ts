@@ -23,6 +23,7 @@ import { buildJwks } from '../receipt/jwks.ts'
 import { MemoryEscalationStore } from '../state/escalations/memory.ts'
 import { MemoryReferenceState, MemorySessionState } from '../state/memory.ts'
 import { systemClock, systemRandom } from '../state/system.ts'
+import type { ExchangeCounter } from '../telemetry/counters.ts'
 import { type Credential, createRequestHeaders } from '../upstream/headers.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Cors, Gate, GateLog, GateSettings, References, Target } from './gate.ts'
@@ -66,6 +67,8 @@ export interface StartOptions {
   /** What requests may name that upstream keeps. Default: only what the same owner got through this gate. */
   readonly references?: Partial<References>
   readonly shutdownGraceMs?: number
+  /** Counts exchanges as they end. */
+  readonly counter?: ExchangeCounter
   readonly clock?: Clock
   readonly random?: Random
   readonly version: string
@@ -183,6 +186,7 @@ function assemble(o: StartOptions): Gate {
     shared: o.shared,
     settings: { ...DEFAULT_SETTINGS, ...o.settings, cors: o.cors },
     load: { active: 0, heldBytes: 0 },
+    counter: o.counter ?? { exchange: () => undefined },
     clock,
     random,
     version: o.version,

@@ -46,6 +46,7 @@ beforeAll(async () => {
     host: '127.0.0.1',
     port: 0,
     log: undefined,
+    metrics: [{ name: 'a', help: 'one', type: 'gauge', read: () => [{ value: 1 }] }],
     escalations: { desk: gate.running.gate.desk, access: createAccess({ identity, ...access }), changes },
     version: '0.0.0-test',
   })
@@ -88,6 +89,7 @@ describe('who may do what', () => {
   const body = { digest: 'sha256:0', reason: 'no' }
   const ROUTES: [string, string, 'viewer' | 'approver', unknown?][] = [
     ['GET', '/api/v1/me', 'viewer'],
+    ['GET', '/metrics', 'viewer'],
     ['GET', '/api/v1/escalations', 'viewer'],
     ['GET', `/api/v1/escalations/${UNKNOWN}`, 'viewer'],
     ['GET', '/api/v1/escalations/watch', 'viewer'],

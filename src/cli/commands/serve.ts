@@ -116,6 +116,7 @@ async function serve(options: Options, context: Context): Promise<void> {
       ok ? log.info('audit_available', `audit log: ${reason}`) : log.warn('audit_unavailable', `audit log: ${reason}`),
     onAuditSegment: (ok, text) => (ok ? log.info('audit_segment', text) : log.warn('audit_segment_failed', text)),
     onLogState: (ok, reason) => (ok ? log.info('log_available', reason) : log.warn('log_unavailable', reason)),
+    onAnchorState: (ok, reason) => (ok ? log.info('anchor_available', reason) : log.warn('anchor_unavailable', reason)),
     onSharedState: (ok, reason) =>
       ok
         ? log.info('state_available', `shared state: ${reason}`)
@@ -146,6 +147,8 @@ async function serve(options: Options, context: Context): Promise<void> {
       key,
     })
   }
+  if (serving.controlUrl !== undefined)
+    log.info('control', `control plane: ${serving.controlUrl}`, { url: serving.controlUrl })
   if (serving.devApprover !== undefined && serving.controlUrl !== undefined) {
     log.info(
       'approver',
