@@ -25,6 +25,7 @@ import type { Gate } from './gate.ts'
 import { identify } from './identify.ts'
 import { readBody } from './intake.ts'
 import { judge } from './judge.ts'
+import { readResubmission } from './resubmit.ts'
 
 import { shadowHeaders } from './shadow.ts'
 import { statusOf } from './status.ts'
