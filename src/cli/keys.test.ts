@@ -136,6 +136,8 @@ describe('keys list, rotate and retire', () => {
       ['--activate-at', 'tomorrow'],
       ['--activate-at', '2026-05-01'],
       ['--purpose', 'lunch'],
+      ['--purpose', 'sealing'],
+      ['--purpose', 'notes'],
     ])
       expect((await signet(folder, ['keys', 'rotate', '--purpose', 'chain', ...bad])).code).toBe(2)
   })

@@ -6,7 +6,7 @@ import { readEnvFile } from '../config/env-file.ts'
 import { oneLine } from '../config/problem.ts'
 import { Key, SERVER_KEY_BYTES } from '../keys/ring.ts'
 import { KeyFolder, readSecretFile } from '../keys/store.ts'
-import { DEV_FOLDER } from './chain-keys.ts'
+import { keyFolderPath } from './chain-keys.ts'
 import { type Context, located } from './context.ts'
 import { CommandError } from './failure.ts'
 
@@ -31,9 +31,10 @@ export function findSealing(options: SealingOptions, logPath: string, context: C
     if (file !== undefined) {
       return new SealingFolder(folder, Key.fromHex('sealing', readSecretFile(located(context, file)), SERVER_KEY_BYTES))
     }
-    const dev = join(context.folder, DEV_FOLDER)
-    if (!existsSync(join(dev, 'sealing.key'))) return undefined
-    return new SealingFolder(folder, new KeyFolder(dev).secret('sealing'))
+    const path = keyFolderPath(undefined, context)
+    if (!existsSync(path)) return undefined
+    const keys = new KeyFolder(path)
+    return keys.keys('sealing').length === 0 ? undefined : new SealingFolder(folder, keys.secret('sealing'))
   } catch (error) {
     throw new CommandError(oneLine(error))
   }

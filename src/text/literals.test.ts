@@ -76,7 +76,8 @@ describe('the automaton', () => {
         'a',
         to(() => expect.unreachable()),
       )
-    expect(automaton.open(state)).toEqual([0, 9])
+    // From every suffix that begins the word, the longest first.
+    expect(automaton.open(state)).toEqual([9, 8, 7, 6, 5, 4, 3, 2, 1].flatMap(depth => [0, depth]))
   })
 
   it('takes ASCII capitals for small letters when told to', () => {

@@ -218,14 +218,11 @@ function buildTrie(words: readonly Word[], classOf: Uint16Array): Trie {
   return trie
 }
 
-/** A group that passes through the state itself is open from there, which is longer than anything inherited. */
+/**
+ * A group that passes through the state itself is open from there, and from every shorter suffix that begins a word: where
+ * the longest may not begin (in text that a match has taken, behind the wrong letter), a shorter one still may.
+ */
 function joinOpen(passing: ReadonlySet<number>, depth: number, inherited: readonly number[]): readonly number[] {
   if (passing.size === 0) return inherited
-  const pairs: number[] = []
-  for (const group of passing) pairs.push(group, depth)
-  for (let i = 0; i < inherited.length; i += 2) {
-    const group = inherited[i] ?? 0
-    if (!passing.has(group)) pairs.push(group, inherited[i + 1] ?? 0)
-  }
-  return pairs
+  return [...[...passing].flatMap(group => [group, depth]), ...inherited]
 }

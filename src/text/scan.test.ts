@@ -422,3 +422,28 @@ describe('a scan', () => {
     expect(() => open.end()).toThrow(/ended/)
   })
 })
+
+describe('a pattern that overlaps itself', () => {
+  it.each([
+    ['aaa', 'aaaaaa'],
+    ['abab', 'xababababx'],
+    ['(?<=a)-a-', ' -a-a-a-a-'],
+    ['\\b-a-', ' -a-a-a-'],
+  ])('%s: not a character of the second match is given free before it is found', (source, text) => {
+    const set = { id: 's', rules: [{ kind: 'regex', id: 'r', source } as const] }
+    const stream = compileScanner([set]).open()
+    let free = 0
+    const hits = []
+    for (const character of text) {
+      const scan = stream.push(character)
+      for (const hit of scan.hits(set)) {
+        expect(hit.from).toBeGreaterThanOrEqual(free)
+        hits.push([hit.from, hit.to])
+      }
+      expect(scan.openFrom(set)).toBeGreaterThanOrEqual(free)
+      free = scan.openFrom(set)
+    }
+    for (const hit of stream.end().hits(set)) hits.push([hit.from, hit.to])
+    expect(hits).toEqual([...text.matchAll(new RegExp(source, 'g'))].map(m => [m.index, m.index + m[0].length]))
+  })
+})

@@ -173,7 +173,7 @@ describe('several workers', () => {
       const ready = (await (await fetch(`${gate.url}/readyz`)).json()) as { log: { ok: boolean } }
       expect(ready.log.ok).toBe(true)
       const authorization = `Bearer ${readFileSync(join(project, '.signet/approver.token'), 'utf8').trim()}`
-    const metrics = await (await fetch(`${control}/metrics`, { headers: { authorization } })).text()
+      const metrics = await (await fetch(`${control}/metrics`, { headers: { authorization } })).text()
       expect(metrics).toMatch(/signet_exchanges_total\{outcome="escalated"\} 1/)
       gate.child.kill('SIGTERM')
       expect(await gate.exit).toEqual({ code: 0, signal: null })

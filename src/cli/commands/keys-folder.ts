@@ -6,6 +6,8 @@ import { type Context, located, pathOption } from '../context.ts'
 import { CommandError, DONE } from '../failure.ts'
 
 const PURPOSES = ['chain', 'receipts', 'capabilities', 'notes', 'sealing', 'webhooks']
+/** A transparency log has one key for life, and owners' keys are sealed with the sealing key: neither is changed here. */
+const ROTATED = ['chain', 'receipts', 'capabilities', 'webhooks']
 
 interface Options {
   readonly keyFolder?: string
@@ -19,7 +21,8 @@ interface Options {
 }
 
 export function registerKeyFolder(keys: Command, context: Context): void {
-  const purpose = (): Option => new Option('--purpose <purpose>', 'what the key is for').choices(PURPOSES)
+  const purpose = (choices = PURPOSES): Option =>
+    new Option('--purpose <purpose>', 'what the key is for').choices(choices)
   const folder = ['--key-folder <folder>', 'where the keys are (SIGNET_KEY_FOLDER, default .signet)'] as const
   const when = timeOption(context)
   keys
@@ -32,7 +35,7 @@ export function registerKeyFolder(keys: Command, context: Context): void {
   keys
     .command('rotate')
     .description('make the next key; a running gate takes it up by itself, and it is published before it signs')
-    .addOption(purpose().makeOptionMandatory())
+    .addOption(purpose(ROTATED).makeOptionMandatory())
     .option(
       '--activate-at <time>',
       'when it begins to sign: "now", or a time such as 2026-05-01T12:00:00Z (default: in 15 minutes; in one for keys that nobody has to fetch)',
@@ -43,7 +46,7 @@ export function registerKeyFolder(keys: Command, context: Context): void {
   keys
     .command('retire')
     .description('end a key before its successor would')
-    .addOption(purpose().makeOptionMandatory())
+    .addOption(purpose(ROTATED).makeOptionMandatory())
     .requiredOption('--kid <id>', 'the id of the key')
     .option('--at <time>', 'when it ends: "now" (default), or a time', when)
     .option('--withdraw', 'it has leaked: publish it no longer, so that nothing it signed is believed')
