@@ -4,7 +4,7 @@
  * its own in `dist/shared/`, so a class exists once, whether the program or a pipeline file imports it. Dependencies stay
  * where npm has put them. Types are made by `tsc`, file by file.
  */
-import { rmSync } from 'node:fs'
+import { chmodSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { rolldown } from 'rolldown'
 
@@ -13,7 +13,7 @@ const dist = join(root, 'dist')
 
 /** What reads a command line and says how it ended: `signet --version` should load nothing else. */
 const PROGRAM = [
-  ...['audit', 'bench', 'doctor', 'init', 'keys', 'lint', 'log', 'plugins', 'receipt', 'serve'].map(
+  ...['audit', 'bench', 'doctor', 'escalations', 'init', 'keys', 'lint', 'log', 'plugins', 'receipt', 'serve'].map(
     c => `cli/commands/${c}`,
   ),
   ...['context', 'escape', 'failure', 'log-option', 'main', 'percentiles', 'pipeline-file', 'terminal'].map(
@@ -23,6 +23,7 @@ const PROGRAM = [
 ].map(file => `${file}.ts`)
 /** Not needed by every `serve`: what browsers import, what only other commands, other settings or other threads need. */
 const APART = [
+  'audit/anchor/',
   'audit/log/bytes.',
   'audit/log/check.',
   'audit/log/checkpoint.',
@@ -37,7 +38,17 @@ const APART = [
   'audit/log/reader.',
   'audit/log/subtree.',
   'audit/log/tile.',
-  'audit/verify-parallel',
+  'audit/archive',
+  'audit/erasures',
+  'audit/facts',
+  'audit/fast-facts',
+  'audit/import',
+  'audit/index-',
+  'audit/position',
+  'audit/read',
+  'audit/segments/move',
+  'audit/segments/packer',
+  'audit/verify',
   'control/',
   'checks/prompt-injection/probes',
   'cli/bin',
@@ -46,10 +57,13 @@ const APART = [
   'cli/http',
   'cli/lint-rules',
   'cli/load.',
+  'cli/log-reader',
+  'cli/log-sections',
   'cli/log-source',
   'cli/new-file',
   'cli/report',
   'cli/row-text',
+  'cli/sealing-option',
   'cli/scaffold',
   'cli/verify-log',
   'clients/',
@@ -65,6 +79,7 @@ const APART = [
   'plugins/sandbox-preview',
   'plugins/tribunal',
   'receipt/',
+  'state/escalations/sqlite',
   'state/redis/',
   'upstream/demo/',
 ]
@@ -89,6 +104,9 @@ const bundle = await rolldown({
     'cli/bin': 'src/cli/bin.ts',
     // Loaded by their own paths, as worker threads.
     'audit/verify-parallel': 'src/audit/verify-parallel.ts',
+    'audit/segments/packer': 'src/audit/segments/packer.ts',
+    'audit/index-thread': 'src/audit/index-thread.ts',
+    'state/escalations/sqlite-thread': 'src/state/escalations/sqlite-thread.ts',
   },
   platform: 'node',
   external: /^[^./]/,
@@ -115,3 +133,5 @@ await bundle.write({
   },
 })
 await bundle.close()
+// `npx signet` in a clone runs the file itself; npm sets the mode only where it installs the package.
+chmodSync(join(dist, 'cli/bin.js'), 0o755)

@@ -16,7 +16,6 @@ export type {
   BudgetState,
   RateLimitState,
   ReferenceState,
-  SealedStore,
   Session,
   SessionState,
   SharedState,

@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { AUTHORITY } from '../src/identity/certificates.test-support.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
 const folder = mkdtempSync(join(tmpdir(), 'signet-pack-'))
@@ -84,6 +85,20 @@ describe('the published package', () => {
     ])
   })
 
+  it('says what to install for anchors, in one line', () => {
+    writeFileSync(join(folder, 'roots.pem'), AUTHORITY)
+    const environment = { SIGNET_ANCHOR_URLS: 'https://tsa.example/tsr', SIGNET_ANCHOR_CA_FILE: 'roots.pem' }
+    const serve = spawnSync(node, [bin(), 'serve', '--upstream', 'demo', '--dev', '--port', '0'], {
+      cwd: folder,
+      encoding: 'utf8',
+      env: { ...process.env, ...environment },
+    })
+    expect([serve.status, serve.stderr]).toEqual([
+      2,
+      expect.stringMatching(/SIGNET_ANCHOR_URLS: .*not installed; run: npm install pkijs asn1js\n$/),
+    ])
+  })
+
   it('its types and subpaths work in a strict project', () => {
     writeFileSync(
       join(folder, 'use.ts'),
@@ -135,7 +150,7 @@ const who = { signetUrl: 'http://gate:8443', owner: 'agent:triage' }
 console.log(createSignet(who).provider.baseURL, signetConfiguration(who).clientOptions.baseURL)
 `,
     )
-    expect(run(node, ['use.mjs'])).toBe(`${Array(7).fill('function').join()}\nhttp://gate:8443/v1 http://gate:8443\n`)
+    expect(run(node, ['use.mjs'])).toBe(`${Array(8).fill('function').join()}\nhttp://gate:8443/v1 http://gate:8443\n`)
     for (const wrapped of ['openai', 'ai', '@langchain', '@anthropic-ai'])
       expect(existsSync(join(folder, 'node_modules', wrapped))).toBe(false)
   })

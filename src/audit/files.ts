@@ -12,8 +12,11 @@ import {
   fstatSync,
   fsync,
   ftruncateSync,
+  lstatSync,
   openSync,
   readSync,
+  renameSync,
+  unlinkSync,
   write,
   writeSync,
 } from 'node:fs'
@@ -37,12 +40,18 @@ export interface LogFile {
   close(): Promise<void>
 }
 
-export type FileKind = 'log' | 'head'
+export type FileKind = 'log' | 'head' | 'manifest'
 
 export interface LogFiles {
   readonly path: string
   /** `create` makes it when there is none; otherwise a missing file throws. */
   open(kind: FileKind, create: boolean): Promise<LogFile>
+  /** Bytes of the live file, or of the rolled file with this number; `undefined` when there is none. */
+  sizeOf(rolled?: number): number | undefined
+  /** Names the live file as the rolled file with this number, durably. There is no live file then. */
+  roll(number: number): Promise<void>
+  /** Removes a rolled file that is packed. */
+  drop(number: number): Promise<void>
   /** Keeps bytes that were cut off the log, in a new file, durably; returns its path. */
   quarantine(bytes: Uint8Array, label: string): Promise<string>
 }
@@ -56,6 +65,8 @@ export type AuditErrorCode =
   | 'head_mismatch'
   | 'log_truncated'
   | 'key_unknown'
+  | 'manifest_invalid'
+  | 'segment_missing'
 
 /** One line: what was expected, what was found, what to do. */
 export class AuditError extends Error {
@@ -69,6 +80,11 @@ export class AuditError extends Error {
 
 const SMALL_WRITE = 64 * 1024
 
+/** `audit.jsonl.000012`: a file that is no longer written, until it is packed. */
+export function rolledName(path: string, number: number): string {
+  return `${path}.${String(number).padStart(6, '0')}`
+}
+
 export class NodeFiles implements LogFiles {
   readonly path: string
   constructor(path: string) {
@@ -76,7 +92,7 @@ export class NodeFiles implements LogFiles {
   }
 
   async open(kind: FileKind, create: boolean): Promise<LogFile> {
-    const path = kind === 'log' ? this.path : `${this.path}.head`
+    const path = kind === 'log' ? this.path : `${this.path}.${kind}`
     const { O_RDWR, O_NOFOLLOW, O_NONBLOCK, O_CREAT, O_EXCL } = constants
     const flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK
     try {
@@ -93,6 +109,28 @@ export class NodeFiles implements LogFiles {
     }
     await syncFolder(dirname(path))
     return file
+  }
+
+  sizeOf(rolled?: number): number | undefined {
+    const path = rolled === undefined ? this.path : rolledName(this.path, rolled)
+    const found = lstatSync(path, { throwIfNoEntry: false })
+    if (found === undefined) return undefined
+    if (!found.isFile()) throw new AuditError('log_not_regular', `${path} is not a regular file; restore the log`)
+    return found.size
+  }
+
+  async roll(number: number): Promise<void> {
+    const to = rolledName(this.path, number)
+    // Nobody else makes such a name while the log is locked; a rename would take its place silently.
+    if (this.sizeOf(number) !== undefined) throw Object.assign(new Error(`${to} is there already`), { code: 'EEXIST' })
+    renameSync(this.path, to)
+    await syncFolder(dirname(to))
+  }
+
+  async drop(number: number): Promise<void> {
+    const path = rolledName(this.path, number)
+    unlinkSync(path)
+    await syncFolder(dirname(path))
   }
 
   async quarantine(bytes: Uint8Array, label: string): Promise<string> {

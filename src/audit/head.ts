@@ -33,8 +33,8 @@ export function readHead(file: LogFile, ring: KeyRing): HeadState {
 export function parseHead(bytes: Buffer, ring: KeyRing): HeadState {
   if (bytes.length === 0) return { kind: 'absent' }
   if (bytes.length > SLOT * 2) return { kind: 'invalid', detail: 'it is longer than two records' }
-  const first = parseSlot(bytes.subarray(0, SLOT), ring)
-  const second = parseSlot(bytes.subarray(SLOT), ring)
+  const first = parseRecord(bytes.subarray(0, SLOT), ring)
+  const second = parseRecord(bytes.subarray(SLOT), ring)
   const damaged = first === 'bad' || second === 'bad'
   const one = typeof first === 'string' ? undefined : first
   const two = typeof second === 'string' ? undefined : second
@@ -45,19 +45,20 @@ export function parseHead(bytes: Buffer, ring: KeyRing): HeadState {
   return { kind: 'invalid', detail: 'neither record has a valid MAC of this key ring' }
 }
 
-function parseSlot(bytes: Buffer, ring: KeyRing): Position | 'blank' | 'bad' {
+/** One record of 512 bytes. `domain` keeps records of one use from passing as those of another. */
+export function parseRecord(bytes: Buffer, ring: KeyRing, domain = DOMAIN): Position | 'blank' | 'bad' {
   if (bytes.every(b => b === 0)) return 'blank'
   const [, text, count, length, tsNs, hmac, keyId, mac] = RECORD.exec(bytes.toString('latin1')) ?? []
   if (text === undefined || count === undefined || length === undefined || tsNs === undefined) return 'bad'
   if (hmac === undefined || keyId === undefined || mac === undefined || bytes.length !== SLOT) return 'bad'
-  if (ring.get(keyId)?.verify(Buffer.from(DOMAIN + text), mac) !== true) return 'bad'
+  if (ring.get(keyId)?.verify(Buffer.from(domain + text), mac) !== true) return 'bad'
   if (count === '0') return EMPTY
   return { count: BigInt(count), length: Number(length), tsNs: BigInt(tsNs), hmac: hmac === '-' ? '' : hmac }
 }
 
-export function encodeHead(position: Position, key: Key): Buffer {
+export function encodeHead(position: Position, key: Key, domain = DOMAIN): Buffer {
   const text = `signet-head-v1 ${position.count} ${position.length} ${position.tsNs} ${position.hmac === '' ? '-' : position.hmac} ${key.id}`
-  const record = `${text} ${key.mac(Buffer.from(DOMAIN + text))}`
+  const record = `${text} ${key.mac(Buffer.from(domain + text))}`
   return Buffer.from(`${record.padEnd(SLOT - 1)}\n`, 'latin1')
 }
 

@@ -1,114 +1,115 @@
 /**
- * Rows of a log for people: show, tail, count, report. Reading checks a row's form and says where a line has none; it
- * does not check HMACs (`verify.ts` does).
+ * Rows of a log for people: show, tail, count, report, across all of its files. Reading checks a row's form and says where a
+ * line has none, and which segments are not there; it does not check HMACs (`verify.ts` does).
  */
-import { type FileHandle, open } from 'node:fs/promises'
-import { AuditError, errno } from './files.ts'
+import { AuditError } from './files.ts'
+import { closeLayout, type Layout, type LayoutOptions, openLayout } from './layout.ts'
+import { type LineChunk, linesBackwards, linesOf, split } from './lines.ts'
 import { type LineFault, readStored, type StoredRow } from './stored.ts'
 
 export type ReadRow =
-  | { readonly kind: 'row'; readonly row: StoredRow; readonly line: number; readonly text: string }
-  | { readonly kind: 'malformed'; readonly fault: LineFault; readonly line: number }
+  | {
+      readonly kind: 'row'
+      readonly row: StoredRow
+      readonly line: number
+      readonly text: string
+      readonly index: bigint
+    }
+  | { readonly kind: 'malformed'; readonly fault: LineFault; readonly line: number; readonly file: string }
+  | Extract<LineChunk, { kind: 'gap' }>
 
-const CHUNK = 256 * 1024
-const LONGEST_LINE = 16 * 1024 * 1024
+/** All rows in order, or those from `from` on; a damaged line is an element, not a throw. `line` is 1-based, in its file. */
+export async function* readRows(
+  path: string,
+  options: LayoutOptions & { readonly from?: bigint } = {},
+): AsyncGenerator<ReadRow, void, undefined> {
+  const layout = await openLayout(path, options)
+  try {
+    yield* rowsOf(layout, options.from)
+  } finally {
+    closeLayout(layout)
+  }
+}
 
-/** All rows in order; a damaged line is an element, not a throw. `line` is 1-based. */
-export async function* readRows(path: string): AsyncGenerator<ReadRow, void, undefined> {
-  let line = 0
-  for await (const bytes of linesOf(path)) yield toRead(bytes, ++line)
+export function* rowsOf(layout: Layout, from = 0n): Generator<ReadRow, void, undefined> {
+  for (const chunk of linesOf(layout, from)) {
+    if (chunk.kind === 'gap') {
+      yield chunk
+      continue
+    }
+    let n = 0
+    for (const bytes of split(chunk.bytes)) {
+      const index = chunk.row + BigInt(n)
+      if (index >= from) yield toRead(bytes, chunk.line + n, index, chunk.file)
+      n++
+    }
+  }
 }
 
 /** The last `n` rows, oldest first, read from the end. `line` counts from the end: -1 is the last line. */
-export async function tailRows(path: string, n: number): Promise<readonly ReadRow[]> {
-  const file = await openLog(path)
+export async function tailRows(path: string, n: number, options: LayoutOptions = {}): Promise<readonly ReadRow[]> {
+  if (n <= 0) return []
+  const layout = await openLayout(path, options)
   try {
-    let from = (await file.stat()).size
-    let held: Buffer = Buffer.alloc(0)
-    // One newline more than rows: the one that ends the line before the first wanted.
-    while (from > 0 && newlines(held) <= n && held.length < LONGEST_LINE * Math.max(1, n)) {
-      const size = Math.min(CHUNK, from)
-      from -= size
-      const chunk = Buffer.alloc(size)
-      await file.read(chunk, 0, size, from)
-      held = Buffer.concat([chunk, held])
+    const found: ReadRow[] = []
+    let line = 0
+    for (const chunk of linesBackwards(layout)) {
+      if (chunk.kind === 'gap') found.push(chunk)
+      else {
+        for (const bytes of [...split(chunk.bytes)].reverse()) {
+          if (found.length < n) found.push(toRead(bytes, --line, -1n, chunk.file))
+        }
+      }
+      if (found.length >= n) break
     }
-    const lines = split(held, from > 0)
-    const wanted = n <= 0 ? [] : lines.slice(-n)
-    return wanted.map((bytes, i) => toRead(bytes, i - wanted.length))
+    return found.reverse()
   } finally {
-    await file.close()
+    closeLayout(layout)
   }
 }
 
 /** The row with this `entry_id`. Lines that do not contain the id are not parsed. */
-export async function findRow(path: string, entryId: string): Promise<StoredRow | undefined> {
+export async function findRow(
+  path: string,
+  entryId: string,
+  options: LayoutOptions = {},
+): Promise<StoredRow | undefined> {
   const needle = Buffer.from(JSON.stringify(entryId))
-  for await (const bytes of linesOf(path)) {
-    if (!bytes.includes(needle)) continue
-    const read = readStored(bytes)
-    if (read.ok && read.row.entryId === entryId) return read.row
-  }
-  return undefined
-}
-
-/** Complete lines, and one malformed element for a torn end. */
-export async function* linesOf(path: string): AsyncGenerator<Buffer, void, undefined> {
-  const file = await openLog(path)
+  const layout = await openLayout(path, options)
   try {
-    let held: Buffer = Buffer.alloc(0)
-    for (let at = 0; ; ) {
-      const chunk = Buffer.alloc(CHUNK)
-      const { bytesRead } = await file.read(chunk, 0, CHUNK, at)
-      if (bytesRead === 0) break
-      at += bytesRead
-      const bytes =
-        held.length === 0 ? chunk.subarray(0, bytesRead) : Buffer.concat([held, chunk.subarray(0, bytesRead)])
-      let from = 0
-      for (let end = bytes.indexOf(0x0a); end >= 0; end = bytes.indexOf(0x0a, from)) {
-        yield bytes.subarray(from, end)
-        from = end + 1
-      }
-      held = bytes.subarray(from)
-      if (held.length > LONGEST_LINE) {
-        yield held
-        held = Buffer.alloc(0)
+    for (const chunk of linesOf(layout)) {
+      if (chunk.kind === 'gap' || !chunk.bytes.includes(needle)) continue
+      for (const bytes of split(chunk.bytes)) {
+        if (!bytes.includes(needle)) continue
+        const read = readStored(bytes)
+        if (read.ok && read.row.entryId === entryId) return read.row
       }
     }
-    if (held.length > 0) yield held
+    return undefined
   } finally {
-    await file.close()
+    closeLayout(layout)
   }
 }
 
-function split(bytes: Buffer, cutAtStart: boolean): Buffer[] {
-  const lines: Buffer[] = []
-  let from = cutAtStart ? bytes.indexOf(0x0a) + 1 : 0
-  for (let end = bytes.indexOf(0x0a, from); end >= 0; end = bytes.indexOf(0x0a, from)) {
-    lines.push(bytes.subarray(from, end))
-    from = end + 1
+/** Stored lines without their newlines, from the first on. Throws `AuditError` where a segment cannot be read. */
+export async function* linesOfLog(
+  path: string,
+  options: LayoutOptions = {},
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const layout = await openLayout(path, options)
+  try {
+    for (const chunk of linesOf(layout)) {
+      if (chunk.kind === 'gap') throw new AuditError('segment_missing', `${chunk.file} is needed, and ${chunk.why}`)
+      yield* split(chunk.bytes)
+    }
+  } finally {
+    closeLayout(layout)
   }
-  if (from < bytes.length) lines.push(bytes.subarray(from))
-  return lines
 }
 
-function newlines(bytes: Buffer): number {
-  let n = 0
-  for (let at = bytes.indexOf(0x0a); at >= 0; at = bytes.indexOf(0x0a, at + 1)) n++
-  return n
-}
-
-function toRead(bytes: Buffer, line: number): ReadRow {
+function toRead(bytes: Buffer, line: number, index: bigint, file: string): ReadRow {
   const read = readStored(bytes)
   return read.ok
-    ? { kind: 'row', row: read.row, line, text: bytes.toString('utf8') }
-    : { kind: 'malformed', fault: read.fault, line }
-}
-
-async function openLog(path: string): Promise<FileHandle> {
-  try {
-    return await open(path, 'r')
-  } catch (error) {
-    throw new AuditError('log_unreadable', `${path} cannot be opened (${errno(error)})`, { cause: error })
-  }
+    ? { kind: 'row', row: read.row, line, text: bytes.toString('utf8'), index }
+    : { kind: 'malformed', fault: read.fault, line, file }
 }

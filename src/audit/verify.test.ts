@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Key, KeyRing } from '../keys/ring.ts'
 import { openAuditLog } from './open.ts'
-import { findRow, readRows, tailRows } from './read.ts'
+import { findRow, type ReadRow, readRows, tailRows } from './read.ts'
 import { headOf, testRing, testRow } from './testing/rows.test-support.ts'
 import { verifyLog } from './verify.ts'
 import { verifyParallel } from './verify-parallel.ts'
@@ -63,6 +63,16 @@ describe('a sound log', () => {
       last_known_good_index: ROWS - 1,
       last_known_good_hmac: JSON.parse(line(ROWS - 1)).hmac,
       head: 'checked',
+      from: null,
+      sections: {
+        chain: {
+          status: 'sound',
+          text: `rows 0 to ${ROWS - 1}, 0 issues`,
+          details: { first_row: 0, rows: ROWS, issues: 0, last_hmac: JSON.parse(line(ROWS - 1)).hmac },
+        },
+        head: { status: 'sound', text: `it knows ${ROWS} rows`, details: { rows: ROWS, bytes: log.length } },
+        segments: { status: 'absent', text: 'the log is one file', details: {} },
+      },
       signet_version: '1.2.3',
       verified_at: '1970-01-01T00:00:00.000Z',
     })
@@ -322,7 +332,7 @@ describe('parallel verification', () => {
       const path = put(bytes)
       const { verified_at: _a, ...one } = await verifyLog(path, ring)
       for (const threads of [2, 3]) {
-        const { verified_at: _b, ...many } = await verifyParallel(path, ring, { threads, small: 0 })
+        const { verified_at: _b, ...many } = await verifyParallel(path, ring, { threads, unit: 2000 })
         expect(many).toEqual(one)
       }
     }
@@ -330,11 +340,13 @@ describe('parallel verification', () => {
 })
 
 describe('reading', () => {
+  const idOf = (r: ReadRow) => (r.kind === 'row' ? r.row.entryId.slice(-1) : r.kind)
+
   it('gives rows in order, the tail from the end, and one by id', async () => {
     const path = put(withLines(l => l.splice(3, 0, 'garbage')))
     const all = []
     for await (const read of readRows(path)) all.push(read)
-    expect(all.map(r => (r.kind === 'row' ? r.row.entryId.slice(-1) : `${r.fault.kind} at ${r.line}`))).toEqual([
+    expect(all.map(r => (r.kind === 'malformed' ? `${r.fault.kind} at ${r.line}` : idOf(r)))).toEqual([
       '0',
       '1',
       '2',
@@ -344,12 +356,7 @@ describe('reading', () => {
       '5',
     ])
     const tail = await tailRows(path, 4)
-    expect(tail.map(r => (r.kind === 'row' ? r.row.entryId.slice(-1) : r.fault.kind))).toEqual([
-      'malformed_line',
-      '3',
-      '4',
-      '5',
-    ])
+    expect(tail.map(r => (r.kind === 'malformed' ? r.fault.kind : idOf(r)))).toEqual(['malformed_line', '3', '4', '5'])
     expect(await tailRows(path, 100)).toHaveLength(7)
     expect(await tailRows(path, 0)).toEqual([])
     expect((await findRow(path, testRow(4).entryId))?.metadata.get('_exchange_id')).toBe('exchange-4')

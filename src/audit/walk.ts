@@ -7,8 +7,8 @@
  * breaks the link after it anyway).
  */
 import { isUtf8 } from 'node:buffer'
-import type { KeyRing } from '../keys/ring.ts'
-import { newFacts, scanLine } from './line.ts'
+import type { Key, KeyRing } from '../keys/ring.ts'
+import { type LineFacts, newFacts, scanLine } from './line.ts'
 import { readStored } from './stored.ts'
 
 export type BreakKind =
@@ -24,6 +24,13 @@ export type BreakKind =
   | 'torn_tail'
   | 'head_mismatch'
   | 'log_truncated'
+  | 'segment_missing'
+  | 'segment_damaged'
+  | 'segment_swapped'
+  | 'segment_mismatch'
+  | 'segment_unlisted'
+  | 'manifest_invalid'
+  | 'checkpoint_mismatch'
 
 export interface Break {
   /** 0-based. */
@@ -34,6 +41,8 @@ export interface Break {
   readonly detail: string
   /** 1-based line of the file. */
   readonly line: number
+  /** Name of the file, when it is not the live one. */
+  readonly file?: string
 }
 
 export const MAX_BREAKS = 1000
@@ -66,6 +75,21 @@ export interface WalkReport {
 }
 
 const NEWLINE = 0x0a
+const DIGITS = 64
+const GIGA = 1_000_000_000
+
+/**
+ * What a row says, in one place that is written again for every row: a log has millions, and an object, a closure and a
+ * `bigint` for each would cost as much as its HMAC.
+ */
+interface Said {
+  prevHmac: string | undefined
+  tsHi: number
+  tsLo: number
+  salted: boolean
+  keyId: 'missing' | 'unknown' | 'known'
+  sound: boolean
+}
 
 export class Walk {
   readonly #ring: KeyRing
@@ -74,9 +98,17 @@ export class Walk {
   #moreBreaks = 0
   #rows = 0
   #bytes = 0
-  /** As text: 64 digits, or empty; `undefined` after a line that does not say, and before a stretch. */
-  #prev: string | undefined
-  #tsNs: bigint | undefined
+  /** The HMAC of the row before: 64 digits, none for a log's first row; not `#prevKnown` after a line that does not say. */
+  readonly #prev = Buffer.alloc(DIGITS)
+  #prevLength = 0
+  #prevKnown = false
+  /** Seconds and nanoseconds of the row before; -1 when unknown. Two numbers hold what one cannot. */
+  #tsHi = -1
+  #tsLo = 0
+  /** The key that signed the row before, and its id in bytes: nearly always the next one's too. */
+  #key: Key | undefined
+  #keyId: Buffer = Buffer.alloc(0)
+  readonly #said: Said = { prevHmac: undefined, tsHi: 0, tsLo: 0, salted: false, keyId: 'missing', sound: false }
   #firstPrevHmac: string | undefined
   #firstEntryId = ''
   #firstTsNs: bigint | undefined
@@ -88,8 +120,8 @@ export class Walk {
 
   constructor(ring: KeyRing, start: WalkStart) {
     this.#ring = ring
-    this.#prev = start.prevHmac
-    this.#tsNs = start.tsNs
+    if (start.prevHmac !== undefined) this.#setPrev(start.prevHmac)
+    if (start.tsNs !== undefined) this.#setTs(start.tsNs)
   }
 
   /** All complete lines of `b[0, end)`; returns how many bytes they were. */
@@ -111,18 +143,32 @@ export class Walk {
       this.#slow(b, from, to)
       return
     }
-    const keyId = facts.keyId < 0 ? undefined : b.toString('latin1', facts.keyId, facts.keyIdEnd)
-    const key = keyId === undefined ? undefined : this.#ring.get(keyId)
-    const hmac = b.toString('latin1', facts.hmac, facts.hmac + 64)
-    this.#row({
-      entryId: () => text(b, facts.entryId, facts.entryIdEnd),
-      prevHmac: b.toString('latin1', facts.prevHmac, facts.prevHmacEnd),
-      hmac,
-      tsNs: BigInt(b.toString('latin1', facts.tsNs, facts.tsNsEnd)),
-      salted: facts.salted,
-      keyId,
-      sound: key === undefined ? undefined : key.macWithout(b, from, facts.cut, facts.resume, to) === hmac,
-    })
+    const said = this.#said
+    const key = facts.keyId < 0 || facts.keyId === facts.keyIdEnd ? undefined : this.#keyAt(b, facts)
+    said.keyId = facts.keyId < 0 || facts.keyId === facts.keyIdEnd ? 'missing' : key === undefined ? 'unknown' : 'known'
+    said.sound =
+      key !== undefined &&
+      key.macWithout(b, from, facts.cut, facts.resume, to) === b.toString('latin1', facts.hmac, facts.hmac + DIGITS)
+    said.salted = facts.salted
+    readTs(b, facts.tsNs, facts.tsNsEnd, said)
+    const linked =
+      !this.#prevKnown ||
+      (this.#prevLength === facts.prevHmacEnd - facts.prevHmac &&
+        (this.#prevLength === 0 || this.#prev.compare(b, facts.prevHmac, facts.prevHmacEnd) === 0))
+    said.prevHmac = this.#rows === 0 ? b.toString('latin1', facts.prevHmac, facts.prevHmacEnd) : undefined
+    const wrong = this.#judge(linked)
+    if (wrong || this.#rows === 0) this.#note(text(b, facts.entryId, facts.entryIdEnd), linked)
+    b.copy(this.#prev, 0, facts.hmac, facts.hmac + DIGITS)
+    this.#prevLength = DIGITS
+    this.#after()
+  }
+
+  #keyAt(b: Buffer, facts: LineFacts): Key | undefined {
+    const length = facts.keyIdEnd - facts.keyId
+    if (this.#keyId.length === length && this.#keyId.compare(b, facts.keyId, facts.keyIdEnd) === 0) return this.#key
+    this.#key = this.#ring.get(b.toString('latin1', facts.keyId, facts.keyIdEnd))
+    this.#keyId = Buffer.from(b.subarray(facts.keyId, facts.keyIdEnd))
+    return this.#key
   }
 
   /** A line that the fast scan did not take: say exactly what is wrong with it, if anything is. */
@@ -132,84 +178,115 @@ export class Walk {
     if (!read.ok) {
       this.#break('', read.fault.kind, read.fault.detail)
       // What it chained to is unknown, so the next row's link says nothing.
-      this.#prev = undefined
+      this.#prevKnown = false
       this.#rows++
       return
     }
     const { row } = read
     if (!read.isCanonical) {
       this.#break(row.entryId, 'not_canonical', 'the line is not the canonical form of the row it parses to')
-      this.#prev = row.hmac
-      this.#tsNs = row.tsNs
+      this.#setPrev(row.hmac)
+      this.#setTs(row.tsNs)
       this.#rows++
       return
     }
     const id = row.metadata.get('_signing_key_id')
     if (id !== undefined && typeof id !== 'string') {
       this.#break(row.entryId, 'malformed_line', '_signing_key_id must be a string')
-      this.#prev = row.hmac
+      this.#setPrev(row.hmac)
       this.#rows++
       return
     }
     const key = id === undefined ? undefined : this.#ring.get(id)
-    this.#row({
-      entryId: () => row.entryId,
-      prevHmac: row.prevHmac,
-      hmac: row.hmac,
-      tsNs: row.tsNs,
-      salted: row.metadata.has('_salt'),
-      keyId: id,
-      sound: key === undefined ? undefined : key.mac(withoutHmac(line, row.hmac)) === row.hmac,
-    })
+    this.#key = key
+    this.#keyId = Buffer.from(id ?? '')
+    const said = this.#said
+    said.keyId = id === undefined || id === '' ? 'missing' : key === undefined ? 'unknown' : 'known'
+    said.sound = key !== undefined && key.mac(withoutHmac(line, row.hmac)) === row.hmac
+    said.salted = row.metadata.has('_salt')
+    said.tsHi = Number(row.tsNs / BigInt(GIGA))
+    said.tsLo = Number(row.tsNs % BigInt(GIGA))
+    said.prevHmac = row.prevHmac
+    const linked = !this.#prevKnown || this.#prevHex() === row.prevHmac
+    const wrong = this.#judge(linked)
+    if (wrong || this.#rows === 0) this.#note(row.entryId, linked)
+    this.#setPrev(row.hmac)
+    this.#after()
   }
 
-  #row(row: {
-    readonly entryId: () => string
-    readonly prevHmac: string
-    readonly hmac: string
-    readonly tsNs: bigint
-    readonly salted: boolean
-    readonly keyId: string | undefined
-    /** `undefined` when no key was found to ask. */
-    readonly sound: boolean | undefined
-  }): void {
+  /** True when something is wrong with the row. */
+  #judge(linked: boolean): boolean {
+    const { keyId, sound, salted, tsHi, tsLo } = this.#said
+    return !linked || keyId !== 'known' || !sound || (salted && !this.#rises(tsHi, tsLo))
+  }
+
+  #rises(hi: number, lo: number): boolean {
+    return this.#tsHi < 0 || hi > this.#tsHi || (hi === this.#tsHi && lo > this.#tsLo)
+  }
+
+  /** The row's breaks, and what the stretch before it needs when it is the first. */
+  #note(entryId: string, linked: boolean): void {
+    const { prevHmac, tsHi, tsLo, salted, keyId, sound } = this.#said
+    const tsNs = BigInt(tsHi) * BigInt(GIGA) + BigInt(tsLo)
     if (this.#rows === 0) {
-      this.#firstPrevHmac = row.prevHmac
-      this.#firstEntryId = row.entryId()
-      this.#firstTsNs = row.tsNs
-      this.#firstSalted = row.salted
+      this.#firstPrevHmac = prevHmac
+      this.#firstEntryId = entryId
+      this.#firstTsNs = tsNs
+      this.#firstSalted = salted
     }
-    const linked = this.#prev === undefined || this.#prev === row.prevHmac
-    if (!linked) {
-      this.#break(row.entryId(), 'link_mismatch', linkDetail(this.#prev))
-    }
-    if (row.keyId === undefined || row.keyId === '') {
-      this.#break(row.entryId(), 'missing_key_id', 'metadata._signing_key_id is missing')
-    } else if (row.sound === undefined) {
-      this.#break(row.entryId(), 'unknown_key', `key ${shortId(row.keyId)} is not in the key ring`)
-    } else if (!row.sound && linked) {
-      this.#break(row.entryId(), 'self_mismatch', 'hmac does not match the row')
-    } else if (linked && row.salted && this.#tsNs !== undefined && row.tsNs <= this.#tsNs) {
+    if (!linked) this.#break(entryId, 'link_mismatch', linkDetail(this.#prevHex()))
+    if (keyId === 'missing') this.#break(entryId, 'missing_key_id', 'metadata._signing_key_id is missing')
+    else if (keyId === 'unknown') {
+      const id = this.#keyId.toString()
+      this.#break(entryId, 'unknown_key', `key ${shortId(id)} is not in the key ring`)
+    } else if (!sound && linked) this.#break(entryId, 'self_mismatch', 'hmac does not match the row')
+    else if (sound && linked && salted && !this.#rises(tsHi, tsLo)) {
       // Only this gate promises rising timestamps; the Python implementation stamps before it sequences.
-      this.#break(row.entryId(), 'timestamp_regression', `ts_ns ${row.tsNs} is not after ${this.#tsNs}`)
+      this.#break(entryId, 'timestamp_regression', `ts_ns ${tsNs} is not after ${this.#lastTs()}`)
     }
-    this.#salted ||= row.salted
-    this.#lastSalted = row.salted
-    this.#prev = row.hmac
-    this.#tsNs = row.tsNs
+  }
+
+  /** The row is the one before, now. Its HMAC is in `#prev` already. */
+  #after(): void {
+    const { tsHi, tsLo, salted } = this.#said
+    this.#prevKnown = true
+    this.#tsHi = tsHi
+    this.#tsLo = tsLo
+    this.#salted ||= salted
+    this.#lastSalted = salted
     this.#rows++
-    if (this.#breaks.length === 0) {
-      this.#goodRows = this.#rows
-      this.#goodHmac = row.hmac
-    }
   }
 
   #break(entryId: string, kind: BreakKind, detail: string): void {
+    if (this.#breaks.length === 0) {
+      this.#goodRows = this.#rows
+      this.#goodHmac = this.#rows === 0 ? '' : this.#prevHex()
+    }
     if (this.#breaks.length >= MAX_BREAKS) this.#moreBreaks++
     else this.#breaks.push({ index: this.#rows, entry_id: entryId, kind, detail, line: this.#rows + 1 })
   }
 
+  #setPrev(hmac: string): void {
+    this.#prevLength = this.#prev.write(hmac, 'latin1')
+    this.#prevKnown = true
+  }
+
+  #setTs(tsNs: bigint): void {
+    this.#tsHi = tsNs < 0n ? -1 : Number(tsNs / BigInt(GIGA))
+    this.#tsLo = tsNs < 0n ? 0 : Number(tsNs % BigInt(GIGA))
+  }
+
+  #prevHex(): string {
+    return this.#prev.toString('latin1', 0, this.#prevLength)
+  }
+
+  #lastTs(): bigint | undefined {
+    return this.#tsHi < 0 ? undefined : BigInt(this.#tsHi) * BigInt(GIGA) + BigInt(this.#tsLo)
+  }
+
   report(): WalkReport {
+    const sound = this.#breaks.length === 0
+    const lastHmac = this.#prevKnown ? this.#prevHex() : undefined
     return {
       rows: this.#rows,
       bytes: this.#bytes,
@@ -219,14 +296,25 @@ export class Walk {
       firstEntryId: this.#firstEntryId,
       firstTsNs: this.#firstTsNs,
       firstSalted: this.#firstSalted,
-      lastHmac: this.#prev,
-      lastTsNs: this.#tsNs,
+      lastHmac,
+      lastTsNs: this.#lastTs(),
       salted: this.#salted,
       lastSalted: this.#lastSalted,
-      goodRows: this.#goodRows,
-      goodHmac: this.#goodHmac,
+      goodRows: sound ? this.#rows : this.#goodRows,
+      goodHmac: sound ? (this.#rows === 0 ? '' : (lastHmac ?? '')) : this.#goodHmac,
     }
   }
+}
+
+/** Up to 19 digits as seconds and nanoseconds, exactly. */
+function readTs(b: Buffer, from: number, to: number, into: Said): void {
+  const cut = Math.max(from, to - 9)
+  let hi = 0
+  let lo = 0
+  for (let i = from; i < cut; i++) hi = hi * 10 + (b[i] ?? 0) - 0x30
+  for (let i = cut; i < to; i++) lo = lo * 10 + (b[i] ?? 0) - 0x30
+  into.tsHi = hi
+  into.tsLo = lo
 }
 
 /**

@@ -14,10 +14,13 @@
 import { AuditUnavailable, type AuditWriter, type Placed, type Row, type Ticket } from '../core/row.ts'
 import type { KeyRing } from '../keys/ring.ts'
 import { Chain, type Position } from './chain.ts'
+import { checkTail } from './end.ts'
 import { errno, type LogFile, type LogFiles } from './files.ts'
 import { HeadFile, readHead, writeAll } from './head.ts'
+import { noteRow } from './own-rows.ts'
 import type { OwnerSealer } from './seal.ts'
-import { readStored } from './stored.ts'
+import { sealRow } from './seal-row.ts'
+import type { Segments } from './segments/roll.ts'
 import { LostTicket, RowTicket } from './ticket.ts'
 
 /** Most bytes of one write. */
@@ -38,6 +41,8 @@ export interface WriterPorts {
   /** A new UUIDv7, for the writer's own rows. */
   readonly newId: () => string
   readonly sealer?: OwnerSealer | undefined
+  /** Settled: it knows where the live file begins. */
+  readonly segments: Segments
   /** Durable rows, in order: the seam for Merkle tiles and indexes. Must not throw. */
   readonly onDurable?: ((rows: readonly DurableRow[]) => void) | undefined
   /** For the operator's log: why the writer stopped, and that it went on. */
@@ -59,12 +64,19 @@ export interface OpenedLog {
   readonly release: () => void
 }
 
+interface Files {
+  readonly log: LogFile
+  readonly head: HeadFile
+}
+
 export class LogWriter implements AuditWriter {
   readonly #ports: WriterPorts
   readonly #chain: Chain
   readonly #release: () => void
-  #files: { readonly log: LogFile; readonly head: HeadFile } | undefined
+  #files: Files | undefined
   #durable: Position
+  /** Bytes of the log before the live file. */
+  #base: number
   /** Sequenced but not yet written; then written but not yet durable. */
   #queued: RowTicket[] = []
   #written: RowTicket[] = []
@@ -89,6 +101,7 @@ export class LogWriter implements AuditWriter {
     this.#release = opened.release
     this.#durable = opened.at
     this.#writtenTo = opened.at
+    this.#base = ports.segments.base.length
     this.#headSyncedAt = ports.nowNs()
     this.#checkedAt = this.#headSyncedAt
   }
@@ -118,7 +131,7 @@ export class LogWriter implements AuditWriter {
   #append(row: Row): Ticket {
     try {
       const sealer = this.#ports.sealer
-      const stamped = this.#chain.append(sealer === undefined ? row : sealOwner(row, sealer))
+      const stamped = this.#chain.append(sealer === undefined ? row : sealRow(row, sealer))
       const ticket = new RowTicket(row.entryId, stamped, this.#want)
       this.#queued.push(ticket)
       this.#kick()
@@ -153,6 +166,7 @@ export class LogWriter implements AuditWriter {
       await this.#headSync
       const files = this.#files
       this.#files = undefined
+      await this.#ports.segments.close()
       await files?.head.close()
       await files?.log.close()
       this.#release()
@@ -172,7 +186,7 @@ export class LogWriter implements AuditWriter {
   async #run(): Promise<void> {
     // One microtask: rows appended in the same breath share the write, and a row and its `durable()` the sync.
     await undefined
-    const files = this.#files
+    let files = this.#files
     if (files === undefined) {
       this.#running = undefined
       return
@@ -182,8 +196,10 @@ export class LogWriter implements AuditWriter {
         if (this.#headTrouble !== undefined) throw this.#headTrouble
         if (this.#queued.length > 0) await this.#writeBatch(files.log)
         const asked = this.#wanted > this.#durable.count && this.#writtenTo.count >= this.#wanted
-        if (asked || this.#writtenTo.length - this.#durable.length > UNSYNCED) await this.#commit(files)
-        else if (this.#queued.length === 0) break
+        if (asked || this.#writtenTo.length - this.#durable.length > UNSYNCED) {
+          await this.#commit(files)
+          if (this.#ports.segments.due(this.#durable, this.#ports.nowNs(), files.log)) files = await this.#roll(files)
+        } else if (this.#queued.length === 0) break
       }
       this.#running = undefined
     } catch (error) {
@@ -194,7 +210,8 @@ export class LogWriter implements AuditWriter {
 
   async #writeBatch(log: LogFile): Promise<void> {
     // Truncated in place (log rotation by copy), a write would leave a hole; longer, somebody else writes here.
-    if (log.size() !== this.#writtenTo.length) {
+    const at = this.#writtenTo.length - this.#base
+    if (log.size() !== at) {
       throw Object.assign(new Error('the log has another length'), { code: 'changed by another program' })
     }
     const queued = this.#queued
@@ -212,13 +229,13 @@ export class LogWriter implements AuditWriter {
         batch.map(t => t.stamped.line),
         bytes,
       )
-    const written = log.write(block, this.#writtenTo.length)
+    const written = log.write(block, at)
     const count = typeof written === 'number' ? written : await written
-    if (count < block.length) await writeAll(log, block.subarray(count), this.#writtenTo.length + count)
+    if (count < block.length) await writeAll(log, block.subarray(count), at + count)
     this.#writtenTo = batch.at(-1)?.stamped.end ?? this.#writtenTo
   }
 
-  async #commit(files: { readonly log: LogFile; readonly head: HeadFile }): Promise<void> {
+  async #commit(files: Files): Promise<void> {
     const to = this.#writtenTo
     const done = this.#written
     this.#written = []
@@ -246,6 +263,17 @@ export class LogWriter implements AuditWriter {
       onDurable(done.map(t => ({ entryId: t.entryId, placed: t.stamped.placed, line: t.stamped.line })))
     }
     if (now - this.#headSyncedAt >= SECOND_NS && this.#headSync === undefined) this.#syncHead(files.head, now)
+  }
+
+  /** Right after a commit: what is written is durable, and nothing is being written. Appenders only queue meanwhile. */
+  async #roll(files: Files): Promise<Files> {
+    const next = await this.#ports.segments.roll(this.#durable, files.log)
+    if (next === undefined) return files
+    this.#base = this.#durable.length
+    const rolled = { log: next, head: files.head }
+    this.#files = rolled
+    await files.log.close()
+    return rolled
   }
 
   #syncHead(head: HeadFile, now: bigint): void {
@@ -303,16 +331,19 @@ export class LogWriter implements AuditWriter {
   async #recover(code: string): Promise<unknown> {
     // A second attempt after one that worked would cut off what was written since.
     if (this.#closed || this.#trouble === undefined) return undefined
-    const { files, ring } = this.#ports
+    const { files, ring, segments } = this.#ports
     let log: LogFile | undefined
     let headFile: LogFile | undefined
     try {
       const at = this.#durable
-      // Where rows are missing a new empty file would hide it: only a log that never had one is made again.
-      log = await files.open('log', at.count === 0n)
+      await segments.settle()
+      const { base } = segments
+      this.#base = base.length
+      // Where rows are missing a new empty file would hide it: only a file that had none yet is made again.
+      log = await files.open('log', at.count === base.count)
       headFile = await files.open('head', true)
-      checkTail(log, at)
-      if (log.size() > at.length) log.truncate(at.length)
+      checkTail(log, at, base)
+      if (log.size() > at.length - base.length) log.truncate(at.length - base.length)
       const state = readHead(headFile, ring)
       const head = new HeadFile(headFile, ring, state.kind === 'found' ? state.slot : 1)
       const row = noteRow(
@@ -325,7 +356,7 @@ export class LogWriter implements AuditWriter {
         },
       )
       const stamped = this.#chain.append(row)
-      await writeAll(log, stamped.line, at.length)
+      await writeAll(log, stamped.line, at.length - base.length)
       await log.sync()
       await head.write(stamped.end)
       await head.sync()
@@ -337,6 +368,7 @@ export class LogWriter implements AuditWriter {
       this.#trouble = undefined
       this.#ports.onDurable?.([{ entryId: row.entryId, placed: stamped.placed, line: stamped.line }])
       this.#ports.onState?.(true, 'the audit log is written again')
+      segments.pack()
       return undefined
     } catch (error) {
       this.#chain.rewind(this.#durable)
@@ -347,45 +379,7 @@ export class LogWriter implements AuditWriter {
   }
 }
 
-async function giveUp(files: { readonly log: LogFile; readonly head: HeadFile }): Promise<void> {
+async function giveUp(files: Files): Promise<void> {
   await files.log.close()
   await files.head.close()
-}
-
-/** The durable bytes must still end with the row that was acknowledged last. */
-function checkTail(log: LogFile, at: Position): void {
-  if (log.size() < at.length) throw Object.assign(new Error('rows are missing'), { code: 'log_truncated' })
-  if (at.count === 0n) return
-  const tail = Buffer.alloc(Math.min(at.length, 64 * 1024))
-  log.read(tail, at.length - tail.length)
-  const line = tail.subarray(tail.lastIndexOf(0x0a, tail.length - 2) + 1, tail.length - 1)
-  const read = readStored(line)
-  if (!read.ok || read.row.hmac !== at.hmac) throw Object.assign(new Error('another file'), { code: 'log_broken' })
-}
-
-/** A row of the log about itself. */
-export function noteRow(entryId: string, name: string, reason: string, details: Row['metadata']): Row {
-  return {
-    entryId,
-    owner: { type: 'policy', id: 'audit', approvalChain: [], authenticatedBy: 'audit' },
-    checkName: 'pipeline.audit',
-    decision: 'allow',
-    reason,
-    fingerprint: '',
-    metadata: { ...details, _stage: 'record', _check_name: name },
-  }
-}
-
-/** Owner and approvers, each under the key of that person. An unresolved owner has nothing to seal. */
-function sealOwner(row: Row, sealer: OwnerSealer): Row {
-  const { owner, entryId } = row
-  const seal = (person: string, text: string, field: string) => sealer.seal(person, text, entryId, field)
-  return {
-    ...row,
-    owner: {
-      ...owner,
-      id: owner.id === '' ? '' : seal(`${owner.type}:${owner.id}`, owner.id, 'owner_id'),
-      approvalChain: owner.approvalChain.map((person, i) => seal(person, person, `approval_chain/${i}`)),
-    },
-  }
 }

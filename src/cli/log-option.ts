@@ -1,6 +1,7 @@
 /** Which log an audit command reads, and which of its rows. */
 import { join } from 'node:path'
 import { InvalidArgumentError } from 'commander'
+import { FILTER_FIELDS, type FilterField } from '../audit/facts.ts'
 import { readEnvFile } from '../config/env-file.ts'
 import { type Context, located, pathOption } from './context.ts'
 import { CommandError } from './failure.ts'
@@ -11,6 +12,8 @@ export interface LogOptions {
   readonly hmacSecretFile?: string
   readonly keyId?: string
   readonly legacyKey?: readonly string[]
+  /** Folders that hold packed segments. */
+  readonly segments?: readonly string[]
 }
 
 /** The log a command is about: shown as given, opened where it is. */
@@ -18,23 +21,20 @@ export function logOf(
   given: string | undefined,
   options: LogOptions,
   context: Context,
-): { readonly shown: string; readonly path: string } {
+): { readonly shown: string; readonly path: string; readonly folders: readonly string[] } {
   if (given !== undefined && options.auditLog !== undefined && given !== options.auditLog) {
     throw new CommandError('--audit-log: another log than the argument; give one of them')
   }
-  const variable = 'SIGNET_AUDIT_LOG_PATH'
-  const configured = (
-    context.environment[variable] ?? readEnvFile(join(context.folder, '.env'), false).variables[variable]
-  )?.trim()
-  const shown =
-    given ??
-    options.auditLog ??
-    (configured === undefined || configured === '' ? 'audit.jsonl' : pathOption(configured))
-  return { shown, path: located(context, shown) }
+  const env = readEnvFile(join(context.folder, '.env'), false).variables
+  const configured = (variable: string): string | undefined => {
+    const text = (context.environment[variable] ?? env[variable])?.trim()
+    return text === undefined || text === '' ? undefined : pathOption(text)
+  }
+  const shown = given ?? options.auditLog ?? configured('SIGNET_AUDIT_LOG_PATH') ?? 'audit.jsonl'
+  const folder = configured('SIGNET_AUDIT_SEGMENT_FOLDER')
+  const folders = [...(options.segments ?? []), ...(folder === undefined ? [] : [folder])]
+  return { shown, path: located(context, shown), folders: folders.map(f => located(context, f)) }
 }
-
-export const FILTER_FIELDS = ['check', 'decision', 'owner_type', 'owner', 'stage', 'exchange'] as const
-export type FilterField = (typeof FILTER_FIELDS)[number]
 
 /** `check=prompt_injection,decision=block`: all of them must hold. */
 export function filterOption(text: string): ReadonlyMap<FilterField, string> {

@@ -29,8 +29,8 @@ export function sourceOf(options: SourceOptions, context: Context): TileSource {
 export function logSettings(context: Context): Settings {
   const about = (variables: Readonly<Record<string, string | undefined>>) =>
     Object.fromEntries(
-      Object.entries(variables).filter(
-        ([name]) => name.startsWith('SIGNET_TRANSPARENCY_LOG') || name === 'SIGNET_AUDIT_LOG_PATH',
+      Object.entries(variables).filter(([name]) =>
+        /^SIGNET_(?:TRANSPARENCY_LOG|WITNESS_|ANCHOR_|AUDIT_LOG_PATH$)/.test(name),
       ),
     )
   const env = readEnvFile(join(context.folder, '.env'), false).variables

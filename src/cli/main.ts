@@ -5,6 +5,7 @@ import { VERSION } from '../config/version.ts'
 import { registerAudit } from './commands/audit.ts'
 import { registerBench } from './commands/bench.ts'
 import { registerDoctor } from './commands/doctor.ts'
+import { registerEscalations } from './commands/escalations.ts'
 import { registerInit } from './commands/init.ts'
 import { registerKeys } from './commands/keys.ts'
 import { registerLint } from './commands/lint.ts'
@@ -57,6 +58,7 @@ export async function run(args: readonly string[], io: Io): Promise<ExitCode> {
     registerAudit,
     registerReceipt,
     registerLog,
+    registerEscalations,
     registerKeys,
     registerPlugins,
     registerBench,

@@ -95,7 +95,8 @@ export async function checkReceipt(
 
   async function verifyOlder(header: string): Promise<void> {
     const { verifyV1 } = await import('./receipt-v1.ts')
-    const { metaText, stageOf, timeOf } = await import('./row-text.ts')
+    const { metaText, stageOf } = await import('../audit/facts.ts')
+    const { timeOf } = await import('./row-text.ts')
     if (options.issuer !== undefined) throw new CommandError('--issuer: a signet=v1 receipt names none; leave it out')
     const covered = found === undefined ? responseBytes : responseBytes?.subarray(0, found.from)
     const verified = await verifyV1(header, signedRow, {

@@ -2,8 +2,10 @@
  * `signet=v1` receipts on the command line. Such a receipt signs an audit row and nothing else, so checking one takes the
  * row; what the row says about the request, the answer and the exchange is then proven too.
  */
+
 import { hash } from 'node:crypto'
 import { canonical, type Json } from '../audit/canonical.ts'
+import { metaText } from '../audit/facts.ts'
 import { AuditError } from '../audit/files.ts'
 import { JsonFault, parseJson } from '../audit/json.ts'
 import { findRow } from '../audit/read.ts'
@@ -18,7 +20,7 @@ import {
   verifySignetV1,
 } from '../receipt/index.ts'
 import { CommandError } from './failure.ts'
-import { metaText, rowJson } from './row-text.ts'
+import { rowJson } from './row-text.ts'
 
 /** The algorithm is fixed by which of the two is given; a header cannot choose it. */
 export type KeyForV1 =

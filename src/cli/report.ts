@@ -1,7 +1,7 @@
 /** What happened in a period, and in the period of the same length before it. */
 import { createHash } from 'node:crypto'
+import { factsOf } from '../audit/facts.ts'
 import type { StoredRow } from '../audit/stored.ts'
-import { deciding, ownerOf } from './row-text.ts'
 
 const UNITS_S: Readonly<Record<string, number>> = { m: 60, h: 3600, d: 86_400, w: 604_800 }
 const LONGEST_S = 36_500 * 86_400
@@ -58,15 +58,23 @@ export function addRow(period: Period, row: StoredRow): void {
         : row.tsNs >= period.fromNs - length
           ? period.before
           : undefined
-  if (into === undefined) return
-  into.rows++
-  add(into.decisions, row.decision)
-  if (row.decision !== 'allow') add(into.firing, deciding(row))
-  if (row.decision === 'block') add(into.blockedOwners, ownerOf(row))
+  if (into !== undefined) addFacts(into, factsOf(row), 1)
 }
 
-function add(counts: Map<string, number>, name: string): void {
-  counts.set(name, (counts.get(name) ?? 0) + 1)
+/** `n` rows of one kind. */
+export function addFacts(
+  into: Tally,
+  facts: { readonly decision: string; readonly check: string; readonly owner: string },
+  n: number,
+): void {
+  into.rows += n
+  add(into.decisions, facts.decision, n)
+  if (facts.decision !== 'allow') add(into.firing, facts.check, n)
+  if (facts.decision === 'block') add(into.blockedOwners, facts.owner, n)
+}
+
+function add(counts: Map<string, number>, name: string, n: number): void {
+  counts.set(name, (counts.get(name) ?? 0) + n)
 }
 
 /** The ten most frequent, ties by name. */

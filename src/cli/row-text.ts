@@ -56,24 +56,6 @@ export function rowProof(row: StoredRow, ring: KeyRing): RowProof {
   return key.verify(Buffer.from(rowJson(row, false)), row.hmac) ? 'holds' : 'does not hold'
 }
 
-/** The check that decided: a refusal is filed under its stage, with the check's name beside it. */
-export function deciding(row: StoredRow): string {
-  return metaText(row, '_check_name') ?? row.checkName
-}
-
-export function stageOf(row: StoredRow): string {
-  return metaText(row, '_stage') ?? '-'
-}
-
-export function ownerOf(row: StoredRow): string {
-  return row.ownerType === 'unresolved' ? 'unresolved' : `${row.ownerType}:${row.ownerId}`
-}
-
-export function metaText(row: StoredRow, name: string): string | undefined {
-  const value = row.metadata.get(name)
-  return typeof value === 'string' && value !== '' ? value : undefined
-}
-
 /** ISO 8601, UTC, to the millisecond. */
 export function timeOf(tsNs: bigint): string {
   return new Date(Number(tsNs / 1_000_000n)).toISOString()

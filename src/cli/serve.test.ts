@@ -66,6 +66,24 @@ async function started(...args: Parameters<typeof serve>): Promise<Running> {
   return running
 }
 
+/** One command in the folder of a running gate. */
+async function signetIn(
+  folder: string,
+  args: readonly string[],
+): Promise<{ readonly out: string; readonly error: string }> {
+  const written = { out: '', error: '' }
+  await run(args, {
+    out: { write: (text: string) => (written.out += text) },
+    error: { write: (text: string) => (written.error += text) },
+    environment: {},
+    folder,
+    now: Date.now,
+    input: async () => new Uint8Array(),
+    asked: () => new Promise(() => undefined),
+  })
+  return written
+}
+
 const QUESTION = JSON.stringify({ model: 'demo', messages: [{ role: 'user', content: 'Hello' }] })
 
 const ask = (url: string, headers: Record<string, string> = {}) =>
@@ -147,10 +165,48 @@ describe('serve --dev', () => {
 })
 
 describe('serve', () => {
+  it('does not start when calls can be held and nobody may approve them', async () => {
+    const running = await serve(newFolder(), ['--upstream', 'demo', '--allow-ephemeral-key'], {
+      SIGNET_IDENTITY: 'asserted',
+    })
+    expect('code' in running && running.error).toMatch(
+      /^Error: approvers: tool_call_inspector can hold calls .* or use --dev$/m,
+    )
+  })
+
+  it('lets the approver that --dev made approve a held call, whose caller has waited', async () => {
+    const folder = newFolder()
+    const running = await started(folder, [...DEV, '--control-port', '0', '--on-escalate', 'hold'])
+    const control = /(http:\/\/127\.0\.0\.1:\d+), key/.exec(running.written.out + running.written.error)?.[1] ?? ''
+    const signet = async (...args: string[]) => {
+      const { out, error } = await signetIn(folder, ['escalations', ...args, '--control', control])
+      if (error !== '') throw new Error(error)
+      return out
+    }
+    const tools = [{ type: 'function', function: { name: 'issue_refund', parameters: { type: 'object' } } }]
+    const pending = fetch(`${running.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-commit-owner': 'human:alice' },
+      body: JSON.stringify({
+        model: 'demo',
+        tools,
+        messages: [{ role: 'user', content: 'Refund $50,000 to account X' }],
+      }),
+    })
+    let id = ''
+    for (let tries = 0; id === '' && tries < 500; tries += 1)
+      id = /"id": "([0-9a-f-]{36})"/.exec(await signet('list', '--json'))?.[1] ?? ''
+    expect(await signet('show', id)).toMatch(/call {8}issue_refund\n.*50000/)
+    expect(await signet('approve', id)).toMatch(/it is approved/)
+    expect(await (await pending).text()).toContain('issue_refund')
+    await running.stop()
+  })
+
   it('tells callers only that they were refused', async () => {
     const folder = newFolder()
     const running = await started(folder, ['--upstream', 'demo', '--allow-ephemeral-key'], {
       SIGNET_IDENTITY: 'asserted',
+      SIGNET_APPROVERS: 'human:bob@example.com',
     })
     const refused = await ask(running.url)
     expect(refused.status).toBe(403)
@@ -195,6 +251,8 @@ describe('serve', () => {
     expect(events).toEqual([
       'listening',
       'log',
+      'control',
+      'approver',
       'identity',
       'pipeline',
       ...defaultPipeline().checks.map(() => 'check'),

@@ -1,13 +1,15 @@
 /** From resolved settings to a gate that listens. What cannot work is a one-line error before anything listens. */
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
+import type { IndexKeeper } from '../audit/index-thread.ts'
 import { formatKey } from '../audit/log/note.ts'
-import type { TransparencyLog } from '../audit/log/open.ts'
 import { type AuditLog, openAuditLog } from '../audit/open.ts'
+import { SealingFolder } from '../audit/seal.ts'
 import type { PipelineConfig } from '../config/pipeline.ts'
 import { ConfigError, errorCode, oneLine } from '../config/problem.ts'
 import type { Resolved } from '../config/resolve.ts'
 import { VERSION } from '../config/version.ts'
+import { Changes } from '../control/changes.ts'
 import { type RunningControl, startControl } from '../control/start.ts'
 import type { SharedState } from '../core/state.ts'
 import { DIALECTS } from '../dialects/registry.ts'
@@ -17,23 +19,29 @@ import { Key, KeyRing } from '../keys/ring.ts'
 import { SigningKey } from '../keys/signing.ts'
 import { KeyFolder, readSecretFile } from '../keys/store.ts'
 import { type Egress, openEgress } from '../plugins/egress.ts'
+import { systemClock } from '../state/system.ts'
+import { GateCounters } from '../telemetry/counters.ts'
 import type { DemoUpstream } from '../upstream/demo/server.ts'
 import type { Credential } from '../upstream/headers.ts'
 import { createUpstream } from '../upstream/pool.ts'
+import { openApprovals } from './approvals.ts'
 import { DEV_FOLDER, devKey } from './chain-keys.ts'
-import { noteSigner, openLogOf } from './log-serving.ts'
+import { type LogParts, noteSigner, openLogOf } from './log-serving.ts'
+import { metricsFor } from './metrics-serving.ts'
 
 const DEFAULT_CONTROL_PORT = 8444
 
 export interface Serving {
   /** Where it listens. */
   readonly url: string
+  /** Whom `--dev` made to approve, and the file with the token that proves it. */
+  readonly devApprover: { readonly token: string } | undefined
   /** The model API behind it; the demo's own when that was asked for. */
   readonly upstreamUrl: string
   readonly upstreamLabel: string
   /** Of the model API that has the Anthropic surfaces to itself, if there is one. */
   readonly anthropicUpstreamLabel: string | undefined
-  /** Where the control plane listens; `undefined` when there is nothing to serve there. */
+  /** Where the control plane listens; `undefined` when there is nothing to serve there: no log, and no metrics for others. */
   readonly controlUrl: string | undefined
   /** The transparency log's name and public key; `undefined` when it is off. */
   readonly log: { readonly origin: string; readonly key: string } | undefined
@@ -48,8 +56,12 @@ export interface Serving {
 export interface ServingEvents {
   /** The audit log stopped being writable, or is again. */
   readonly onAuditState?: (ok: boolean, reason: string) => void
+  /** A log segment was made; or it, or the index, could not be made. */
+  readonly onAuditSegment?: (ok: boolean, text: string) => void
   /** The transparency log stopped being written, or is again. Rows are not concerned. */
   readonly onLogState?: (ok: boolean, reason: string) => void
+  /** A time-stamping authority does not stamp checkpoints, or does again. */
+  readonly onAnchorState?: (ok: boolean, reason: string) => void
   /** The shared state cannot be asked any longer, or can be again. */
   readonly onSharedState?: (ok: boolean, reason: string) => void
   /** The server of the shared state may throw keys away; `policy` is what it calls that. */
@@ -58,15 +70,17 @@ export interface ServingEvents {
 
 /** `folder`: the project folder, where `--dev` keeps keys. */
 export async function startServing(
-  { settings, tls, redis, hmacKey, receiptKey }: Resolved,
+  resolved: Resolved,
   pipeline: PipelineConfig,
   folder: string,
   events: ServingEvents = {},
 ): Promise<Serving> {
+  const { settings, tls, redis, outside, hmacKey, receiptKey, sealingKey } = resolved
   let demo: DemoUpstream | undefined
   let audit: AuditLog | undefined
+  let index: IndexKeeper | undefined
   let egress: Egress | undefined
-  let log: TransparencyLog | undefined
+  let log: LogParts | undefined
   let control: RunningControl | undefined
   let gate: RunningGate | undefined
   let shared: SharedState | undefined
@@ -100,14 +114,36 @@ export async function startServing(
     audit = await openAuditLog({
       path: settings.auditLogPath,
       ring,
-      onDurable: rows => log?.push(rows),
-      ...(events.onAuditState === undefined ? {} : { onState: events.onAuditState }),
+      roll: {
+        bytes: settings.auditSegmentBytes,
+        ageNs: settings.auditSegmentAgeS === 0 ? undefined : BigInt(settings.auditSegmentAgeS) * 1_000_000_000n,
+      },
+      segmentFolder: settings.auditSegmentFolder,
+      sealer: ownerSealer(),
+      onDurable: rows => log?.log.push(rows),
+      onState: events.onAuditState,
+      onSegment: events.onAuditSegment,
     })
+    if (settings.auditIndex) {
+      const { keepIndex } = await import('../audit/index-thread.ts')
+      const folders = settings.auditSegmentFolder === undefined ? [] : [settings.auditSegmentFolder]
+      index = keepIndex(settings.auditLogPath, folders, text => events.onAuditSegment?.(false, text))
+    }
+    const changes = new Changes(systemClock)
+    const approvals = await openApprovals(
+      resolved,
+      pipeline.checks,
+      folder,
+      { egress, now: Date.now, randomBytes },
+      changes,
+    )
     const noteKeySigner = settings.transparencyLog ? await noteSigner(settings) : undefined
     if (noteKeySigner !== undefined) {
       const onState = events.onLogState ?? (() => undefined)
-      log = await openLogOf(settings, noteKeySigner, Number(audit.head.size), onState)
+      const onAnchorState = events.onAnchorState ?? (() => undefined)
+      log = await openLogOf(settings, noteKeySigner, { audit, outside, egress, onState, onAnchorState })
     }
+    const counters = new GateCounters()
     gate = await startGate({
       checks: pipeline.checks,
       shadow: settings.shadow,
@@ -117,10 +153,17 @@ export async function startServing(
       ...(anthropic === undefined ? {} : { upstreams: { anthropic } }),
       forwardHeaders: settings.extraForwardHeaders,
       identity,
-      audit,
+      audit: counters.counting(audit),
+      counter: counters,
       ...(log === undefined
         ? {}
-        : { log: { rows: log, timeLimitMs: settings.assuranceTimeoutS * 1000, witnesses: false } }),
+        : {
+            log: {
+              rows: log.log,
+              timeLimitMs: settings.assuranceTimeoutS * 1000,
+              witnesses: log.witnesses !== undefined,
+            },
+          }),
       ...(shared === undefined ? {} : { shared }),
       ...(tls === undefined ? {} : { tls }),
       ...(signer === undefined
@@ -157,7 +200,7 @@ export async function startServing(
         onEscalate: settings.onEscalate,
         beforeForward: settings.auditBeforeForward,
       },
-      escalationTtlMs: settings.escalationTtlS * 1000,
+      escalations: approvals.escalations,
       references: {
         allowKinds: settings.allowReferenceKinds,
         allowOpaque: settings.allowOpaqueInputs,
@@ -166,18 +209,24 @@ export async function startServing(
       shutdownGraceMs: settings.shutdownGraceSeconds * 1000,
       version: VERSION,
     })
-    if (log !== undefined) {
+    const { access, devToken } = approvals
+    const metrics = metricsFor(settings.controlHost, access, counters, audit, log, gate.gate)
+    if (log !== undefined || access !== undefined || metrics !== undefined) {
       control = await startControl({
         host: settings.controlHost,
         port: controlPort(),
         allowedHosts: settings.controlAllowedHosts,
-        log,
+        log: log?.log,
+        metrics,
+        escalations: access === undefined ? undefined : { desk: gate.gate.desk, access, changes },
+        version: VERSION,
       })
     }
     const running = gate
     return {
       url: gate.url,
       controlUrl: control?.url,
+      devApprover: devToken === undefined ? undefined : { token: devToken },
       log:
         noteKeySigner === undefined ? undefined : { origin: noteKeySigner.key.name, key: formatKey(noteKeySigner.key) },
       upstreamUrl,
@@ -191,6 +240,7 @@ export async function startServing(
         // After the audit log: its last rows are in it.
         await log?.close()
         await control?.close()
+        await index?.close()
         await shared?.close()
         await egress?.close()
         await demo?.close()
@@ -200,6 +250,7 @@ export async function startServing(
     if (gate === undefined) await audit?.close().catch(() => undefined)
     else await gate.close().catch(() => undefined)
     await log?.close()
+    await index?.close()
     await shared?.close()
     await egress?.close()
     await demo?.close()
@@ -222,6 +273,12 @@ export async function startServing(
     const id = `ephemeral-${randomBytes(4).toString('hex')}`
     const hex = randomBytes(32).toString('hex')
     return { ring: new KeyRing(Key.fromHex(id, hex), legacy), ephemeralKey: { id, hex } }
+  }
+
+  function ownerSealer(): SealingFolder | undefined {
+    if (!settings.auditSealing) return undefined
+    const key = sealingKey === undefined ? keyFolder().secret('sealing') : Key.fromHex('sealing', sealingKey)
+    return new SealingFolder(settings.auditSealingFolder ?? `${settings.auditLogPath}.owners`, key)
   }
 
   function receiptSigner(): SigningKey | undefined {

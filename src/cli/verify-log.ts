@@ -1,8 +1,9 @@
 /** Verify a log over all cores; a small one here, for a thread costs more than it saves. */
 import { stat } from 'node:fs/promises'
 import { AuditError } from '../audit/files.ts'
-import { type VerifyOptions, type VerifyReport, verifyLog } from '../audit/verify.ts'
+import { type VerifyOptions, verifyLog } from '../audit/verify.ts'
 import { verifyParallel } from '../audit/verify-parallel.ts'
+import type { VerifyReport } from '../audit/verify-report.ts'
 import { VERSION } from '../config/version.ts'
 import type { KeyRing } from '../keys/ring.ts'
 import type { Context } from './context.ts'
@@ -17,15 +18,19 @@ export async function verifyAnyLog(
   context: Context,
   options: VerifyOptions = {},
 ): Promise<VerifyReport> {
-  const size = await stat(path).then(
-    found => found.size,
-    () => 0,
-  )
-  const verify = size < SMALL_BYTES ? verifyLog : verifyParallel
+  const [size, rolled] = await Promise.all([sizeOf(path), sizeOf(`${path}.manifest`)])
+  const verify = size < SMALL_BYTES && rolled === 0 ? verifyLog : verifyParallel
   try {
     return await verify(path, ring, { version: VERSION, now: () => new Date(context.now()), ...options })
   } catch (error) {
     if (error instanceof AuditError) throw new CommandError(error.message)
     throw error
   }
+}
+
+async function sizeOf(path: string): Promise<number> {
+  return stat(path).then(
+    found => found.size,
+    () => 0,
+  )
 }

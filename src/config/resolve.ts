@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import type { IdentitySetting } from '../identity/open.ts'
 import { readSecretFile } from '../keys/store.ts'
 import { identityFrom, readIdentityFile } from './identity.ts'
+import { type LogOutside, resolveLogOutside } from './log-outside.ts'
 import { isLoopbackHost } from './network-names.ts'
 import { ConfigError, errorCode, oneLine } from './problem.ts'
 import { environmentName, type Layer, type SettingName, type Settings, settle } from './settings.ts'
@@ -30,8 +31,14 @@ export interface Resolved {
   readonly tls: TlsFiles | undefined
   /** Where state is that several gates share; `undefined`: in this process. */
   readonly redis: RedisSetting | undefined
+  /** Who outside vouches for the transparency log. */
+  readonly outside: LogOutside
+  /** How people at the control plane are known; `undefined`: nobody is, and nothing there but the log is served. */
+  readonly controlIdentity: IdentitySetting | undefined
   readonly hmacKey: KeySource
   readonly receiptKey: KeySource | 'off'
+  /** Wraps the owners' keys, hex; `undefined`: kept in .signet, or nothing is sealed. */
+  readonly sealingKey: string | undefined
   /** One line each: allowed, but worth knowing. */
   readonly warnings: readonly string[]
 }
@@ -58,6 +65,7 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
   const anthropicUpstreamApiKey = secret('anthropicUpstreamApiKey', 'anthropicUpstreamApiKeyFile', credential)
   const redisPassword = secret('redisPassword', 'redisPasswordFile', password)
   const redis = resolveRedis()
+  const outside = resolveLogOutside(chosen, { name, attempt, problem: text => problems.push(text) })
   if (chosen.anthropicUpstreamUrl === undefined) {
     for (const setting of [
       'anthropicUpstreamApiKey',
@@ -82,8 +90,10 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
   }
 
   const receiptKey = receiptKeySource()
+  const sealingKey = resolveSealing()
 
   const identity = resolveIdentity()
+  const controlIdentity = resolveControlIdentity()
   const tls = resolveTls()
   exposure()
 
@@ -96,6 +106,10 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
   const folder = dirname(chosen.auditLogPath)
   if (!isFolder(folder))
     problems.push(`${name('auditLogPath')}: the folder "${folder}" does not exist or is no folder; create it`)
+  const segments = chosen.auditSegmentFolder
+  if (segments !== undefined && !isFolder(segments)) {
+    problems.push(`${name('auditSegmentFolder')}: the folder "${segments}" does not exist or is no folder; create it`)
+  }
   if (chosen.shadow) warnings.push('shadow is on: policy verdicts are recorded and not enforced')
   for (const [key, url] of [
     [upstreamApiKey, chosen.upstreamUrl],
@@ -122,7 +136,18 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
     ...(upstreamApiKey === undefined ? {} : { upstreamApiKey }),
     ...(anthropicUpstreamApiKey === undefined ? {} : { anthropicUpstreamApiKey }),
   }
-  return { dev, settings: Object.freeze(settings), tls, redis, hmacKey, receiptKey, warnings }
+  return {
+    dev,
+    settings: Object.freeze(settings),
+    tls,
+    redis,
+    outside,
+    controlIdentity,
+    hmacKey,
+    receiptKey,
+    sealingKey,
+    warnings,
+  }
 
   function resolveIdentity(): IdentitySetting | undefined {
     const { identity: given, identityFile: path } = chosen
@@ -143,6 +168,31 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
       )
     }
     return attempt('identity', () => identityFrom(given))
+  }
+
+  function resolveControlIdentity(): IdentitySetting | undefined {
+    const { controlIdentity: given, controlIdentityFile: path } = chosen
+    if (given !== undefined && path !== undefined)
+      problems.push(`${name('controlIdentity')}: set together with ${name('controlIdentityFile')}; keep one of them`)
+    const read =
+      path !== undefined
+        ? attempt('controlIdentityFile', () => readIdentityFile(path))
+        : given === undefined
+          ? undefined
+          : attempt('controlIdentity', () => identityFrom(given))
+    if (read === 'asserted') {
+      problems.push(
+        `${name(path === undefined ? 'controlIdentity' : 'controlIdentityFile')}: "asserted" would let anybody approve in anybody's name; give jwt or apiKey`,
+      )
+      return undefined
+    }
+    if (read?.mtls !== undefined || read?.trustedProxy !== undefined) {
+      problems.push(`${name('controlIdentity')}: the control plane knows jwt and apiKey only; remove the others`)
+      return undefined
+    }
+    if (read === undefined && !dev && chosen.approvers.length > 0)
+      warnings.push('approvers are set, and nothing says how they prove who they are; set controlIdentity')
+    return read
   }
 
   function resolveRedis(): RedisSetting | undefined {
@@ -242,6 +292,25 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
       problems.push(`${name(setting)}: ${oneLine(error).replace(/^identity: /, '')}`)
       return undefined
     }
+  }
+
+  function resolveSealing(): string | undefined {
+    const { auditSealingKeyFile: path } = chosen
+    if (!chosen.auditSealing) return undefined
+    if (path === undefined) {
+      if (!dev) {
+        problems.push(
+          'SIGNET_AUDIT_SEALING_KEY_FILE: not set, and auditSealing needs a key; run "signet keys generate --kind hmac", keep it in a file and name that',
+        )
+      }
+      return undefined
+    }
+    const text = attempt('auditSealingKeyFile', () => readSecretFile(path))
+    if (text === undefined) return undefined
+    const checked = hexSecret(text)
+    if (checked.ok) return checked.value
+    problems.push(`${name('auditSealingKeyFile')}: the secret in "${path}" ${checked.problem ?? 'is not valid'}`)
+    return undefined
   }
 
   function receiptKeySource(): KeySource | 'off' {

@@ -37,8 +37,15 @@ export const SHAPE = {
   maxHeldBytesTotal: value.wholeNumber(1, MOST_HELD),
   identity: value.identity,
   identityFile: value.path,
-  onEscalate: value.oneOf('202', '403'),
+  onEscalate: value.oneOf('202', '403', 'hold'),
   escalationTtlS: value.waitSeconds,
+  escalationStorePath: value.path,
+  approvers: value.principals,
+  approvalQuorum: value.wholeNumber(1, 100),
+  viewers: value.principals,
+  admins: value.principals,
+  controlIdentity: value.identity,
+  controlIdentityFile: value.path,
   redisUrl: value.redisUrl,
   redisUsername: value.name,
   redisPassword: value.password,
@@ -53,11 +60,24 @@ export const SHAPE = {
   strictErrorRedaction: value.flag,
   auditLogPath: value.path,
   auditBeforeForward: value.oneOf('auto', 'always', 'never'),
+  auditSegmentBytes: value.wholeNumber(1, MOST_HELD),
+  auditSegmentAgeS: value.wholeNumber(0, 3_155_760_000),
+  auditSegmentFolder: value.path,
+  auditIndex: value.flag,
+  auditSealing: value.flag,
+  auditSealingFolder: value.path,
+  auditSealingKeyFile: value.path,
   transparencyLog: value.flag,
   transparencyLogPath: value.path,
   transparencyLogOrigin: value.logOrigin,
   transparencyLogKeyFile: value.path,
   checkpointIntervalS: value.waitSeconds,
+  witnessPolicyFile: value.path,
+  anchorUrls: value.egressUrls,
+  anchorCaFile: value.path,
+  anchorPolicy: value.objectIdentifier,
+  anchorIntervalS: value.waitSeconds,
+  anchorEveryRows: value.wholeNumber(1, Number.MAX_SAFE_INTEGER),
   assuranceTimeoutS: value.waitSeconds,
   controlHost: value.host,
   controlPort: value.port,
@@ -120,8 +140,18 @@ export const SPECS: Readonly<Record<SettingName, Spec>> = {
     expected: '"asserted", or an object in pipeline.ts or in the file that SIGNET_IDENTITY_FILE names',
   },
   identityFile: { read: asText, expected: 'a path' },
-  onEscalate: { read: asText, expected: '"202" or "403"' },
+  onEscalate: { read: asText, expected: '"202", "403" or "hold"', flag: '--on-escalate' },
   escalationTtlS: { read: asNumber, expected: 'a number of seconds above 0, at most 2147483' },
+  escalationStorePath: { read: asText, expected: 'a path' },
+  approvers: { read: asList, expected: 'a list of principals such as human:bob@example.com' },
+  approvalQuorum: { read: asInteger, expected: 'a whole number from 1 to 100' },
+  viewers: { read: asList, expected: 'a list of principals such as human:bob@example.com' },
+  admins: { read: asList, expected: 'a list of principals such as human:bob@example.com' },
+  controlIdentity: {
+    read: asText,
+    expected: 'an object in pipeline.ts or in the file that SIGNET_CONTROL_IDENTITY_FILE names',
+  },
+  controlIdentityFile: { read: asText, expected: 'a path' },
   redisUrl: { read: asText, expected: 'a redis:// or rediss:// URL', flag: '--redis-url' },
   redisUsername: { read: asText, expected: 'a user name' },
   redisPassword: { read: asText, expected: 'a password', secret: true },
@@ -136,11 +166,24 @@ export const SPECS: Readonly<Record<SettingName, Spec>> = {
   strictErrorRedaction: { read: asBoolean, expected: 'true or false', flag: '--strict-error-redaction' },
   auditLogPath: { read: asText, expected: 'a path', flag: '--audit-log' },
   auditBeforeForward: { read: asText, expected: '"auto", "always" or "never"' },
+  auditSegmentBytes: { read: asInteger, expected: `a whole number from 1 to ${MOST_HELD}` },
+  auditSegmentAgeS: { read: asInteger, expected: 'a whole number of seconds from 0 to 3155760000' },
+  auditSegmentFolder: { read: asText, expected: 'a path' },
+  auditIndex: { read: asBoolean, expected: 'true or false' },
+  auditSealing: { read: asBoolean, expected: 'true or false' },
+  auditSealingFolder: { read: asText, expected: 'a path' },
+  auditSealingKeyFile: { read: asText, expected: 'a path' },
   transparencyLog: { read: asBoolean, expected: 'true or false' },
   transparencyLogPath: { read: asText, expected: 'a path' },
   transparencyLogOrigin: { read: asText, expected: 'a URL without its scheme, such as log.example.com/signet' },
   transparencyLogKeyFile: { read: asText, expected: 'a path' },
   checkpointIntervalS: { read: asNumber, expected: 'a number of seconds above 0, at most 2147483' },
+  witnessPolicyFile: { read: asText, expected: 'a path' },
+  anchorUrls: { read: asList, expected: 'a list of https:// URLs' },
+  anchorCaFile: { read: asText, expected: 'a path' },
+  anchorPolicy: { read: asText, expected: 'an object identifier, such as 1.2.3.4.1' },
+  anchorIntervalS: { read: asNumber, expected: 'a number of seconds above 0, at most 2147483' },
+  anchorEveryRows: { read: asInteger, expected: 'a whole number above 0' },
   assuranceTimeoutS: { read: asNumber, expected: 'a number of seconds above 0, at most 2147483' },
   controlHost: { read: asText, expected: 'a host name or an address', flag: '--control-host' },
   controlPort: { read: asInteger, expected: 'a whole number from 0 to 65535', flag: '--control-port' },
@@ -177,11 +220,22 @@ type Absent =
   | 'tlsKeyFile'
   | 'tlsClientCaFile'
   | 'tlsClientCrlFile'
+  | 'escalationStorePath'
+  | 'approvalQuorum'
+  | 'controlIdentity'
+  | 'controlIdentityFile'
   | 'identity'
   | 'identityFile'
+  | 'auditSegmentFolder'
+  | 'auditSealingFolder'
+  | 'auditSealingKeyFile'
   | 'transparencyLogPath'
   | 'transparencyLogOrigin'
   | 'transparencyLogKeyFile'
+  | 'witnessPolicyFile'
+  | 'anchorCaFile'
+  | 'anchorPolicy'
+  | 'anchorEveryRows'
   | 'controlPort'
   | 'redisUrl'
   | 'redisUsername'
@@ -217,6 +271,9 @@ export const DEFAULTS: Settings = Object.freeze({
   maxHeldBytesTotal: 268_435_456,
   onEscalate: '202',
   escalationTtlS: 900,
+  approvers: [],
+  viewers: [],
+  admins: [],
   redisKeyPrefix: 'signet:',
   redisTimeoutMs: 1_000,
   allowReferenceKinds: [],
@@ -226,8 +283,14 @@ export const DEFAULTS: Settings = Object.freeze({
   strictErrorRedaction: true,
   auditLogPath: 'audit.jsonl',
   auditBeforeForward: 'auto',
+  auditSegmentBytes: 268_435_456,
+  auditSegmentAgeS: 0,
+  auditIndex: false,
+  auditSealing: false,
   transparencyLog: true,
   checkpointIntervalS: 1,
+  anchorUrls: [],
+  anchorIntervalS: 3600,
   assuranceTimeoutS: 10,
   controlHost: '127.0.0.1',
   controlAllowedHosts: [],
@@ -250,6 +313,8 @@ export const DEFAULTS: Settings = Object.freeze({
     'X-Classification',
     'X-Caller-Clearance',
     'X-Signet-Session',
+    'X-Signet-Escalation',
+    'Prefer',
   ],
   corsAllowCredentials: false,
   logFormat: 'text',

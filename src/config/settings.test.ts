@@ -77,10 +77,18 @@ describe('names', () => {
       corsAllowedMethods: 'GET,POST',
       corsAllowedHeaders: 'Authorization',
       receiptHeaderName: 'X-Receipt',
+      approvalQuorum: '2',
+      approvers: 'human:bob@example.com',
+      controlIdentity: 'asserted',
+      viewers: 'human:bob@example.com',
+      admins: 'human:bob@example.com',
       controlHost: '::1',
       controlPort: '7',
       controlAllowedHosts: 'log.example.com',
       transparencyLogOrigin: 'log.example.com/signet',
+      anchorUrls: 'https://tsa.example.com/tsr',
+      anchorPolicy: '1.2.3.4.1',
+      anchorEveryRows: '7',
     }
     for (const name of SETTING_NAMES) {
       const usual: unknown = Object.entries(DEFAULTS).find(([key]) => key === name)?.[1]
@@ -211,7 +219,7 @@ describe('wrong values', () => {
     ['SIGNET_REDIS_TIMEOUT_MS', '0', 'from 1 to 5000'],
     ['SIGNET_REDIS_TIMEOUT_MS', '5001', 'from 1 to 5000'],
     ['SIGNET_REDIS_PASSWORD', 'a\u0007b', 'control character'],
-    ['SIGNET_ON_ESCALATE', '200', '"202" or "403"'],
+    ['SIGNET_ON_ESCALATE', '200', '"202", "403" or "hold"'],
     ['SIGNET_AUDIT_LOG_PATH', 'con.jsonl', 'Windows device'],
     ['SIGNET_AUDIT_LOG_PATH', '/var/log/audit.jsonl:stream', 'NTFS stream'],
   ])('%s=%j: says what is wrong, names the variable, in one line', (name, text, expected) => {

@@ -39,12 +39,12 @@ export function readKey(path: string, certificate: X509Certificate | undefined):
   return pem
 }
 
-export function readAuthorities(path: string): string {
+export function readAuthorities(path: string, whose = 'client certificates'): string {
   const pem = new TextDecoder().decode(readOperatorFile(path))
   const found = certificates(pem, path)
   if (found.length === 0) throw new Error(`${path} holds no certificate; expected the PEM of the authorities`)
   if (found.some(certificate => !certificate.ca))
-    throw new Error(`${path} holds a certificate that is no authority's; give those that issue client certificates`)
+    throw new Error(`${path} holds a certificate that is no authority's; give those that issue ${whose}`)
   return pem
 }
 

@@ -2,8 +2,9 @@
  * The shapes of single settings. Checked by hand and not by a schema library: this runs before the gate can listen, and loading one
  * takes a quarter of the whole start.
  */
+import { parsePrincipal } from '../core/owner.ts'
 import type { IdentitySetting } from '../identity/open.ts'
-import { isCidr, isHost, isOrigin } from './network-names.ts'
+import { isCidr, isHost, isLoopbackHost, isOrigin } from './network-names.ts'
 import { pathProblem } from './paths.ts'
 import { trimBlanks } from './reading.ts'
 
@@ -63,7 +64,10 @@ function same(text: string): string {
 }
 
 /** The first wrong item names the problem. */
-function listOf(problemOf: (item: string) => string | undefined): Shape<readonly string[]> {
+function listOf(
+  problemOf: (item: string) => string | undefined,
+  spelt: (item: string) => string = item => item,
+): Shape<readonly string[]> {
   return given => {
     if (!Array.isArray(given)) return UNEXPECTED
     const items: string[] = []
@@ -71,7 +75,7 @@ function listOf(problemOf: (item: string) => string | undefined): Shape<readonly
       if (typeof item !== 'string') return UNEXPECTED
       const problem = problemOf(item)
       if (problem !== undefined) return { ok: false, problem }
-      items.push(item)
+      items.push(spelt(item))
     }
     return { ok: true, value: Object.freeze(items) }
   }
@@ -167,10 +171,39 @@ export const logOrigin = text(
       : 'is not a URL without its scheme; give one such as log.example.com/signet'),
 )
 
+/** Addresses that the gate itself calls: https, and plain http on the loopback only. */
+export const egressUrls = listOf(url => {
+  const problem = urlProblem(url)
+  if (problem !== undefined) return `holds something that ${problem}`
+  const { protocol, hostname } = new URL(url)
+  return protocol === 'https:' || isLoopbackHost(hostname)
+    ? undefined
+    : 'holds a URL with plain http; use https (http is for the loopback only)'
+})
+
+/** Dotted decimal: X.660. */
+export const objectIdentifier = text(
+  must(
+    oid => /^[0-2](?:\.(?:0|[1-9][0-9]{0,18})){1,32}$/.test(oid),
+    'is not an object identifier; write it as 1.2.3.4.1',
+  ),
+)
+
 /** What the object says is checked where the settings are resolved: the strategies are not loaded for a command that needs none. */
 export const identity: Shape<IdentitySetting> = given => {
   const isObject = typeof given === 'object' && given !== null && !Array.isArray(given)
   return given === 'asserted' || isObject ? { ok: true, value: given as IdentitySetting } : UNEXPECTED
+}
+
+/** In their one accepted spelling. */
+export const principals = listOf(person => {
+  const parsed = parsePrincipal(person)
+  return parsed.ok ? undefined : parsed.problem
+}, canonicalPrincipal)
+
+function canonicalPrincipal(person: string): string {
+  const parsed = parsePrincipal(person)
+  return parsed.ok ? `${parsed.type}:${parsed.id}` : person
 }
 
 /** At least 32 bytes of hex: HMAC-SHA256 is as strong as its key. `0x` is tolerated. */

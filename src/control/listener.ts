@@ -4,7 +4,7 @@
  *
  * Guarantees: the same rules for `Host` and `Origin` as on the data plane, before any route is asked; paths are matched
  * raw; nothing is answered that no route takes; a route that throws answers 500 without saying why. Does not: know
- * callers. The routes there are today are public and read only.
+ * callers: the routes that are not public ask `access.ts`.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { ListenerRule } from '../identity/host.ts'
@@ -15,7 +15,27 @@ const { createServer } = process.getBuiltinModule('node:http')
 export interface Answer {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
-  readonly body: Uint8Array
+  /** Whole, or piece by piece for as long as the caller listens. */
+  readonly body: Uint8Array | AsyncIterable<Uint8Array>
+}
+
+export interface ControlRequest {
+  readonly method: string
+  readonly query: URLSearchParams
+  /** As node:http gives them: flat names and values. */
+  readonly rawHeaders: readonly string[]
+  readonly socketAddress: string | undefined
+  /** At most `MAX_BODY` bytes; rejects with `BodyTooLarge` beyond. */
+  body(): Promise<Uint8Array>
+  /** Aborted when the caller goes away. */
+  readonly signal: AbortSignal
+}
+
+/** What an approver says is short. */
+const MAX_BODY = 64 * 1024
+
+export class BodyTooLarge extends Error {
+  override readonly name = 'BodyTooLarge'
 }
 
 /** `undefined`: not mine. */
@@ -23,7 +43,7 @@ export interface Route {
   /** Methods, apart from HEAD, which goes with GET. */
   readonly methods: readonly string[]
   takes(path: string): boolean
-  answer(path: string): Promise<Answer>
+  answer(path: string, request: ControlRequest): Promise<Answer>
 }
 
 export function createControlListener(rule: ListenerRule, routes: readonly Route[]): Server {
@@ -35,15 +55,24 @@ export function createControlListener(rule: ListenerRule, routes: readonly Route
     insecureHTTPParser: false,
   })
   server.on('request', (req: IncomingMessage, res: ServerResponse) => {
-    answer(rule, routes, req)
-      .catch(() => problem(500, 'the control plane failed to answer'))
+    answer(rule, routes, req, res)
+      .catch((error: unknown) =>
+        error instanceof BodyTooLarge
+          ? problem(413, `expected at most ${MAX_BODY} bytes`)
+          : problem(500, 'the control plane failed to answer'),
+      )
       .then(made => send(req, res, made))
       .catch(() => res.destroy())
   })
   return server
 }
 
-async function answer(rule: ListenerRule, routes: readonly Route[], req: IncomingMessage): Promise<Answer> {
+async function answer(
+  rule: ListenerRule,
+  routes: readonly Route[],
+  req: IncomingMessage,
+  res: ServerResponse,
+): Promise<Answer> {
   const refused = rule(req.rawHeaders)
   if (refused !== undefined) return problem(refused.code === 'host_not_allowed' ? 421 : 403, refused.code)
   const url = req.url ?? '/'
@@ -55,7 +84,28 @@ async function answer(rule: ListenerRule, routes: readonly Route[], req: Incomin
   if (!route.methods.includes(method)) {
     return { ...problem(405, 'method not allowed'), headers: { ...JSON_HEADERS, allow: route.methods.join(', ') } }
   }
-  return route.answer(path)
+  const gone = new AbortController()
+  res.once('close', () => gone.abort())
+  return route.answer(path, {
+    method,
+    query: new URLSearchParams(q < 0 ? '' : url.slice(q + 1)),
+    rawHeaders: req.rawHeaders,
+    socketAddress: req.socket.remoteAddress,
+    body: () => readBody(req),
+    signal: gone.signal,
+  })
+}
+
+async function readBody(req: IncomingMessage): Promise<Uint8Array> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of req) {
+    if (!Buffer.isBuffer(chunk)) throw new TypeError('a body comes in bytes')
+    size += chunk.length
+    if (size > MAX_BODY) throw new BodyTooLarge()
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
 }
 
 const JSON_HEADERS = { 'content-type': 'application/json', 'cache-control': 'no-store' }
@@ -65,12 +115,31 @@ export function notFound(): Answer {
   return problem(404, 'not found')
 }
 
-export function problem(status: number, error: string): Answer {
-  return { status, headers: JSON_HEADERS, body: Buffer.from(`${JSON.stringify({ error })}\n`) }
+export function problem(status: number, error: string, more: Readonly<Record<string, unknown>> = {}): Answer {
+  return json(status, { error, ...more })
 }
 
-function send(req: IncomingMessage, res: ServerResponse, { status, headers, body }: Answer): void {
-  res.writeHead(status, { ...headers, 'content-length': body.length, 'x-content-type-options': 'nosniff' })
+export function json(status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): Answer {
+  return { status, headers: { ...JSON_HEADERS, ...headers }, body: Buffer.from(`${JSON.stringify(body)}\n`) }
+}
+
+async function send(req: IncomingMessage, res: ServerResponse, { status, headers, body }: Answer): Promise<void> {
+  const whole = body instanceof Uint8Array
+  res.writeHead(status, {
+    ...headers,
+    ...(whole ? { 'content-length': body.length } : {}),
+    'x-content-type-options': 'nosniff',
+    // Nothing here is for a page of another origin, in a frame or otherwise.
+    'cross-origin-resource-policy': 'same-origin',
+    'referrer-policy': 'no-referrer',
+  })
   if (req.method === 'HEAD') res.end()
-  else res.end(body)
+  else if (whole) res.end(body)
+  else {
+    for await (const piece of body) {
+      if (res.destroyed) return
+      if (!res.write(piece)) await new Promise<void>(resolve => res.once('drain', resolve).once('close', resolve))
+    }
+    res.end()
+  }
 }

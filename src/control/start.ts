@@ -1,8 +1,12 @@
 /** Puts the control plane together and listens. */
 import type { AddressInfo } from 'node:net'
 import { createListenerRule } from '../identity/host.ts'
+import type { Metric } from '../telemetry/exposition.ts'
+import { type EscalationsOptions, escalationRoutes } from './escalations.ts'
 import { createControlListener } from './listener.ts'
 import { logRoute, type ServedLog } from './log.ts'
+import { metricsRoute } from './metrics.ts'
+import { openApiRoute } from './openapi.ts'
 
 export interface ControlOptions {
   readonly host: string
@@ -10,7 +14,13 @@ export interface ControlOptions {
   readonly port: number
   /** Host names answered besides the loopback ones and the bind address. */
   readonly allowedHosts?: readonly string[]
-  readonly log: ServedLog
+  /** `undefined`: there is no transparency log. */
+  readonly log: ServedLog | undefined
+  /** `undefined`: nobody can be known here, and no escalation is shown. */
+  readonly escalations: EscalationsOptions | undefined
+  /** `undefined`: nobody is known here, and others than this machine can reach the address. */
+  readonly metrics: readonly Metric[] | undefined
+  readonly version: string
 }
 
 export interface RunningControl {
@@ -18,9 +28,23 @@ export interface RunningControl {
   close(): Promise<void>
 }
 
-export async function startControl({ host, port, allowedHosts = [], log }: ControlOptions): Promise<RunningControl> {
+export async function startControl({
+  host,
+  port,
+  allowedHosts = [],
+  log,
+  escalations,
+  metrics,
+  version,
+}: ControlOptions): Promise<RunningControl> {
   const bind = host === '0.0.0.0' || host === '::' ? [] : [host]
-  const server = createControlListener(createListenerRule({ hosts: [...bind, ...allowedHosts] }), [logRoute(log)])
+  const routes = [
+    openApiRoute(version),
+    ...(log === undefined ? [] : [logRoute(log)]),
+    ...(escalations === undefined ? [] : escalationRoutes(escalations)),
+    ...(metrics === undefined ? [] : [metricsRoute(metrics, escalations?.access)]),
+  ]
+  const server = createControlListener(createListenerRule({ hosts: [...bind, ...allowedHosts] }), routes)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen({ host, port }, () => {

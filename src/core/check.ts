@@ -34,6 +34,8 @@ export interface Check {
   readonly snapshots?: 'all' | 'hits' | 'none'
   /** Plain JSON: name, stages, options. The policy digest, `signet lint`, the console and replay read it. */
   describe(): Readonly<Record<string, unknown>>
+  /** Does it know, from its options, that it can hold a call for a human? Then a gate without approvers does not start. */
+  readonly canEscalate?: boolean
   /** For checks that know tools: how sure an approved call's row must be before the call leaves. */
   readonly assurance?: Assurances
   /** Called at start, before `describe`, when several gates share state. A check that was given a state of its own keeps that. */

@@ -10,6 +10,8 @@ export interface Owner {
   readonly id: string
   /** Principals (`type:id`) who may approve, in order. */
   readonly approvalChain: readonly string[]
+  /** Principals who may not approve what it does, as its credential says: the human behind an agent, the agent that acts for a human. */
+  readonly notApprovers?: readonly string[]
   /** Which identity strategy or check named it: `asserted`, `jwt`, `loopback_trust`, … */
   readonly authenticatedBy: string
 }

@@ -27,6 +27,8 @@ export interface OwnerOptions {
   readonly authenticatedBy: string
   /** Principals who may approve, in order. Default: the owner's own principal. */
   readonly approvalChain?: readonly string[]
+  /** Principals who may not approve what it does, besides itself. */
+  readonly notApprovers?: readonly string[]
 }
 
 export const humanOwner = (id: string, options: OwnerOptions): Owner => makeOwner('human', id, options)
@@ -80,6 +82,7 @@ function makeOwner(type: Exclude<OwnerType, 'unresolved'>, id: string, options: 
     id: cleaned.id,
     approvalChain: Object.freeze([...(options.approvalChain ?? [`${type}:${cleaned.id}`])]),
     authenticatedBy: options.authenticatedBy,
+    ...(options.notApprovers === undefined ? {} : { notApprovers: Object.freeze([...options.notApprovers]) }),
   })
 }
 

@@ -79,6 +79,8 @@ export interface RowLogStatus {
   readonly ok: boolean
   /** Why not; one line, for the operator. */
   readonly reason: string | undefined
+  /** Stopped for good by evidence of another history; only the operator can let it go on. */
+  readonly halted: boolean
   /** Entries under the last signed checkpoint. */
   readonly size: number
   /** Durable rows that are not. */

@@ -31,16 +31,6 @@ export interface BudgetState {
   settle(reservation: string, used: number): MaybeAsync<void>
 }
 
-/**
- * Opaque sealed bytes of a held exchange, kept until released or expired. Bounded in all and per owner, so that one owner's
- * held exchanges never take another's place; beyond the bound `put` fails.
- */
-export interface SealedStore {
-  put(id: string, owner: string, sealed: Uint8Array, expiresAtMs: number): MaybeAsync<void>
-  get(id: string): MaybeAsync<Uint8Array | undefined>
-  delete(id: string): MaybeAsync<void>
-}
-
 export interface Session {
   readonly id: string
   readonly owner: string
@@ -71,4 +61,61 @@ export interface SharedState {
   reachable(): MaybeAsync<boolean>
   /** Lets calls under way end, within their time limit; later calls fail. */
   close(): Promise<void>
+}
+
+/** What a store has to know of an escalation to find it; the rest is in `record`, sealed. Times in milliseconds since the epoch. */
+export interface StoredEscalation {
+  readonly id: string
+  /** Stands for the owner without naming it: bounds are per owner. */
+  readonly ownerTag: string
+  readonly state: string
+  readonly createdAtMs: number
+  readonly expiresAtMs: number
+  /** Counts the transitions, from 1. */
+  readonly version: number
+  readonly record: Uint8Array
+}
+
+export interface EscalationQuery {
+  /** All states when absent. */
+  readonly states?: readonly string[]
+  /** Only those made before this id in the order of the list: the last id of the page before. */
+  readonly before?: string
+  /** At most this many, newest first. */
+  readonly limit: number
+}
+
+/**
+ * Escalations with their held answers. A call that has resolved is durable, as far as the driver is at all. What is not over
+ * yet is bounded in all and per owner, so that one owner's escalations never take another's place: `create` then throws
+ * `StateFull`. What is over (denied, expired, released) makes room, oldest first.
+ */
+export interface EscalationStore {
+  /** Throws when the id is taken. */
+  create(e: StoredEscalation, answer: Uint8Array): MaybeAsync<void>
+  get(id: string): MaybeAsync<StoredEscalation | undefined>
+  answer(id: string): MaybeAsync<Uint8Array | undefined>
+  /**
+   * Compare and set: takes effect only while the stored version is `next.version - 1`, and says whether it did. The
+   * owner and the time of making stay. `answer` takes the place of the one kept; `drop` forgets it.
+   */
+  replace(next: StoredEscalation, answer?: Uint8Array | 'drop'): MaybeAsync<boolean>
+  list(query: EscalationQuery): MaybeAsync<readonly StoredEscalation[]>
+  /** Ids in one of these states whose time is over at `nowMs`. */
+  due(nowMs: number, states: readonly string[], limit: number): MaybeAsync<readonly string[]>
+  /** Drops the answers kept in one of these states whose time is over at `nowMs`. */
+  dropAnswers(nowMs: number, states: readonly string[]): MaybeAsync<void>
+  /** Removes what is in one of these states and expired before `beforeMs`. */
+  forget(beforeMs: number, states: readonly string[]): MaybeAsync<void>
+  close(): MaybeAsync<void>
+}
+
+/** How much a store holds. */
+export interface EscalationBounds {
+  /** Not over yet, in all; and as many that are over. Default 1,000. */
+  readonly maxEntries?: number
+  /** Bytes of records and answers in all. Default 256 MiB. */
+  readonly maxBytes?: number
+  /** Of one owner, not over yet. Default 100. */
+  readonly maxPerOwner?: number
 }

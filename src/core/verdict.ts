@@ -69,6 +69,10 @@ export type Code =
   | 'preview_unsupported'
   // the machine itself
   | 'escalated'
+  | 'no_approver'
+  | 'approval_denied'
+  | 'approval_expired'
+  | 'escalation_unknown'
   | 'check_error'
   | 'check_timeout'
   | 'audit_unavailable'

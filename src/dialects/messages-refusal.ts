@@ -3,7 +3,7 @@
  * own typed errors. What is said in strict mode, and what in verbose, is the same on every surface (see `refusal.ts`).
  */
 import type { Refusal } from '../core/wire.ts'
-import { type Answer, abortReason, refusalBody, refusalHeaders } from './refusal.ts'
+import { type Answer, abortReason, heldFacts, refusalBody, refusalHeaders } from './refusal.ts'
 
 const encoder = new TextEncoder()
 
@@ -22,7 +22,7 @@ export function messagesAbort(r: Refusal): Uint8Array {
     correlation_id: r.correlationId,
     stage: r.stage,
     ...(r.strict || r.check === undefined ? {} : { check: r.check }),
-    ...(r.escalationId === undefined ? {} : { escalation_id: r.escalationId }),
+    ...heldFacts(r),
   }
   return encoder.encode(`event: error\ndata: ${JSON.stringify(said)}\n\n`)
 }

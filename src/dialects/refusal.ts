@@ -46,6 +46,14 @@ export function abortReason(r: Refusal): { readonly reason: string; readonly cod
   return { reason: r.because.reason, code, message: `signet refused this response: ${r.because.reason}` }
 }
 
+/** What a stream says of an escalation: the same as a 202 does. */
+export function heldFacts(r: Refusal): Body {
+  if (r.escalationId === undefined) return {}
+  const body: Body = { escalation_id: r.escalationId }
+  if (r.because.code === 'escalated') addDetails(body, r)
+  return body
+}
+
 /**
  * The error event of OpenAI-style streams, then `[DONE]`. Key order is part of the wire contract. `choices` is there for
  * readers that take it without looking; others take an event with `choices` for a chunk and never see its error (the `ai`
@@ -60,7 +68,7 @@ export function abortFrame(r: Refusal): Uint8Array {
     correlation_id: r.correlationId,
     stage: r.stage,
     ...(r.strict || r.check === undefined ? {} : { check: r.check }),
-    ...(r.escalationId === undefined ? {} : { escalation_id: r.escalationId }),
+    ...heldFacts(r),
     choices: [],
     error: { message, type: 'signet_refusal', code },
   }
@@ -125,14 +133,18 @@ function redirectBody(r: Refusal): Body {
 
 const ESCALATION_DETAILS = ['current_approver', 'expires_at', 'status_url'] as const
 
-function escalatedBody(r: Refusal): Body {
-  const body: Body = { status: 'escalated' }
-  if (r.escalationId !== undefined) body['escalation_id'] = r.escalationId
-  body['correlation_id'] = r.correlationId
+function addDetails(body: Body, r: Refusal): void {
   for (const key of ESCALATION_DETAILS) {
     const value = r.because.details?.[key]
     if (value !== undefined) body[key] = value
   }
+}
+
+function escalatedBody(r: Refusal): Body {
+  const body: Body = { status: 'escalated' }
+  if (r.escalationId !== undefined) body['escalation_id'] = r.escalationId
+  body['correlation_id'] = r.correlationId
+  addDetails(body, r)
   if (r.strict) return body
   body['reason'] = r.because.reason
   if (r.check !== undefined) body['check'] = r.check

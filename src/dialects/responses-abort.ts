@@ -4,7 +4,7 @@
  * again. Every stream of the API ends in `response.completed`, `.incomplete` or `.failed`.
  */
 import type { Frame, Refusal } from '../core/wire.ts'
-import { abortReason } from './refusal.ts'
+import { abortReason, heldFacts } from './refusal.ts'
 
 /** `number`: the sequence number of the first of the two events. `id`: what the caller was told, if anything. */
 export function abortEvents(r: Refusal, number: number, model: string, id = `resp_${r.correlationId}`): string {
@@ -20,7 +20,7 @@ export function abortEvents(r: Refusal, number: number, model: string, id = `res
     correlation_id: r.correlationId,
     stage: r.stage,
     ...(r.strict || r.check === undefined ? {} : { check: r.check }),
-    ...(r.escalationId === undefined ? {} : { escalation_id: r.escalationId }),
+    ...heldFacts(r),
     error: { message, type: 'signet_refusal', code, param: null },
   }
   const failed = {

@@ -1,15 +1,13 @@
 /**
- * A held answer, sealed. What would have been written is kept as upstream's frames and the edits they need (plain data),
- * encrypted with AES-256-GCM (NIST SP 800-38D, 96-bit random nonce); the exchange id is bound as associated data, so one
- * held answer cannot be put in another's place.
+ * A held answer. What would have been written is kept as upstream's frames and the edits they need (plain data), sealed.
  *
  * Guarantees: opening gives exactly the frames and edits that were sealed, or fails. Writing them through a fresh writer
  * of the same dialect gives the bytes that a caller who had not been made to wait would have got.
  * Not guaranteed: capabilities are not in it; they are minted at release.
  */
-import { createCipheriv, createDecipheriv } from 'node:crypto'
-import type { Random } from '../core/clock.ts'
-import type { Dialect, Edit } from '../core/wire.ts'
+import type { Exchange } from '../core/exchange.ts'
+import type { Dialect, Edit, Frame, RequestView, ToolCall } from '../core/wire.ts'
+import { type Box, SealBroken } from './box.ts'
 
 export interface HeldFrame {
   readonly raw: Uint8Array
@@ -23,10 +21,14 @@ export interface HeldAnswer {
   readonly stream: boolean
   readonly status: number
   readonly headers: readonly (readonly [string, string])[]
+  /** Facts of the exchange that its calls are judged by again before they are released. */
+  readonly context: HeldContext
   /** The calls a human has to decide about, as they stand in the answer. */
   readonly calls: readonly HeldCall[]
   readonly frames: readonly HeldFrame[]
 }
+
+export type HeldContext = Pick<Exchange, 'peerAddress' | 'declared' | 'levels' | 'session'>
 
 export interface HeldCall {
   readonly key: string
@@ -35,91 +37,65 @@ export interface HeldCall {
   readonly argumentsText: string
 }
 
-export interface Sealer {
-  seal(exchangeId: string, answer: HeldAnswer): Uint8Array
-  /** Throws `SealBroken` when the bytes are not what was sealed for this exchange. */
-  open(exchangeId: string, sealed: Uint8Array): HeldAnswer
+const PURPOSE = 'held answer'
+
+export function sealAnswer(box: Box, id: string, answer: HeldAnswer): Uint8Array {
+  return box.seal(PURPOSE, id, encode(answer))
 }
 
-export class SealBroken extends Error {
-  override readonly name = 'SealBroken'
-  readonly code = 'seal_broken'
+/** Throws `SealBroken` when the bytes are not what was sealed for this escalation. */
+export function openAnswer(box: Box, id: string, sealed: Uint8Array): HeldAnswer {
+  return decode(Buffer.from(box.open(PURPOSE, id, sealed)))
 }
 
-const VERSION = 1
-const NONCE_BYTES = 12
-const TAG_BYTES = 16
-
-export function createSealer(key: Uint8Array, random: Random): Sealer {
-  if (key.length !== 32) throw new TypeError(`the sealing key must be 32 bytes, got ${key.length}`)
-  return {
-    seal(exchangeId, answer) {
-      const nonce = random.bytes(NONCE_BYTES)
-      const cipher = createCipheriv('aes-256-gcm', key, nonce)
-      cipher.setAAD(associated(exchangeId))
-      const body = Buffer.concat([cipher.update(encode(answer)), cipher.final()])
-      return Buffer.concat([Buffer.of(VERSION), nonce, body, cipher.getAuthTag()])
-    },
-    open(exchangeId, sealed) {
-      if (sealed.length < 1 + NONCE_BYTES + TAG_BYTES || sealed[0] !== VERSION) {
-        throw new SealBroken('the held answer has no known form')
-      }
-      const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(1, 1 + NONCE_BYTES))
-      decipher.setAAD(associated(exchangeId))
-      decipher.setAuthTag(sealed.subarray(sealed.length - TAG_BYTES))
-      let plain: Buffer
-      try {
-        plain = Buffer.concat([
-          decipher.update(sealed.subarray(1 + NONCE_BYTES, sealed.length - TAG_BYTES)),
-          decipher.final(),
-        ])
-      } catch {
-        throw new SealBroken('the held answer does not open with this key for this exchange')
-      }
-      return decode(plain)
-    },
-  }
+/** A held answer read again by its dialect: what stands in it, and how it is written. */
+export interface Reopened {
+  readonly request: RequestView
+  /** Every call of the answer, in order, those that nobody had to be asked about included. */
+  readonly calls: readonly ToolCall[]
+  /** The bytes the caller gets, frame by frame, through a fresh writer. `capability` mints one for a call that may have one. */
+  write(capability?: (call: HeldCall) => string | undefined): readonly Written[]
 }
 
-/** The bytes the caller gets, through a fresh writer. `capability` mints one for a released call that may have one. */
-export function resume(
-  dialect: Dialect,
-  answer: HeldAnswer,
-  capability: (call: HeldCall) => string | undefined = () => undefined,
-): Uint8Array {
+export interface Written {
+  readonly frame: Frame
+  readonly bytes: Uint8Array
+}
+
+export function reopen(dialect: Dialect, answer: HeldAnswer): Reopened {
   const view = dialect.readRequest(answer.request)
   if ('kind' in view) throw new SealBroken(`the held request cannot be read again: ${view.message}`)
   const reader = dialect.openResponse(view, answer.status, answer.stream ? 'text/event-stream' : 'application/json')
   if ('kind' in reader) throw new SealBroken(`the held answer cannot be read again: ${reader.message}`)
-  const writer = dialect.openWriter({ ...view, stream: reader.stream })
-  const out: Uint8Array[] = []
-  const minted: Edit[] = []
-  for (const call of answer.calls) {
-    const jws = capability(call)
-    if (jws !== undefined) minted.push({ kind: 'capability', key: call.key, jws })
-  }
-  let i = 0
+  const frames: Frame[] = []
   const take = (elements: ReturnType<typeof reader.push>) => {
     for (const element of elements) {
-      const held = answer.frames[i]
-      if (element.kind === 'fault' || held === undefined) throw new SealBroken('the held answer cannot be read again')
-      const keys = new Set(
-        element.parts.flatMap(p => (p.kind === 'callPiece' ? [p.key] : p.kind === 'callDone' ? [p.call.key] : [])),
-      )
-      out.push(
-        writer.write(element, [...held.edits, ...minted.filter(e => e.kind === 'capability' && keys.has(e.key))]),
-      )
-      i += 1
+      if (element.kind === 'fault') throw new SealBroken('the held answer cannot be read again')
+      frames.push(element)
     }
   }
   for (const held of answer.frames) take(reader.push(held.raw))
   take(reader.end())
-  if (i !== answer.frames.length) throw new SealBroken('the held answer is not whole')
-  return Buffer.concat(out)
-}
-
-function associated(exchangeId: string): Uint8Array {
-  return Buffer.from(`signet held answer v${VERSION}\n${exchangeId}`)
+  if (frames.length !== answer.frames.length) throw new SealBroken('the held answer is not whole')
+  return {
+    request: view,
+    calls: frames.flatMap(f => f.parts.flatMap(p => (p.kind === 'callDone' ? [p.call] : []))),
+    write(capability = () => undefined) {
+      const writer = dialect.openWriter({ ...view, stream: reader.stream })
+      const minted: Edit[] = []
+      for (const call of answer.calls) {
+        const jws = capability(call)
+        if (jws !== undefined) minted.push({ kind: 'capability', key: call.key, jws })
+      }
+      return frames.map((frame, i) => {
+        const keys = new Set(
+          frame.parts.flatMap(p => (p.kind === 'callPiece' ? [p.key] : p.kind === 'callDone' ? [p.call.key] : [])),
+        )
+        const extra = minted.filter(e => e.kind === 'capability' && keys.has(e.key))
+        return { frame, bytes: writer.write(frame, [...(answer.frames[i]?.edits ?? []), ...extra]) }
+      })
+    },
+  }
 }
 
 /** Lengths and edits as JSON, then the bytes: the request's, then each frame's. */

@@ -21,6 +21,8 @@ export interface Asked {
   requestDigest: string | undefined
   /** `type:id`, once resolved. */
   owner: string | undefined
+  /** How long the caller is kept waiting for a human, in milliseconds; 0: it is told at once. */
+  waitMs: number
   /** `X-Signet-Shadow-…` headers of what would have been refused. */
   shadowHeaders: Record<string, string>
 }
@@ -29,7 +31,9 @@ export interface Answer {
   readonly because: Because
   readonly stage: Refusal['stage']
   readonly decision: Verdict['kind']
-  readonly row: Row
+  /** The row behind it, to be written, or written already. */
+  readonly row?: Row
+  readonly ticket?: Ticket
   readonly check?: string
   readonly status?: number
   readonly retryAfterS?: number
@@ -46,9 +50,9 @@ export async function refuse(
   asked: Asked,
   answer: Answer,
 ): Promise<void> {
-  const ticket = gate.audit.append(answer.row)
+  const ticket = ticketOf(gate, answer)
   const escalated = answer.decision === 'escalate' && answer.because.code === 'escalated'
-  const status = answer.status ?? (escalated ? Number(gate.settings.onEscalate) : statusOf(answer.because))
+  const status = answer.status ?? (escalated ? escalatedStatus(gate) : statusOf(answer.because))
   const made = dialect.refuse(refusalOf(gate, asked, answer, status))
   const durable = ticket.durable()
   let receipt: string | undefined
@@ -61,6 +65,16 @@ export async function refuse(
     return
   }
   send(gate, res, asked, status, { ...made.headers, ...answer.headers }, made.body, answer.retryAfterS, receipt)
+}
+
+function escalatedStatus(gate: Gate): number {
+  return gate.settings.onEscalate === '403' ? 403 : 202
+}
+
+function ticketOf(gate: Gate, { row, ticket }: Answer): Ticket {
+  if (ticket !== undefined) return ticket
+  if (row === undefined) throw new Error('an answer of the gate needs its row')
+  return gate.audit.append(row)
 }
 
 /** The log cannot be written: no row, no release. */

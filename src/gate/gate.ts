@@ -1,14 +1,15 @@
 /** What one gate is made of. Built once at start; everything below the listener takes it as its first argument. */
 import type { Clock, Random } from '../core/clock.ts'
 import type { AuditWriter, RowLog } from '../core/row.ts'
-import type { ReferenceState, SealedStore, SessionState, SharedState } from '../core/state.ts'
+import type { ReferenceState, SessionState, SharedState } from '../core/state.ts'
 import type { Dialect, Fault, Provider } from '../core/wire.ts'
-import type { Sealer } from '../escalation/sealed.ts'
+import type { Desk } from '../escalation/desk.ts'
 import type { ListenerRule } from '../identity/host.ts'
 import type { PeerResolver } from '../identity/peer.ts'
 import type { IdentityStrategy } from '../identity/strategy.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import type { ReceiptSigner } from '../receipt/issue.ts'
+import type { ExchangeCounter } from '../telemetry/counters.ts'
 import type { RequestHeaders } from '../upstream/headers.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 
@@ -29,13 +30,15 @@ export interface Gate {
   /** `undefined`: no receipts are issued. */
   readonly receipts: Receipts | undefined
   readonly sessions: SessionState
-  readonly held: HeldExchanges
+  /** Where escalations wait for humans. */
+  readonly desk: Desk
   readonly references: References
   /** `undefined`: all state is this process's own. */
   readonly shared: Pick<SharedState, 'reachable'> | undefined
   readonly settings: GateSettings
   /** Counted across exchanges. */
   readonly load: { active: number; heldBytes: number }
+  readonly counter: ExchangeCounter
   readonly clock: Clock
   readonly random: Random
   readonly version: string
@@ -65,13 +68,6 @@ export interface GateLog {
   readonly timeLimitMs: number
 }
 
-/** Where held exchanges wait, sealed. */
-export interface HeldExchanges {
-  readonly store: SealedStore
-  readonly sealer: Sealer
-  readonly ttlMs: number
-}
-
 export interface References {
   readonly state: ReferenceState
   /** Kinds (`file`, `vector_store`, …) accepted without a record: the operator vouches for who may name them. */
@@ -92,8 +88,11 @@ export interface GateSettings {
   readonly maxHeldBytes: number
   /** Bytes of answers held back in all exchanges together. */
   readonly maxHeldBytesTotal: number
-  /** An escalated call answers 202, or 403 with the code `escalated`, which makes SDKs raise their typed error. */
-  readonly onEscalate: '202' | '403'
+  /**
+   * What an escalated exchange answers at once: 202, or 403 with the code `escalated`, which makes SDKs raise their typed
+   * error. `hold` keeps the request open until a human has decided, and answers 202 when that takes too long.
+   */
+  readonly onEscalate: '202' | '403' | 'hold'
   /** Make the admission row durable before upstream is called: always, never, or above the lowest level and with upstream-run tools. */
   readonly beforeForward: 'auto' | 'always' | 'never'
   readonly cors: Cors | undefined

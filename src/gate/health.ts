@@ -50,9 +50,18 @@ export async function ready(gate: Gate): Promise<{ readonly status: number; read
 /** Behind is a detail: only calls that demand more than a durable row wait for the log. Its reasons are the operator's. */
 function logDetail({ log }: Gate) {
   if (log === undefined) return {}
-  const { ok, size, behind, behindMs, witnessed } = log.rows.status
+  const { ok, halted, size, behind, behindMs, witnessed } = log.rows.status
   const more = witnessed === undefined ? {} : { witnessed }
-  return { log: { ok, size, behind_rows: behind, behind_seconds: Math.round(behindMs) / 1000, ...more } }
+  return {
+    log: {
+      ok,
+      ...(halted ? { halted } : {}),
+      size,
+      behind_rows: behind,
+      behind_seconds: Math.round(behindMs) / 1000,
+      ...more,
+    },
+  }
 }
 
 export function versionInfo(gate: Gate) {

@@ -6,8 +6,11 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Dialect, Route } from '../core/wire.ts'
 import { corsHeaders, preflight } from './cors.ts'
+import { STATUS_PATH } from './escalated.ts'
+import { escalationStatus, isStatusPath } from './escalation-status.ts'
 import type { Gate } from './gate.ts'
 import { health, jwks, ready, versionInfo } from './health.ts'
+import { json } from './json-answer.ts'
 import { newAsked, preflightRefusal, serve } from './serve.ts'
 import { createTlsServer, type ListenerTls } from './tls.ts'
 
@@ -112,6 +115,7 @@ async function route(
     if (route === undefined) return methodNotAllowed(res, path, [...surface.routes.keys()])
     return serve(gate, req, res, surface.dialect, route)
   }
+  if (isStatusPath(path)) return onlyGet(req, res, STATUS_PATH) ? escalationStatus(gate, req, res, path) : undefined
   switch (path) {
     case '/health':
     case '/healthz':
@@ -165,14 +169,4 @@ function notFound(gate: Gate, res: ServerResponse, path: string): void {
     endpoint: path.slice(0, 256),
     note: `gated endpoints: ${gated}; nothing else is forwarded`,
   })
-}
-
-export function json(res: ServerResponse, status: number, body: unknown): void {
-  const bytes = Buffer.from(`${JSON.stringify(body)}\n`)
-  res.writeHead(status, {
-    'content-type': 'application/json',
-    'content-length': bytes.length,
-    'cache-control': 'no-store',
-  })
-  res.end(bytes)
 }

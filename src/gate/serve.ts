@@ -9,10 +9,8 @@ import { ownerString, UNRESOLVED } from '../core/owner.ts'
 import type { Ticket } from '../core/row.ts'
 import { type Because, because } from '../core/verdict.ts'
 import type { Dialect, Fault, Route } from '../core/wire.ts'
-import { tlsPeer } from '../identity/certificate.ts'
 import { challengeFor } from '../identity/credential.ts'
 import { readSession } from '../identity/session.ts'
-import type { Identified } from '../identity/strategy.ts'
 import { type Admission, admit } from '../pipeline/admit.ts'
 import { highestOf } from '../pipeline/assurance.ts'
 import { errorClass, isThenable, within } from '../pipeline/guard.ts'
@@ -24,14 +22,17 @@ import { type Asked, refuse, unavailable } from './answer.ts'
 import { assure, NotAssured } from './assure.ts'
 import { Delivery } from './deliver.ts'
 import type { Gate } from './gate.ts'
+import { comeBack, holdAtAdmission } from './hold-request.ts'
+import { identify } from './identify.ts'
 import { readBody } from './intake.ts'
 import { judgeReferences } from './references.ts'
+import { type Resubmission, readResubmission } from './resubmit.ts'
 import { shadowHeaders } from './shadow.ts'
 import { statusOf } from './status.ts'
+import { LONGEST_WAIT_MS, preferredWaitMs } from './wait-for-human.ts'
 
-/** State or an identity provider that does not answer for longer counts as unavailable. */
+/** State that does not answer for longer counts as unavailable. */
 const STATE_LIMIT_MS = 5_000
-const IDENTITY_LIMIT_MS = 15_000
 
 export async function serve(
   gate: Gate,
@@ -71,6 +72,9 @@ export async function serve(
     if (who.kind === 'fault') return await preflight(who)
     const session = readSession(req.rawHeaders)
     if (typeof session === 'object') return await preflight(session, who.owner)
+    const resubmission = readResubmission(req.rawHeaders)
+    if (resubmission !== undefined && 'kind' in resubmission) return await preflight(resubmission, who.owner)
+    asked.waitMs = preferredWaitMs(req.rawHeaders) ?? (gate.settings.onEscalate === 'hold' ? LONGEST_WAIT_MS : 0)
     const headers = target.requestHeaders.outgoing(req.rawHeaders, {
       contentType: route.method === 'GET' ? undefined : 'application/json',
       accept: 'application/json, text/event-stream',
@@ -111,20 +115,25 @@ export async function serve(
       const x = admission.exchange
       asked.owner = x.owner.type === 'unresolved' ? undefined : ownerString(x.owner)
 
-      const { admitted } = admission
-      const objection = admitted === undefined ? undefined : await judgeReferences(gate, admitted)
-      if (objection !== undefined) admission.decisions.push(objection)
-      const refusal = objection?.effect.kind === 'block' ? objection : admission.refusal
+      const judged = await judge(gate, res, dialect, asked, admission, resubmission)
       asked.shadowHeaders = shadowHeaders(x.decisions, asked.id, gate.settings.strict)
-      if (admitted === undefined || refusal !== undefined) {
-        outcome = await refused(gate, res, dialect, asked, admission, refusal)
-      } else {
-        const to = { method: route.method, path: upstreamPath(route, req.url ?? '') }
-        outcome = await forward(gate, res, dialect, asked, to, admission, admitted, headers)
+      switch (judged.kind) {
+        case 'admitted': {
+          const to = { method: route.method, path: upstreamPath(route, req.url ?? '') }
+          outcome = await forward(gate, res, dialect, asked, to, admission, judged.exchange, headers)
+          break
+        }
+        case 'refused':
+          outcome = await refused(gate, res, dialect, asked, admission, judged.refusal)
+          break
+        case 'answered':
+          outcome = judged.outcome
+          break
       }
       await close(gate, admission, settlement, outcome)
     } catch (error) {
       // A verdict that cannot even be read, or a defect: whatever was reserved comes back, and nothing is let through.
+      if (outcome === undefined) gate.counter.exchange('faulted')
       await settlement.settle(outcome ?? { kind: 'faulted', forwarded: false, outputChars: 0, outputComplete: false })
       if (outcome !== undefined) throw error
       const x = { ...draft, policyDigest: gate.pipeline.digest, decisions: [] }
@@ -141,6 +150,42 @@ export async function serve(
   }
 }
 
+type Judged =
+  | { readonly kind: 'admitted'; readonly exchange: Admitted }
+  | { readonly kind: 'refused'; readonly refusal: Decision }
+  /** By what was held for it, or with word that it is held. */
+  | { readonly kind: 'answered'; readonly outcome: Outcome }
+
+/** What comes of an exchange that has passed the admission checks: what it builds on and what a human said count too. */
+async function judge(
+  gate: Gate,
+  res: ServerResponse,
+  dialect: Dialect,
+  asked: Asked,
+  admission: Admission,
+  resubmission: Resubmission | undefined,
+): Promise<Judged> {
+  const { refusal } = admission
+  if (refusal?.effect.kind === 'block') return { kind: 'refused', refusal }
+  let { admitted } = admission
+  if (resubmission !== undefined) {
+    const back = await comeBack(gate, res, dialect, asked, admission, resubmission)
+    if (back.kind === 'answered') return back
+    admitted = back.exchange
+  } else if (refusal !== undefined) {
+    const held = await holdAtAdmission(gate, res, dialect, asked, admission, refusal)
+    if (held.kind === 'answered') return held
+    admitted = held.exchange
+  }
+  if (admitted === undefined) throw new Error('an exchange that is not admitted must have been refused')
+  const objection = await judgeReferences(gate, admitted)
+  if (objection === undefined) return { kind: 'admitted', exchange: admitted }
+  admission.decisions.push(objection)
+  return objection.effect.kind === 'block'
+    ? { kind: 'refused', refusal: objection }
+    : { kind: 'admitted', exchange: admitted }
+}
+
 /** What is known of an exchange before anything of it has been read. */
 export function newAsked(gate: Gate, dialect: Dialect): Asked {
   return {
@@ -148,6 +193,7 @@ export function newAsked(gate: Gate, dialect: Dialect): Asked {
     upstreamLabel: gate.targets[dialect.provider].upstream.label,
     requestDigest: undefined,
     owner: undefined,
+    waitMs: 0,
     shadowHeaders: {},
   }
 }
@@ -235,29 +281,27 @@ async function refused(
   dialect: Dialect,
   asked: Asked,
   admission: Admission,
-  refusal: Decision | undefined,
+  refusal: Decision,
 ): Promise<Outcome> {
   const x = admission.exchange
   const newId = () => gate.random.uuid()
-  const effect = refusal?.effect
-  if (refusal === undefined || effect === undefined || (effect.kind !== 'block' && effect.kind !== 'escalate')) {
-    throw new Error('an exchange that is not admitted must have been refused')
-  }
+  const { effect } = refusal
+  if (effect.kind !== 'block') throw new Error('an exchange that is not admitted must have been refused')
   for (const d of x.decisions) if (d !== refusal) gate.audit.append(decisionRow(x, d, newId))
-  const escalates = effect.kind === 'escalate'
   await refuse(gate, res, dialect, asked, {
-    because: escalates ? because('escalated', effect.because.reason, effect.because.details) : effect.because,
+    because: effect.because,
     stage: 'admission',
     decision: refusal.verdict.kind,
     row: decisionRow(x, refusal, newId),
     check: refusal.check,
-    ...(effect.kind === 'block' && effect.retryAfterS !== undefined ? { retryAfterS: effect.retryAfterS } : {}),
+    ...(effect.retryAfterS === undefined ? {} : { retryAfterS: effect.retryAfterS }),
   })
-  return { kind: escalates ? 'escalated' : 'refused', forwarded: false, outputChars: 0, outputComplete: false }
+  return { kind: 'refused', forwarded: false, outputChars: 0, outputComplete: false }
 }
 
 /** Settle first: what was reserved must come back even if a record check hangs until its time limit. */
 async function close(gate: Gate, admission: Admission, settlement: Settlement, outcome: Outcome): Promise<void> {
+  gate.counter.exchange(outcome.kind)
   const x = admission.exchange
   const newId = () => gate.random.uuid()
   for (const errorClass of await settlement.settle(outcome)) {
@@ -276,19 +320,6 @@ async function close(gate: Gate, admission: Admission, settlement: Settlement, o
   for (const flag of await record(gate.pipeline, outcome, x, admission.ctx)) gate.audit.append(flagRow(x, flag, newId))
 }
 
-async function identify(gate: Gate, req: IncomingMessage): Promise<Identified | Fault> {
-  try {
-    const asked = gate.identity.identify({
-      rawHeaders: req.rawHeaders,
-      socketAddress: req.socket.remoteAddress,
-      tls: tlsPeer(req.socket),
-    })
-    return isThenable(asked) ? await within(gate.clock, IDENTITY_LIMIT_MS, asked) : asked
-  } catch {
-    return { kind: 'fault', code: 'state_unavailable', message: 'the caller could not be identified just now' }
-  }
-}
-
 /** A refusal before any check ran: a row, attribution headers, and a receipt once the body has been read. */
 export function preflightRefusal(
   gate: Gate,
@@ -300,6 +331,7 @@ export function preflightRefusal(
 ): Promise<void> {
   const why = faultBecause(fault)
   const status = statusOf(why)
+  gate.counter.exchange('preflight')
   const challenge = challengeFor(gate.identity, fault)
   return refuse(gate, res, dialect, asked, {
     because: why,

@@ -73,6 +73,7 @@ export class StreamSink {
   #batch: Uint8Array[] = []
   #started = false
   #bytes = 0
+  #frameBytes = 0
 
   constructor(writer: ResponseWriter, res: ServerResponse, head: () => MaybeAsync<Head>) {
     this.#writer = writer
@@ -88,8 +89,13 @@ export class StreamSink {
     return this.#bytes
   }
 
+  /** Bytes of frames taken so far; the gate's own comments are not among them. */
+  get frameBytes(): number {
+    return this.#frameBytes
+  }
+
   emit(frame: Frame, edits: readonly Edit[]): void {
-    this.#batch.push(this.#writer.write(frame, edits))
+    this.take(this.#writer.write(frame, edits))
   }
 
   /** Renders a frame that will not leave; throws what rendering it throws. */
@@ -104,6 +110,7 @@ export class StreamSink {
   }
 
   take(rendered: Uint8Array): void {
+    this.#frameBytes += rendered.length
     this.#batch.push(rendered)
   }
 

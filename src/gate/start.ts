@@ -7,9 +7,12 @@ import type { AddressInfo } from 'node:net'
 import type { Check } from '../core/check.ts'
 import type { Clock, Random } from '../core/clock.ts'
 import type { AuditWriter } from '../core/row.ts'
-import type { SealedStore, SessionState, SharedState } from '../core/state.ts'
+import type { EscalationStore, SessionState, SharedState } from '../core/state.ts'
 import type { Dialect } from '../core/wire.ts'
-import { createSealer } from '../escalation/sealed.ts'
+import type { ApprovalPolicy } from '../escalation/approvers.ts'
+import { createBox } from '../escalation/box.ts'
+import { Desk } from '../escalation/desk.ts'
+import type { Escalation } from '../escalation/escalation.ts'
 import { createDuplicateRule } from '../identity/headers.ts'
 import { createListenerRule } from '../identity/host.ts'
 import { createPeerResolver } from '../identity/peer.ts'
@@ -17,8 +20,10 @@ import type { IdentityStrategy } from '../identity/strategy.ts'
 import { buildPipeline } from '../pipeline/pipeline.ts'
 import type { ReceiptSigner } from '../receipt/issue.ts'
 import { buildJwks } from '../receipt/jwks.ts'
-import { MemoryReferenceState, MemorySealedStore, MemorySessionState } from '../state/memory.ts'
+import { MemoryEscalationStore } from '../state/escalations/memory.ts'
+import { MemoryReferenceState, MemorySessionState } from '../state/memory.ts'
 import { systemClock, systemRandom } from '../state/system.ts'
+import type { ExchangeCounter } from '../telemetry/counters.ts'
 import { type Credential, createRequestHeaders } from '../upstream/headers.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Cors, Gate, GateLog, GateSettings, References, Target } from './gate.ts'
@@ -58,14 +63,27 @@ export interface StartOptions {
   /** State shared with other gates; what is given beside it goes before it. Its opener closes it. */
   readonly shared?: SharedState
   readonly sessions?: SessionState
-  readonly sealedStore?: SealedStore
+  readonly escalations?: EscalationOptions
   /** What requests may name that upstream keeps. Default: only what the same owner got through this gate. */
   readonly references?: Partial<References>
-  readonly escalationTtlMs?: number
   readonly shutdownGraceMs?: number
+  /** Counts exchanges as they end. */
+  readonly counter?: ExchangeCounter
   readonly clock?: Clock
   readonly random?: Random
   readonly version: string
+}
+
+export interface EscalationOptions {
+  /** Who may approve. Default: nobody, and then what would be held is refused. */
+  readonly policy?: ApprovalPolicy
+  /** Default: in memory, gone with the process. */
+  readonly store?: EscalationStore
+  /** 32 bytes that seal what the store keeps; needed with a store that outlives the process. */
+  readonly key?: Uint8Array
+  /** How long a human has, in milliseconds. Default 15 minutes. */
+  readonly ttlMs?: number
+  readonly onChange?: (e: Escalation) => void
 }
 
 export interface RunningGate {
@@ -148,12 +166,17 @@ function assemble(o: StartOptions): Gate {
             jwks: JSON.stringify(buildJwks([o.receipts.signer.publicJwk])),
           },
     sessions: o.sessions ?? o.shared?.sessions ?? new MemorySessionState(),
-    held: {
-      store: o.sealedStore ?? new MemorySealedStore({ now: () => clock.now() }),
+    desk: new Desk({
+      store: o.escalations?.store ?? new MemoryEscalationStore(),
       // A store in memory dies with the process, and so may its key.
-      sealer: createSealer(random.bytes(32), random),
-      ttlMs: o.escalationTtlMs ?? 15 * 60_000,
-    },
+      box: createBox(o.escalations?.key ?? random.bytes(32), random),
+      audit: o.audit,
+      clock,
+      random,
+      policy: o.escalations?.policy ?? { approvers: [] },
+      ttlMs: o.escalations?.ttlMs ?? 15 * 60_000,
+      ...(o.escalations?.onChange === undefined ? {} : { onChange: o.escalations.onChange }),
+    }),
     references: {
       state: o.references?.state ?? o.shared?.references ?? new MemoryReferenceState(),
       allowKinds: o.references?.allowKinds ?? [],
@@ -163,6 +186,7 @@ function assemble(o: StartOptions): Gate {
     shared: o.shared,
     settings: { ...DEFAULT_SETTINGS, ...o.settings, cors: o.cors },
     load: { active: 0, heldBytes: 0 },
+    counter: o.counter ?? { exchange: () => undefined },
     clock,
     random,
     version: o.version,
@@ -212,6 +236,7 @@ async function shutDown(gate: Gate, server: Server, graceMs: number): Promise<vo
   await Promise.race([closed, grace])
   cancel()
   cancelSweep()
+  await gate.desk.close()
   await Promise.all([...new Set(Object.values(gate.targets).map(t => t.upstream))].map(u => u.destroy()))
   server.closeAllConnections()
   await closed

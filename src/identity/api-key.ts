@@ -35,6 +35,8 @@ export interface ApiKey {
   readonly owner: string
   readonly clearance?: string
   readonly approvalChain?: readonly string[]
+  /** The humans an agent acts for: they may not approve what it does. */
+  readonly onBehalfOf?: readonly string[]
   /** RFC 3339, with a zone: `2027-01-31T00:00:00Z`. Default: never. */
   readonly expiresAt?: string
   /** Refused, and known as such in the audit log. */
@@ -61,7 +63,12 @@ export function newApiKey(randomBytes: (length: number) => Uint8Array): {
   readonly hash: string
 } {
   const key = `${API_KEY_PREFIX}${Buffer.from(randomBytes(32)).toString('base64url')}`
-  return { key, hash: `sha256:${sha256(key).toString('hex')}` }
+  return { key, hash: hashOfApiKey(key) }
+}
+
+/** What is configured for a key that is known already. */
+export function hashOfApiKey(key: string): string {
+  return `sha256:${sha256(key).toString('hex')}`
 }
 
 interface Entry {
@@ -158,6 +165,7 @@ function readEntry(key: ApiKey, setting: string): Entry {
       id,
       clearance: configuredLevel(key.clearance, `${setting}.clearance`),
       approvalChain: configuredApprovers(key.approvalChain, `${setting}.approvalChain`),
+      notApprovers: configuredApprovers(key.onBehalfOf, `${setting}.onBehalfOf`),
     },
     untilMs: until,
     revoked: key.revoked === true,

@@ -112,6 +112,8 @@ export interface Proven {
   readonly id: string
   readonly clearance: string | undefined
   readonly approvalChain: readonly string[] | undefined
+  /** Whom it acts for, or who acts for it: none of them may approve. */
+  readonly notApprovers?: readonly string[] | undefined
 }
 
 const MAKE = { human: humanOwner, agent: agentOwner, policy: policyOwner } as const
@@ -126,6 +128,7 @@ export function identified(
   const options: OwnerOptions = {
     authenticatedBy,
     ...(proven.approvalChain === undefined ? {} : { approvalChain: proven.approvalChain }),
+    ...(proven.notApprovers === undefined ? {} : { notApprovers: proven.notApprovers }),
   }
   const declared: Declared = {
     classification: declaredText(rawHeaders, 'x-classification'),

@@ -24,6 +24,8 @@ export interface ClaimMapping {
   readonly clearance?: { readonly claim: ClaimPath; readonly levels?: Readonly<Record<string, string>> }
   /** A list of principals who may approve. Default: the owner alone. */
   readonly approvalChain?: { readonly claim: ClaimPath }
+  /** A principal, or a list of them, that an agent acts for: they may not approve what it does. Default: none. */
+  readonly onBehalfOf?: { readonly claim: ClaimPath }
   /** What `act.sub` (RFC 8693 4.1) names when it has no type of its own. Default: `agent`. */
   readonly actorType?: PrincipalType
 }
@@ -33,7 +35,7 @@ export interface Read extends Proven {
   readonly actor: string | undefined
 }
 
-const MAX_APPROVERS = 16
+const MAX_PRINCIPALS = 16
 
 /** The name of what was wrong, for the audit row; never the value. */
 export function readClaims(claims: Claims, mapping: ClaimMapping): Read | { readonly problem: string } {
@@ -41,11 +43,15 @@ export function readClaims(claims: Claims, mapping: ClaimMapping): Read | { read
   if ('problem' in owner) return owner
   const clearance = readClearance(claims, mapping.clearance)
   if (typeof clearance === 'object') return clearance
-  const approvalChain = readApprovers(claims, mapping.approvalChain)
+  const approvalChain = readPrincipals(claims, mapping.approvalChain, 'approval_chain_claim_unusable')
   if (approvalChain !== undefined && 'problem' in approvalChain) return approvalChain
+  const onBehalfOf = readPrincipals(claims, mapping.onBehalfOf, 'on_behalf_of_claim_unusable', 'one or more')
+  if (onBehalfOf !== undefined && 'problem' in onBehalfOf) return onBehalfOf
   const actor = readActor(claims, mapping.actorType ?? 'agent')
   if (typeof actor === 'object') return actor
-  return { ...owner, clearance, approvalChain, actor }
+  // Who acts with this token may not approve either: it would be approving its own doing.
+  const notApprovers = [...(onBehalfOf ?? []), ...(actor === undefined ? [] : [actor])]
+  return { ...owner, clearance, approvalChain, actor, ...(notApprovers.length === 0 ? {} : { notApprovers }) }
 }
 
 function readOwner(
@@ -84,22 +90,24 @@ function readClearance(
   return found === undefined ? undefined : levels[found]
 }
 
-function readApprovers(
+function readPrincipals(
   claims: Claims,
-  mapping: ClaimMapping['approvalChain'],
+  mapping: { readonly claim: ClaimPath } | undefined,
+  problem: string,
+  expected: 'list' | 'one or more' = 'list',
 ): readonly string[] | undefined | { readonly problem: string } {
   if (mapping === undefined) return undefined
   const value = claimAt(claims, mapping.claim)
   if (value === undefined) return undefined
-  if (!Array.isArray(value) || value.length === 0 || value.length > MAX_APPROVERS)
-    return { problem: 'approval_chain_claim_unusable' }
-  const chain: string[] = []
-  for (const entry of value as readonly unknown[]) {
+  const list: readonly unknown[] = Array.isArray(value) ? value : expected === 'list' ? [] : [value]
+  if (list.length === 0 || list.length > MAX_PRINCIPALS) return { problem }
+  const read: string[] = []
+  for (const entry of list) {
     const parsed = typeof entry === 'string' ? parsePrincipal(entry) : undefined
-    if (parsed?.ok !== true) return { problem: 'approval_chain_claim_unusable' }
-    chain.push(`${parsed.type}:${parsed.id}`)
+    if (parsed?.ok !== true) return { problem }
+    read.push(`${parsed.type}:${parsed.id}`)
   }
-  return chain
+  return read
 }
 
 /** RFC 8693 4.1: only the outermost `act` says who acts now; what is nested in it is history. */

@@ -178,11 +178,12 @@ function openKeys(
 }
 
 function checkMapping(mapping: ClaimMapping, setting: string): ClaimMapping {
-  const { owner, clearance, approvalChain } = mapping
+  const { owner, clearance, approvalChain, onBehalfOf } = mapping
   for (const [name, path] of [
     ['owner', owner?.claim],
     ['clearance', clearance?.claim],
     ['approvalChain', approvalChain?.claim],
+    ['onBehalfOf', onBehalfOf?.claim],
   ] as const) {
     if (path !== undefined && !isPath(path)) throw new TypeError(`${setting}.${name}: expected the name of a claim`)
   }

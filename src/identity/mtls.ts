@@ -25,6 +25,8 @@ export interface CertificateRule {
   readonly owner: string
   readonly clearance?: string
   readonly approvalChain?: readonly string[]
+  /** The humans an agent acts for: they may not approve what it does. */
+  readonly onBehalfOf?: readonly string[]
 }
 
 export interface MtlsOptions {
@@ -117,6 +119,7 @@ function readRule(rule: CertificateRule, san: MtlsOptions['san'], setting: strin
   const { type } = configuredPrincipal(rule.owner.replace('{id}', 'id'), `${setting}.owner`)
   const clearance = configuredLevel(rule.clearance, `${setting}.clearance`)
   const approvalChain = configuredApprovers(rule.approvalChain, `${setting}.approvalChain`)
+  const notApprovers = configuredApprovers(rule.onBehalfOf, `${setting}.onBehalfOf`)
   return {
     before,
     after: after ?? '',
@@ -124,7 +127,7 @@ function readRule(rule: CertificateRule, san: MtlsOptions['san'], setting: strin
     fits: id => ID[san].test(id),
     proven: id => {
       const principal = `${ownerBefore}${ownerAfter === undefined ? '' : id}${ownerAfter ?? ''}`
-      return { type, id: principal.slice(type.length + 1), clearance, approvalChain }
+      return { type, id: principal.slice(type.length + 1), clearance, approvalChain, notApprovers }
     },
   }
 }

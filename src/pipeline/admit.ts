@@ -30,6 +30,16 @@ export interface Admission {
   readonly ctx: Ctx
 }
 
+/**
+ * A human approved what was escalated: every other check has been asked already, and none of them blocked. `undefined` when
+ * it was not (only) an escalation that kept the exchange from the model, or when others escalated than those approved.
+ */
+export function approve(admission: Admission, checks: ReadonlySet<string>): Admitted | undefined {
+  const kept = admission.decisions.filter(d => d.effect.kind === 'block' || d.effect.kind === 'escalate')
+  const all = kept.length > 0 && kept.every(d => d.effect.kind === 'escalate' && checks.has(d.check))
+  return all ? (admission.exchange as Admitted) : undefined
+}
+
 export interface AdmitOptions {
   /** Asked for only when a check looks at `ctx.signal`. */
   readonly signal: () => AbortSignal

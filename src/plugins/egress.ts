@@ -11,7 +11,7 @@ export interface EgressRequest {
   readonly url: string
   readonly method: 'GET' | 'POST'
   readonly headers?: Readonly<Record<string, string>>
-  readonly body?: string
+  readonly body?: string | Uint8Array
   /** For the whole exchange, connecting included. */
   readonly timeoutMs: number
   readonly maxBytes: number

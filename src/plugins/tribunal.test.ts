@@ -54,7 +54,7 @@ const decide = (a: Say, b: Say, options?: Partial<TribunalOptions>, over?: Parti
 const promptOf = async (over: Partial<ToolCall>, options?: Partial<TribunalOptions>): Promise<string> => {
   const { check, asked } = tribunal('ALLOW', 'ALLOW', options)
   await check.commit(call(over), x, ctx)
-  return JSON.parse(asked[0]?.body ?? '').messages[0].content
+  return JSON.parse(String(asked[0]?.body)).messages[0].content
 }
 
 describe('verdicts of a judge', () => {
@@ -191,8 +191,8 @@ describe('the tribunal', () => {
     })
     await check.commit(call(), x, ctx)
     expect(asked.map(request => request.headers?.['authorization'])).toEqual(['Bearer a', 'Bearer b'])
-    expect(asked.map(request => JSON.parse(request.body ?? '').model)).toEqual(['m-a', 'judge-b'])
-    expect(JSON.parse(asked[0]?.body ?? '')).toMatchObject({ max_tokens: 16, temperature: 0 })
+    expect(asked.map(request => JSON.parse(String(request.body)).model)).toEqual(['m-a', 'judge-b'])
+    expect(JSON.parse(String(asked[0]?.body))).toMatchObject({ max_tokens: 16, temperature: 0 })
     expect(asked[0]).toMatchObject({ method: 'POST', timeoutMs: 2500 })
     expect(JSON.stringify(check.describe())).not.toContain('Bearer')
     expect(check.describe()).toMatchObject({ name: 'tribunal', stages: ['commitment'], options: { timeout_s: 2.5 } })
@@ -207,7 +207,7 @@ describe('what a judge reads', () => {
     const { check, asked } = tribunal('ALLOW', 'ALLOW', { nonce: undefined as never })
     await check.commit(call(), x, ctx)
     await check.commit(call(), x, ctx)
-    const nonces = asked.map(request => /<<<DATA (\S+?)\\n/.exec(request.body ?? '')?.[1])
+    const nonces = asked.map(request => /<<<DATA (\S+?)\\n/.exec(String(request.body))?.[1])
     expect(new Set(nonces).size).toBe(2)
   })
 

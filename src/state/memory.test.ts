@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { MemoryBudgetState, MemoryRateLimitState, MemorySealedStore, MemorySessionState, StateFull } from './memory.ts'
+import { MemoryBudgetState, MemoryRateLimitState, MemorySessionState, StateFull } from './memory.ts'
 
 const DAY = 86_400_000
 
@@ -187,54 +187,6 @@ describe('budget ledgers', () => {
   })
 })
 
-describe('sealed store', () => {
-  it('gives back a copy until the entry expires or is deleted', () => {
-    let now = 0
-    const store = new MemorySealedStore({ now: () => now })
-    const bytes = Uint8Array.of(1, 2, 3)
-    store.put('a', 'human:alice', bytes, 10)
-    bytes[0] = 9
-    const got = store.get('a')
-    expect(got).toEqual(Uint8Array.of(1, 2, 3))
-    got?.fill(0)
-    expect(store.get('a')).toEqual(Uint8Array.of(1, 2, 3))
-    now = 10
-    expect(store.get('a')).toBeUndefined()
-    expect(store.bytes).toBe(0)
-    store.put('b', 'human:alice', bytes, 20)
-    store.delete('b')
-    expect(store.get('b')).toBeUndefined()
-  })
-
-  it('lets no owner take the places of the others', () => {
-    const store = new MemorySealedStore({ now: () => 0, maxPerOwner: 2 })
-    const bytes = new Uint8Array(1)
-    store.put('a', 'human:alice', bytes, 10)
-    store.put('b', 'human:alice', bytes, 10)
-    expect(() => store.put('c', 'human:alice', bytes, 10)).toThrow(StateFull)
-    store.put('b', 'human:alice', bytes, 10)
-    store.put('c', 'human:bob', bytes, 10)
-    store.delete('a')
-    store.put('d', 'human:alice', bytes, 10)
-    expect(store.size).toBe(3)
-  })
-
-  it('refuses more than it may hold, and takes over the room of expired entries', () => {
-    let now = 0
-    const store = new MemorySealedStore({ now: () => now, maxEntries: 2, maxBytes: 10 })
-    store.put('a', 'human:alice', new Uint8Array(4), 5)
-    store.put('b', 'human:alice', new Uint8Array(4), 50)
-    expect(() => store.put('c', 'human:alice', new Uint8Array(1), 50)).toThrow(StateFull)
-    expect(() => store.put('b', 'human:alice', new Uint8Array(7), 50)).toThrow(StateFull)
-    expect(store.get('b')).toHaveLength(4)
-    now = 5
-    store.put('c', 'human:alice', new Uint8Array(6), 50)
-    expect(store.get('b')).toHaveLength(4)
-    expect(store.size).toBe(2)
-    expect(store.bytes).toBe(10)
-  })
-})
-
 describe('sessions', () => {
   it('count the requests of one owner and are not shared with another', () => {
     const state = new MemorySessionState()
@@ -271,6 +223,5 @@ describe('sessions', () => {
   it('reject nonsense settings with the name of the setting', () => {
     expect(() => new MemorySessionState({ maxSessions: 0 })).toThrow('maxSessions: expected a whole number >= 1, got 0')
     expect(() => new MemoryRateLimitState({ maxOwners: 1.5 })).toThrow('maxOwners')
-    expect(() => new MemorySealedStore({ now: () => 0, maxBytes: -1 })).toThrow('maxBytes')
   })
 })

@@ -1,105 +1,12 @@
 /**
  * The in-memory drivers of every state port, for one process.
  *
- * Guarantees: bounded memory; a session belongs to its owner; sealed bytes never outlive their expiry.
- * Does not guarantee: survival of a restart, or anything across processes. Held exchanges that must outlive the
- * process need a durable driver.
+ * Guarantees: bounded memory; a session belongs to its owner.
+ * Does not guarantee: survival of a restart, or anything across processes. Escalations are in `escalations/`.
  */
-import type { ReferenceState, SealedStore, Session, SessionState } from '../core/state.ts'
+import type { ReferenceState, Session, SessionState } from '../core/state.ts'
 
 export { MemoryBudgetState, MemoryRateLimitState, type MemoryStateOptions, StateFull } from '../core/memory-state.ts'
-
-import { StateFull } from '../core/memory-state.ts'
-
-export interface MemorySealedOptions {
-  /** Milliseconds since the epoch. */
-  readonly now: () => number
-  /** Most held exchanges. Default 1,000. */
-  readonly maxEntries?: number
-  /** Most bytes held in all. Default 256 MiB. */
-  readonly maxBytes?: number
-  /** Most held exchanges of one owner. Default 100. */
-  readonly maxPerOwner?: number
-}
-
-interface Held {
-  readonly owner: string
-  readonly sealed: Uint8Array
-  readonly expiresAtMs: number
-}
-
-/** Refuses to hold more than its bounds (throws `StateFull`); it never drops a held exchange to make room. */
-export class MemorySealedStore implements SealedStore {
-  readonly #entries = new Map<string, Held>()
-  readonly #perOwner = new Map<string, number>()
-  readonly #now: () => number
-  readonly #maxEntries: number
-  readonly #maxBytes: number
-  readonly #maxPerOwner: number
-  #bytes = 0
-
-  constructor(options: MemorySealedOptions) {
-    this.#now = options.now
-    this.#maxEntries = wholeNumber('maxEntries', options.maxEntries ?? 1_000)
-    this.#maxBytes = wholeNumber('maxBytes', options.maxBytes ?? 256 * 1024 * 1024)
-    this.#maxPerOwner = wholeNumber('maxPerOwner', options.maxPerOwner ?? 100)
-  }
-
-  get size(): number {
-    return this.#entries.size
-  }
-
-  get bytes(): number {
-    return this.#bytes
-  }
-
-  put(id: string, owner: string, sealed: Uint8Array, expiresAtMs: number): void {
-    if (!this.#fits(id, owner, sealed.length)) {
-      this.#dropExpired()
-      if (!this.#fits(id, owner, sealed.length)) {
-        throw new StateFull(`no room for another held exchange (${this.#entries.size} held, ${this.#bytes} bytes)`)
-      }
-    }
-    this.delete(id)
-    // A copy: the caller may reuse its buffer.
-    this.#entries.set(id, { owner, sealed: sealed.slice(), expiresAtMs })
-    this.#perOwner.set(owner, (this.#perOwner.get(owner) ?? 0) + 1)
-    this.#bytes += sealed.length
-  }
-
-  get(id: string): Uint8Array | undefined {
-    const entry = this.#entries.get(id)
-    if (entry === undefined) return undefined
-    if (this.#now() >= entry.expiresAtMs) {
-      this.delete(id)
-      return undefined
-    }
-    return entry.sealed.slice()
-  }
-
-  delete(id: string): void {
-    const entry = this.#entries.get(id)
-    if (entry === undefined) return
-    this.#entries.delete(id)
-    this.#bytes -= entry.sealed.length
-    const left = (this.#perOwner.get(entry.owner) ?? 1) - 1
-    if (left === 0) this.#perOwner.delete(entry.owner)
-    else this.#perOwner.set(entry.owner, left)
-  }
-
-  #fits(id: string, owner: string, addedBytes: number): boolean {
-    const replaced = this.#entries.get(id)
-    const owned = (this.#perOwner.get(owner) ?? 0) - (replaced?.owner === owner ? 1 : 0)
-    if (owned >= this.#maxPerOwner) return false
-    const entries = this.#entries.size + (replaced === undefined ? 1 : 0)
-    return entries <= this.#maxEntries && this.#bytes - (replaced?.sealed.length ?? 0) + addedBytes <= this.#maxBytes
-  }
-
-  #dropExpired(): void {
-    const now = this.#now()
-    for (const [id, entry] of this.#entries) if (now >= entry.expiresAtMs) this.delete(id)
-  }
-}
 
 export interface MemorySessionOptions {
   /** Most sessions remembered; the one unused longest is forgotten first. Default 10,000. */

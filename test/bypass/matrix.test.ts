@@ -141,7 +141,7 @@ describe('bypass matrix', () => {
       const told = (a: Asked | undefined) => ({
         status: a?.released.status,
         upstream: a?.released.upstream,
-        own: { ...a?.released.own, correlation_id: '', escalation_id: '' },
+        own: { ...a?.released.own, correlation_id: '', escalation_id: '', expires_at: '', status_url: '' },
       })
       expect(told(apart), nameOf(cell)).toEqual(told(together))
     }

@@ -11,7 +11,9 @@ import { openCrashLog } from './log.ts'
 
 const [path = '', upstreamUrl = ''] = process.argv.slice(2)
 let log: TransparencyLog | undefined
-const audit = await openAuditLog({ path, ring: RING, onDurable: rows => log?.push(rows) })
+// It rolls every dozen rows or so: kills come while it does.
+const roll = { bytes: 16_384 }
+const audit = await openAuditLog({ path, ring: RING, roll, onDurable: rows => log?.push(rows) })
 log = await openCrashLog(path, Number(audit.head.size))
 const running = await startGate({
   checks: demoChecks(),

@@ -1,5 +1,5 @@
 /** The transparency log of a gate that is killed, and what must hold of it afterwards. */
-import { existsSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { checkLog } from '../../src/audit/log/check.ts'
 import { type OpenedCheckpoint, openCheckpoint } from '../../src/audit/log/checkpoint.ts'
@@ -9,14 +9,14 @@ import { openTransparencyLog, type TransparencyLog } from '../../src/audit/log/o
 import { LogReader, type TileSource } from '../../src/audit/log/reader.ts'
 import { FileRows } from '../../src/audit/log/rows.ts'
 import { signerOf } from '../../src/audit/log/testing/vectors.test-support.ts'
-import { linesOf } from '../../src/audit/read.ts'
+import { linesOfLog } from '../../src/audit/read.ts'
 
 const signer = await signerOf('crash.test/log', 3, ED25519)
 const folderOf = (path: string) => `${path}.tlog`
 
 /** Checkpoints come thick and fast, so that a kill finds one being made. */
 export async function openCrashLog(path: string, rows: number): Promise<TransparencyLog> {
-  const source = new FileRows(path, rows, statSync(path).size)
+  const source = await FileRows.atEnd(path, rows)
   return openTransparencyLog({ path: folderOf(path), signer, source, rows, intervalMs: 5 })
 }
 
@@ -36,7 +36,7 @@ export async function checkCrashLog(
   if (rows > 0) await log.reached(rows - 1, 'logged')
   await log.close()
   const source: TileSource = { read: name => readFile(`${folderOf(path)}/${name}`).catch(() => undefined) }
-  const report = await checkLog({ source, rows: linesOf(path), key: signer.key })
+  const report = await checkLog({ source, rows: linesOfLog(path), key: signer.key })
   const now = await shownCheckpoint(path)
   if (shown !== undefined && now !== undefined) {
     await verifyConsistency({

@@ -4,8 +4,9 @@ import { OwnerResolutionCheck } from '../../src/checks/owner-resolution.ts'
 import { RateLimitCheck } from '../../src/checks/rate-limit.ts'
 import { TokenBudgetCheck } from '../../src/checks/token-budget.ts'
 import { ToolCallInspectorCheck } from '../../src/checks/tool-call-inspector.ts'
+import type { EscalationStore } from '../../src/core/state.ts'
 import { systemClock } from '../../src/state/system.ts'
-import { chat, DEMO_REGISTRY, scenario, startTestGate, type TestGateOptions } from '../support/gate.ts'
+import { chat, DEMO_REGISTRY, scenario, startTestGate, type TestGateOptions, testEscalations } from '../support/gate.ts'
 import { RowWatch, SettleProbe } from './support.ts'
 
 vi.setConfig({ testTimeout: 10_000 })
@@ -22,6 +23,18 @@ const FAILS: Readonly<Record<string, () => never>> = {
   'answers nonsense': () => Promise.resolve(5) as never,
 }
 const CALL = { kind: 'call', calls: [{ name: 'issue_refund', arguments: '{"amount":1}' }] }
+
+const failingStore = (fail: () => never): EscalationStore => ({
+  create: fail,
+  get: () => undefined,
+  answer: () => undefined,
+  replace: () => false,
+  list: () => [],
+  due: () => [],
+  dropAnswers: () => undefined,
+  forget: () => undefined,
+  close: () => undefined,
+})
 
 for (const [how, fail] of Object.entries(FAILS))
   for (const stream of [false, true])
@@ -107,7 +120,7 @@ for (const [how, fail] of Object.entries(FAILS))
         const r = await run(
           {
             checks: [new ToolCallInspectorCheck({ registry: DEMO_REGISTRY })],
-            sealedStore: { put: fail, get: () => undefined, delete: () => undefined },
+            escalations: testEscalations({ store: failingStore(fail) }),
           },
           scenario(CALL, { tools: [{ type: 'function', function: { name: 'issue_refund' } }] }),
         )

@@ -68,6 +68,8 @@ const stable = (text: string) =>
     .replace(/^: signet-receipt \S+$/gm, ': signet-receipt …')
     .replace(/(?<=^data: \{"type":"response.failed".*"created_at":)\d+(?=.*"message":"signet )/gm, '…now…')
     .replace(/[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}/g, '…id…')
+    .replace(/"expires_at":"[^"]+"/g, '"expires_at":"…"')
+    .replace(/(\/signet\/v1\/escalations\/…id…\/)[A-Za-z0-9_-]{43}/g, '$1…token…')
 
 describe('golden transcripts', () => {
   let gate: TestGate

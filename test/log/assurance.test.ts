@@ -6,7 +6,15 @@ import { demoChecks, scenario, startTestGate, type TestGate } from '../support/g
 
 /** A log that gets there when the test says so. */
 class SlowLog implements RowLog {
-  readonly status = { ok: true, reason: undefined, size: 0, behind: 0, behindMs: 0, witnessed: undefined }
+  readonly status = {
+    ok: true,
+    reason: undefined,
+    halted: false,
+    size: 0,
+    behind: 0,
+    behindMs: 0,
+    witnessed: undefined,
+  }
   readonly asked: { readonly index: number; readonly level: LogLevel; readonly settle: (error?: Error) => void }[] = []
   onAsked: () => void = () => undefined
 

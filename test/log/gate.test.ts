@@ -296,7 +296,7 @@ describe('a gate that starts', () => {
     await served.stop()
   })
 
-  it('without a log has no control plane, no folder and no key', async () => {
+  it('without a log serves none, and has no folder and no key', async () => {
     const folder = newFolder()
     const served = await startServed(folder, [], { SIGNET_TRANSPARENCY_LOG: 'off' })
     await receiptOf(served)

@@ -15,11 +15,11 @@ import { ToolCallInspectorCheck } from '../../src/checks/tool-call-inspector.ts'
 import type { Check } from '../../src/core/check.ts'
 import type { AuditWriter } from '../../src/core/row.ts'
 import { DIALECTS } from '../../src/dialects/registry.ts'
-import { type RunningGate, type StartOptions, startGate } from '../../src/gate/start.ts'
+import { type EscalationOptions, type RunningGate, type StartOptions, startGate } from '../../src/gate/start.ts'
 import { assertedIdentity } from '../../src/identity/asserted.ts'
 import { Key, KeyRing } from '../../src/keys/ring.ts'
 import { SigningKey } from '../../src/keys/signing.ts'
-import { MemorySealedStore } from '../../src/state/memory.ts'
+import { MemoryEscalationStore } from '../../src/state/escalations/memory.ts'
 import { startDemoUpstream } from '../../src/upstream/demo/server.ts'
 import { DEMO_TOOLS } from '../../src/upstream/demo/tools.ts'
 import { createUpstream } from '../../src/upstream/pool.ts'
@@ -39,6 +39,12 @@ export interface TestGate {
   /** Closes the gate and verifies its log. */
   verify(): Promise<{ readonly ok: boolean }>
   close(): Promise<void>
+}
+
+/** Approvers whom no suite uses as an owner. */
+export function testEscalations(more: Partial<EscalationOptions> = {}): EscalationOptions {
+  const store = new MemoryEscalationStore({ maxEntries: 100_000, maxPerOwner: 100_000 })
+  return { store, policy: { approvers: ['human:approver@example.org'] }, ...more }
 }
 
 export interface TestGateOptions extends Partial<Omit<StartOptions, 'audit'>> {
@@ -76,7 +82,7 @@ export async function startTestGate(options: TestGateOptions = {}): Promise<Test
     version: '0.0.0-test',
     shutdownGraceMs: 1000,
     // Suites share one owner, whose bound a user would not reach.
-    sealedStore: new MemorySealedStore({ now: () => Date.now(), maxEntries: 100_000, maxPerOwner: 100_000 }),
+    escalations: testEscalations(),
     ...start,
     settings: { strict: false, ...start.settings },
     upstream,

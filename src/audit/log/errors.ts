@@ -20,6 +20,7 @@ export type LogErrorCode =
   | 'log_behind'
   | 'log_forked'
   | 'log_unreadable'
+  | 'log_halted'
 
 /** One line: what was expected, what came. */
 export class LogInvalid extends Error {

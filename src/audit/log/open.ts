@@ -38,6 +38,8 @@ export interface OpenLogOptions {
   /** Between checkpoints, in milliseconds. */
   readonly intervalMs: number
   readonly witnesses?: Witnesses | undefined
+  /** Why nothing may be signed or shown from the start on. */
+  readonly halted?: LogInvalid | undefined
   /** For the operator's log: that publishing stopped and why, and that it went on. */
   readonly onState?: ((ok: boolean, reason: string) => void) | undefined
   readonly nowMs?: () => number
@@ -52,6 +54,8 @@ export interface TransparencyLog extends RowLog {
   push(rows: readonly DurableRow[]): void
   /** What is served under this path: `checkpoint`, or a tile. `undefined` for anything else. */
   read(path: string): Promise<Uint8Array | undefined>
+  /** Nothing is signed or shown from now on; who waits is told why. */
+  halt(why: LogInvalid): void
   close(): Promise<void>
 }
 
@@ -73,6 +77,7 @@ export async function openTransparencyLog(o: OpenLogOptions): Promise<Transparen
       pause: nextTurn,
       witnesses: o.witnesses,
       onState: o.onState,
+      halted: o.halted,
     },
     restored,
     o.rows,
@@ -85,6 +90,7 @@ export async function openTransparencyLog(o: OpenLogOptions): Promise<Transparen
     push: rows => publisher.push(rows),
     reached: (index, level) => publisher.reached(index, level),
     read: async path => (path === 'checkpoint' || parseTilePath(path) !== undefined ? files.read(path) : undefined),
+    halt: why => publisher.halt(why),
     close: () => publisher.close(),
   }
 }
@@ -112,7 +118,9 @@ async function restore(folder: LogFolder, o: OpenLogOptions): Promise<Restored> 
   }
   if (size > 0) await checkLastRow(folder, tree, o)
   for (const edge of edgeTiles(size)) await folder.removeOldPartials(edge)
-  return { tree, signed: last.note, shown: shown?.checkpoint.size ?? 0 }
+  // One that was shown without witnesses, or with others, is none that they have cosigned.
+  const counts = shown !== undefined && (o.witnesses === undefined || (await o.witnesses.accepts(shown.note)))
+  return { tree, signed: last.note, shown: counts ? shown.checkpoint.size : 0 }
 }
 
 async function restoreTree(folder: LogFolder, size: number): Promise<GrowingTree> {

@@ -190,6 +190,7 @@ describe('the publisher', () => {
         seen.push(size)
         return answer(note)
       },
+      accepts: async () => false,
     }
     const { log, folder, timers } = await openLog(ALL.slice(0, 5), new MemoryFolder(), { witnesses })
     await log.reached(4, 'logged')

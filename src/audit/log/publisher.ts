@@ -6,7 +6,8 @@
  * names made to last, then the signature, the signed checkpoint kept, and only then shown to anybody. `reached` resolves
  * when the row is under a signed checkpoint that is kept (`logged`), or one that enough witnesses have cosigned
  * (`witnessed`). A folder that cannot be written loses nothing: rows stay in the audit log and are read again from there,
- * with back-off; meanwhile `status` says how far behind the log is.
+ * with back-off; meanwhile `status` says how far behind the log is. Once halted it signs and shows nothing, and lets nobody
+ * through who waits for it; rows are not concerned.
  *
  * Does not: keep more than `MAX_WAITING` rows in memory, or hold up a row.
  */
@@ -21,6 +22,7 @@ import { leafOfLine } from './leaf.ts'
 import { type NoteSigner, signNote } from './note.ts'
 import type { RowSource } from './rows.ts'
 import type { GrowingTree, TileBytes } from './tree.ts'
+import { Waiters } from './waiters.ts'
 import type { Witnesses } from './witnesses.ts'
 
 /** Rows kept in memory for the log; more are read again from the audit log. */
@@ -50,6 +52,8 @@ export interface PublisherPorts {
   readonly pause: () => Promise<void>
   readonly witnesses: Witnesses | undefined
   readonly onState: ((ok: boolean, reason: string) => void) | undefined
+  /** From the start on; see `halt`. */
+  readonly halted?: LogInvalid | undefined
 }
 
 /** A log as its folder has it. */
@@ -60,13 +64,6 @@ export interface Restored {
   readonly signed: string | undefined
   /** Entries under the checkpoint that is shown. */
   readonly shown: number
-}
-
-interface Waiter {
-  readonly index: number
-  readonly level: LogLevel
-  readonly resolve: () => void
-  readonly reject: (error: LogInvalid) => void
 }
 
 export class Publisher {
@@ -84,7 +81,7 @@ export class Publisher {
   #unwitnessed: { readonly note: string; readonly size: number } | undefined
   #unwritten: TileBytes[] = []
   #filled: TileBytes[] = []
-  #waiters: Waiter[] = []
+  readonly #waiters = new Waiters()
   #running: Promise<void> | undefined
   #soaking = false
   #witnessing: Promise<void> | undefined
@@ -92,6 +89,7 @@ export class Publisher {
   #cancelWitnessTimer: (() => void) | undefined
   #witnessBackoffMs = FIRST_BACKOFF_MS
   #trouble: LogInvalid | undefined
+  #halted: LogInvalid | undefined
   #backoffMs = FIRST_BACKOFF_MS
   #lastAt: number
   #behindSince: number | undefined
@@ -105,6 +103,7 @@ export class Publisher {
     this.#signed = tree.size
     this.#begun = signed !== undefined
     this.#shown = shown
+    this.#halted = ports.halted
     this.#lastAt = ports.nowMs()
     if (rows > tree.size) this.#behindSince = this.#lastAt
     if (signed !== undefined && shown < tree.size && ports.witnesses !== undefined) {
@@ -115,9 +114,11 @@ export class Publisher {
   }
 
   get status(): RowLogStatus {
+    const trouble = this.#halted ?? this.#trouble
     return {
-      ok: this.#trouble === undefined,
-      reason: this.#trouble?.message,
+      ok: trouble === undefined,
+      reason: trouble?.message,
+      halted: this.#halted !== undefined,
       size: this.#signed,
       behind: this.#durable - this.#signed,
       behindMs: this.#behindSince === undefined ? 0 : Math.max(0, this.#ports.nowMs() - this.#behindSince),
@@ -129,7 +130,7 @@ export class Publisher {
   push(rows: readonly DurableRow[]): void {
     const last = rows.at(-1)
     if (last === undefined) return
-    if (this.#waiting.length + rows.length > MAX_WAITING) this.#waiting = []
+    if (this.#halted !== undefined || this.#waiting.length + rows.length > MAX_WAITING) this.#waiting = []
     else for (const row of rows) this.#waiting.push(row)
     this.#durable = Number(last.placed.index) + 1
     this.#behindSince ??= this.#ports.nowMs()
@@ -167,12 +168,21 @@ export class Publisher {
     if (level === 'witnessed' && this.#ports.witnesses === undefined) {
       return Promise.reject(new LogInvalid('quorum_unmet', 'no witnesses are configured'))
     }
+    if (this.#halted !== undefined) return Promise.reject(this.#halted)
     if (this.#has(level) > index) return Promise.resolve()
     if (this.#closed) return Promise.reject(new LogInvalid('not_yet_logged', 'the transparency log is closed'))
-    return new Promise((resolve, reject) => {
-      this.#waiters.push({ index, level, resolve, reject })
-      this.#schedule()
-    })
+    const reached = this.#waiters.add(index, level)
+    this.#schedule()
+    return reached
+  }
+
+  /** For good: somebody has seen another history than this one, and it must not be made longer. */
+  halt(why: LogInvalid): void {
+    this.#halted ??= why
+    this.#cancelTimer?.()
+    this.#cancelWitnessTimer?.()
+    this.#waiting = []
+    this.#waiters.refuse(this.#halted)
   }
 
   /** Publishes what is durable, once more, and stops. Never rejects: what is missing is taken up at the next start. */
@@ -181,10 +191,9 @@ export class Publisher {
     this.#cancelTimer?.()
     this.#cancelWitnessTimer?.()
     await this.#running
-    if (this.#isBehind && this.#trouble === undefined) await this.#round()
+    if (this.#isBehind && this.#trouble === undefined && this.#halted === undefined) await this.#round()
     await this.#witnessing
-    const closed = new LogInvalid('not_yet_logged', 'the transparency log was closed')
-    for (const waiter of this.#waiters.splice(0)) waiter.reject(closed)
+    this.#waiters.refuse(new LogInvalid('not_yet_logged', 'the transparency log was closed'))
   }
 
   /** Rows to sign, nothing signed yet, or, after a failure, a signed checkpoint to show. */
@@ -194,8 +203,8 @@ export class Publisher {
   }
 
   #schedule(): void {
-    if (this.#running !== undefined || this.#closed || !this.#isBehind) return
-    const asked = this.#waiters.some(waiter => waiter.index >= this.#signed && waiter.index < this.#durable)
+    if (this.#running !== undefined || this.#closed || this.#halted !== undefined || !this.#isBehind) return
+    const asked = this.#waiters.wants(this.#signed, this.#durable)
     const soon = this.#trouble === undefined && (asked || this.#durable - this.#signed >= MANY)
     if (soon) {
       this.#cancelTimer?.()
@@ -213,7 +222,7 @@ export class Publisher {
   }
 
   #start(): void {
-    if (this.#running !== undefined || this.#closed) return
+    if (this.#running !== undefined || this.#closed || this.#halted !== undefined) return
     this.#running = this.#round().then(() => {
       this.#running = undefined
       this.#schedule()
@@ -226,6 +235,7 @@ export class Publisher {
     const to = Math.min(this.#durable, this.#tree.size + MOST_AT_ONCE)
     try {
       await this.#integrate(to)
+      if (this.#halted !== undefined) return
       await this.#checkpoint()
     } catch (error) {
       this.#fail(error)
@@ -291,6 +301,7 @@ export class Publisher {
     await this.#writeFull()
     for (const { tile, bytes } of edge) await folder.writeTile(tile, bytes)
     await folder.settle()
+    if (this.#halted !== undefined) return
     const note = await signNote(text, [signer])
     await folder.writeSigned(toUtf8(note))
     this.#signed = size
@@ -302,7 +313,7 @@ export class Publisher {
       this.#unwitnessed = { note, size }
       this.#witness(witnesses)
     }
-    this.#wake()
+    this.#waiters.wake(level => this.#has(level))
     // The last thing: partial tiles are what the checkpoints before this one are proved with until full ones are there.
     for (const { tile } of this.#filled.splice(0)) await folder.removePartials(tile)
   }
@@ -311,6 +322,7 @@ export class Publisher {
   #witness(witnesses: Witnesses): void {
     const next = this.#unwitnessed
     if (next === undefined || this.#witnessing !== undefined || this.#cancelWitnessTimer !== undefined) return
+    if (this.#halted !== undefined) return
     this.#unwitnessed = undefined
     this.#witnessing = this.#cosigned(witnesses, next).then(failed => {
       this.#witnessing = undefined
@@ -320,7 +332,7 @@ export class Publisher {
         return
       }
       this.#unwitnessed ??= next
-      if (this.#closed) return
+      if (this.#closed || this.#halted !== undefined) return
       this.#cancelWitnessTimer = this.#ports.later(this.#witnessBackoffMs, () => {
         this.#cancelWitnessTimer = undefined
         this.#witness(witnesses)
@@ -331,12 +343,14 @@ export class Publisher {
 
   async #cosigned(witnesses: Witnesses, { note, size }: { note: string; size: number }): Promise<boolean> {
     try {
-      await this.#ports.folder.publish(toUtf8(await witnesses.cosign(note, size)))
+      const cosigned = await witnesses.cosign(note, size)
+      if (this.#halted !== undefined) throw this.#halted
+      await this.#ports.folder.publish(toUtf8(cosigned))
       this.#shown = size
-      this.#wake()
+      this.#waiters.wake(level => this.#has(level))
       return false
     } catch (error) {
-      this.#refuse('witnessed', inOneLine(error))
+      this.#waiters.refuse(inOneLine(error), 'witnessed')
       return true
     }
   }
@@ -345,32 +359,14 @@ export class Publisher {
     return level === 'logged' ? this.#signed : this.#shown
   }
 
-  #wake(): void {
-    const still: Waiter[] = []
-    for (const waiter of this.#waiters) {
-      if (this.#has(waiter.level) > waiter.index) waiter.resolve()
-      else still.push(waiter)
-    }
-    this.#waiters = still
-  }
-
   #fail(cause: unknown): void {
     const reason = inOneLine(cause)
     const first = this.#trouble === undefined
     this.#trouble = reason
     if (!first) this.#backoffMs = Math.min(this.#backoffMs * 2, LAST_BACKOFF_MS)
-    this.#refuse(undefined, reason)
+    // Whoever waits is told at once; rows are not lost, and calls that need no checkpoint go on.
+    this.#waiters.refuse(reason)
     if (first) this.#ports.onState?.(false, reason.message)
-  }
-
-  /** Whoever waits is told at once; rows are not lost, and calls that need no checkpoint go on. */
-  #refuse(level: LogLevel | undefined, error: LogInvalid): void {
-    const still: Waiter[] = []
-    for (const waiter of this.#waiters) {
-      if (level === undefined || waiter.level === level) waiter.reject(error)
-      else still.push(waiter)
-    }
-    this.#waiters = still
   }
 }
 

@@ -1,5 +1,8 @@
-/** Rows that are durable, from the file that holds them: for what the log has not taken as they came. */
-import { type FileHandle, open } from 'node:fs/promises'
+/** Rows that are durable, from the files that hold them: for what the log has not taken as they came. */
+import { fstatSync, readSync } from 'node:fs'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { closeLayout, type Layout, openLayout } from '../layout.ts'
+import { linesFrom, linesOf, type Place, split } from '../lines.ts'
 import { LogInvalid } from './errors.ts'
 
 export interface RowSource {
@@ -7,76 +10,87 @@ export interface RowSource {
   rows(from: number, to: number): AsyncIterable<Uint8Array>
 }
 
-/** A line's start: this many rows are before it, in this many bytes. */
-interface Place {
-  readonly row: number
-  readonly offset: number
-}
-
 const CHUNK = 256 * 1024
-const START: Place = { row: 0, offset: 0 }
 
 /**
- * One file of lines. Does not read it from its start to find a row near its end: rows are counted from the place last
- * known, forwards or backwards.
+ * The live file and the segments before it. Does not read a file from its start to find a row near its end: rows are counted
+ * from the place last known, forwards or backwards; in a segment its index says where they are. A megabyte is read at a time,
+ * and others get their turn in between.
  */
 export class FileRows implements RowSource {
   readonly #path: string
+  readonly #folders: readonly string[]
   #known: Place
 
-  /** `rows` rows end at `length` bytes. */
-  constructor(path: string, rows: number, length: number) {
+  private constructor(path: string, folders: readonly string[], known: Place) {
     this.#path = path
-    this.#known = { row: rows, offset: length }
+    this.#folders = folders
+    this.#known = known
+  }
+
+  /** The log has `rows` rows now, and nothing else in it. `folders`: where packed segments may be, besides its own. */
+  static async atEnd(path: string, rows: number, folders: readonly string[] = []): Promise<FileRows> {
+    const layout = await openLayout(path, { folders })
+    try {
+      const pos = layout.base.length + fstatSync(layout.live).size - layout.liveFrom
+      return new FileRows(path, folders, { row: BigInt(rows), pos })
+    } finally {
+      closeLayout(layout)
+    }
   }
 
   async *rows(from: number, to: number): AsyncGenerator<Uint8Array, void, undefined> {
     if (from >= to) return
-    const file = await open(this.#path, 'r')
+    const layout = await openLayout(this.#path, { folders: this.#folders })
     try {
-      let { row, offset } = await this.#placeBefore(file, from)
-      let held: Buffer = Buffer.alloc(0)
-      for (let at = offset; row < to; ) {
-        const chunk = Buffer.alloc(CHUNK)
-        const { bytesRead } = await file.read(chunk, 0, CHUNK, at)
-        if (bytesRead === 0) throw short(this.#path, row)
-        at += bytesRead
-        const bytes = Buffer.concat([held, chunk.subarray(0, bytesRead)])
-        let start = 0
-        for (let end = bytes.indexOf(0x0a); end >= 0 && row < to; end = bytes.indexOf(0x0a, start)) {
-          if (row >= from) yield bytes.subarray(start, end)
-          row++
-          offset += end + 1 - start
-          start = end + 1
+      const place = this.#placeBefore(layout, BigInt(from))
+      const chunks = place === undefined ? linesOf(layout, BigInt(from)) : linesFrom(layout, place)
+      let row = from
+      let pos = place?.pos ?? 0
+      for (const chunk of chunks) {
+        if (chunk.kind === 'gap') throw new LogInvalid('log_behind', `${chunk.file} is needed, and ${chunk.why}`)
+        let at = Number(chunk.row)
+        for (const line of split(chunk.bytes)) {
+          if (at >= to) break
+          pos += line.length + 1
+          if (at++ < from) continue
+          yield line
+          row = at
         }
-        held = bytes.subarray(start)
+        if (row >= to) break
+        await nextTurn()
       }
-      this.#known = { row, offset }
+      if (row < to) throw short(this.#path, row)
+      if (place !== undefined && BigInt(to) > this.#known.row) this.#known = { row: BigInt(to), pos }
     } finally {
-      await file.close()
+      closeLayout(layout)
     }
   }
 
-  async #placeBefore(file: FileHandle, row: number): Promise<Place> {
+  /** `undefined` where the segments' own numbers lead there faster. */
+  #placeBefore(layout: Layout, row: bigint): Place | undefined {
+    const { base } = layout
     if (row >= this.#known.row) return this.#known
-    return row === 0 ? START : placeBack(file, this.#path, this.#known, row)
+    if (row < base.count || this.#known.pos <= base.length) return undefined
+    if (row === base.count) return { row, pos: base.length }
+    return (this.#known = placeBack(layout, this.#path, this.#known, row))
   }
 }
 
-/** Counts newlines backwards: the one that ends the row before the wanted one is looked for. */
-async function placeBack(file: FileHandle, path: string, from: Place, row: number): Promise<Place> {
-  let left = from.row - row + 1
-  for (let to = from.offset; to > 0; ) {
-    const size = Math.min(CHUNK, to)
+/** Counts newlines backwards in the live file: the one that ends the row before the wanted one is looked for. */
+function placeBack(layout: Layout, path: string, from: Place, row: bigint): Place {
+  const shift = layout.liveFrom - layout.base.length
+  let left = from.row - row + 1n
+  for (let to = from.pos + shift; to > layout.liveFrom; ) {
+    const size = Math.min(CHUNK, to - layout.liveFrom)
     const chunk = Buffer.alloc(size)
-    const { bytesRead } = await file.read(chunk, 0, size, to - size)
-    if (bytesRead < size) throw short(path, row)
+    if (readSync(layout.live, chunk, 0, size, to - size) < size) throw short(path, Number(row))
     to -= size
     for (let at = chunk.lastIndexOf(0x0a); at >= 0; at = at === 0 ? -1 : chunk.lastIndexOf(0x0a, at - 1)) {
-      if (--left === 0) return { row, offset: to + at + 1 }
+      if (--left === 0n) return { row, pos: to + at + 1 - shift }
     }
   }
-  throw short(path, row)
+  throw short(path, Number(row))
 }
 
 function short(path: string, row: number): LogInvalid {

@@ -5,4 +5,6 @@ export interface Witnesses {
    * the witnesses' policy; rejects when they cannot be had. Called for one checkpoint at a time, of rising size.
    */
   cosign(note: string, size: number): Promise<string>
+  /** Whether a checkpoint that was shown before carries enough cosignatures for the policy as it is now. */
+  accepts(note: string): Promise<boolean>
 }

@@ -21,6 +21,7 @@ export class Disk implements LogFiles {
   /** Asked before each operation of the log or the head. */
   onWrite: (kind: FileKind, bytes: Uint8Array) => Fault = () => 'none'
   onSync: (kind: FileKind) => Fault | Promise<Fault> = () => 'none'
+  onRoll: () => Fault = () => 'none'
   onOpen: (kind: FileKind) => Fault = () => 'none'
   writes = 0
   syncs = 0
@@ -47,6 +48,20 @@ export class Disk implements LogFiles {
       this.contents.set(kind, { bytes: Buffer.alloc(0), synced: Buffer.alloc(0) })
     }
     return this.#file(kind, this.content(kind))
+  }
+
+  sizeOf(rolled?: number): number | undefined {
+    return this.contents.get(rolled === undefined ? 'log' : `rolled-${rolled}`)?.bytes.length
+  }
+
+  async roll(number: number): Promise<void> {
+    if (this.onRoll() !== 'none') throw Object.assign(new Error('rename'), { code: 'EIO' })
+    this.contents.set(`rolled-${number}`, this.content('log'))
+    this.contents.delete('log')
+  }
+
+  async drop(number: number): Promise<void> {
+    this.contents.delete(`rolled-${number}`)
   }
 
   async quarantine(bytes: Uint8Array): Promise<string> {

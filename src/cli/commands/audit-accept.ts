@@ -18,7 +18,8 @@ export async function acceptMissingHead(
     throw new CommandError(
       'SIGNET_HMAC_SECRET: not set, and a log cannot be verified without its key; set it or pass --hmac-secret-file',
     )
-  if (sizeOf(path, shown) === 0) throw new CommandError(`${shown}: is empty; there is nothing to accept`)
+  if (sizeOf(path, shown) === 0 && !hasRows(`${path}.manifest`))
+    throw new CommandError(`${shown}: is empty; there is nothing to accept`)
   if (hasHead(`${path}.head`))
     throw new CommandError(`${shown}.head: is there; only a head file that is missing can be accepted as missing`)
   try {
@@ -43,6 +44,11 @@ function sizeOf(path: string, shown: string): number {
   } catch (error) {
     throw fileError(shown, error)
   }
+}
+
+/** A log may have rolled all its rows into segments. */
+function hasRows(manifest: string): boolean {
+  return (statSync(manifest, { throwIfNoEntry: false })?.size ?? 0) > 0
 }
 
 /** An empty one vouches for nothing. */

@@ -4,12 +4,16 @@ import { findKeyRing } from '../chain-keys.ts'
 import type { Context } from '../context.ts'
 import { CommandError, DONE, FAILED } from '../failure.ts'
 import { type LogOptions, logOf } from '../log-option.ts'
-import { addRow, change, durationSeconds, openPeriod, ownerSlug, top } from '../report.ts'
+import { ownerName, withReader } from '../log-reader.ts'
+import { change, durationSeconds, openPeriod, ownerSlug, top } from '../report.ts'
 import { timeOf } from '../row-text.ts'
+import { findSealing, type SealingOptions } from '../sealing-option.ts'
 import { verifyAnyLog } from '../verify-log.ts'
-import { walk } from './audit-rows.ts'
 
-interface Options extends LogOptions {
+interface Options extends LogOptions, SealingOptions {
+  readonly index: boolean
+  /** False: the chain is not looked at. */
+  readonly verify: boolean
   readonly since: string
   readonly format: 'markdown' | 'json'
   readonly anonymize: boolean
@@ -21,7 +25,7 @@ const DECISIONS = ['allow', 'block', 'escalate', 'redact'] as const
 
 export async function report(given: string | undefined, options: Options, context: Context): Promise<void> {
   const { terminal } = context
-  const { path } = logOf(given, options, context)
+  const { path, folders } = logOf(given, options, context)
   const seconds = durationSeconds(options.since)
   if (seconds === undefined) throw new CommandError('--since: expected a duration such as 30m, 24h, 7d, 2w or P1DT12H')
   const salt = options.anonymizeSalt ?? context.environment['SIGNET_ANONYMIZE_SALT'] ?? ''
@@ -32,11 +36,21 @@ export async function report(given: string | undefined, options: Options, contex
   }
   const ring = findKeyRing(options, context)
   const period = openPeriod(context.now(), seconds)
-  const damaged = await walk(path, context, row => addRow(period, row))
-  const verified = ring === undefined ? undefined : await verifyAnyLog(path, ring, context)
+  const damaged = await withReader(path, { folders, index: options.index }, context, reader => {
+    reader.report(period)
+    return reader.damaged
+  })
+  const sealing = findSealing(options, path, context)
+  const verified =
+    ring === undefined || !options.verify ? undefined : await verifyAnyLog(path, ring, context, { folders })
 
   const { now, before } = period
-  const owners = top(now.blockedOwners).map(([owner, rows]) => ({
+  const blocked = new Map<string, number>()
+  for (const [owner, rows] of now.blockedOwners) {
+    const name = ownerName(owner, sealing)
+    blocked.set(name, (blocked.get(name) ?? 0) + rows)
+  }
+  const owners = top(blocked).map(([owner, rows]) => ({
     owner: options.anonymize ? ownerSlug(salt, owner) : owner,
     rows,
   }))
@@ -106,7 +120,7 @@ export async function report(given: string | undefined, options: Options, contex
     terminal.line('')
     terminal.line('## Integrity')
     terminal.line('')
-    if (verified === undefined) terminal.line('Not checked: no key was given.')
+    if (verified === undefined) terminal.line(options.verify ? 'Not checked: no key was given.' : 'Not checked.')
     else
       terminal.line(
         verified.ok

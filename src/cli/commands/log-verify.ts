@@ -2,18 +2,21 @@
 import { stat } from 'node:fs/promises'
 import { type Context, fileError, located } from '../context.ts'
 import { CommandError, DONE, FAILED } from '../failure.ts'
+import { logOf } from '../log-option.ts'
 import { logKeys, logSettings, sourceOf } from '../log-source.ts'
 
 export interface VerifyOptions {
   readonly tiles?: string
   readonly logKey: string
+  readonly segments?: readonly string[]
   readonly json?: true
 }
 
 export async function verify(given: string | undefined, options: VerifyOptions, context: Context): Promise<void> {
   const { terminal } = context
   const { checkLog } = await import('../../audit/log/check.ts')
-  const { linesOf } = await import('../../audit/read.ts')
+  const { linesOfLog } = await import('../../audit/read.ts')
+  const { AuditError } = await import('../../audit/files.ts')
   const shown = given ?? logSettings(context).auditLogPath
   const path = located(context, shown)
   try {
@@ -24,7 +27,10 @@ export async function verify(given: string | undefined, options: VerifyOptions, 
   const [key, ...more] = await logKeys(options.logKey, context)
   if (key === undefined || more.length > 0) throw new CommandError('--log-key: expected one key')
   const source = sourceOf({ tiles: options.tiles ?? `${path}.tlog` }, context)
-  const report = await checkLog({ source, rows: linesOf(path), key })
+  const { folders } = logOf(shown, { segments: options.segments ?? [] }, context)
+  const report = await checkLog({ source, rows: linesOfLog(path, { folders }), key }).catch((error: unknown) => {
+    throw error instanceof AuditError ? new CommandError(error.message) : error
+  })
   if (options.json === true) terminal.json(report)
   else if (report.ok) {
     terminal.line(

@@ -23,6 +23,7 @@ interface Options {
   readonly allowEphemeralKey?: true
   readonly controlHost?: string
   readonly controlPort?: string
+  readonly onEscalate?: string
   readonly shadow?: boolean
   readonly strictErrorRedaction?: boolean
   readonly logFormat?: string
@@ -53,6 +54,12 @@ export const registerServe: Register = (program, context) => {
     )
     .option('--control-host <host>', 'where the control plane listens (SIGNET_CONTROL_HOST, default 127.0.0.1)')
     .option('--control-port <port>', 'where the control plane listens (SIGNET_CONTROL_PORT, default 8444)')
+    .addOption(
+      new Option(
+        '--on-escalate <answer>',
+        'what a held exchange answers at once: 202, 403, or hold to wait (SIGNET_ON_ESCALATE)',
+      ).choices(['202', '403', 'hold']),
+    )
     .option('--shadow', 'record policy verdicts without enforcing them (SIGNET_SHADOW)')
     .option('--no-shadow', 'enforce them')
     .option('--strict-error-redaction', 'tell callers only that they were refused (SIGNET_STRICT_ERROR_REDACTION)')
@@ -85,6 +92,7 @@ async function serve(options: Options, context: Context): Promise<void> {
     allowEphemeralKey: options.allowEphemeralKey,
     controlHost: options.controlHost,
     controlPort: options.controlPort,
+    onEscalate: options.onEscalate,
     shadow: options.shadow,
     strictErrorRedaction: options.strictErrorRedaction,
     logFormat: options.logFormat,
@@ -106,7 +114,9 @@ async function serve(options: Options, context: Context): Promise<void> {
   const serving = await startServing(resolved, pipeline, folder, {
     onAuditState: (ok, reason) =>
       ok ? log.info('audit_available', `audit log: ${reason}`) : log.warn('audit_unavailable', `audit log: ${reason}`),
+    onAuditSegment: (ok, text) => (ok ? log.info('audit_segment', text) : log.warn('audit_segment_failed', text)),
     onLogState: (ok, reason) => (ok ? log.info('log_available', reason) : log.warn('log_unavailable', reason)),
+    onAnchorState: (ok, reason) => (ok ? log.info('anchor_available', reason) : log.warn('anchor_unavailable', reason)),
     onSharedState: (ok, reason) =>
       ok
         ? log.info('state_available', `shared state: ${reason}`)
@@ -136,6 +146,14 @@ async function serve(options: Options, context: Context): Promise<void> {
       url: serving.controlUrl,
       key,
     })
+  }
+  if (serving.controlUrl !== undefined)
+    log.info('control', `control plane: ${serving.controlUrl}`, { url: serving.controlUrl })
+  if (serving.devApprover !== undefined && serving.controlUrl !== undefined) {
+    log.info(
+      'approver',
+      `held calls: signet escalations list, then approve or deny (the token is in ${serving.devApprover.token})`,
+    )
   }
   log.info('identity', `callers: ${identity.name}${identity.verified ? '' : ' (believed, not verified)'}`, {
     strategy: identity.name,

@@ -1,0 +1,109 @@
+/** Who approves at a gate that is being started, how they prove who they are, and where what they are asked about is kept. */
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { ConfigError } from '../config/problem.ts'
+import type { Resolved } from '../config/resolve.ts'
+import type { Access } from '../control/access.ts'
+import type { Changes } from '../control/changes.ts'
+import type { Check } from '../core/check.ts'
+import type { EscalationOptions } from '../gate/start.ts'
+import { type ApiKeyOptions, hashOfApiKey, newApiKey } from '../identity/api-key.ts'
+import { type IdentityPorts, openIdentity } from '../identity/open.ts'
+import { createPrivate, KeyFolder, readPrivate } from '../keys/store.ts'
+import { DEV_FOLDER } from './chain-keys.ts'
+
+/** Whom `--dev` makes when nobody is named. */
+export const DEV_APPROVER = 'human:approver@localhost'
+const DEV_TOKEN = 'approver.token'
+
+export interface Approvals {
+  readonly escalations: EscalationOptions
+  /** `undefined`: nobody can be known at the control plane. */
+  readonly access: Access | undefined
+  /** The file that holds the token of the approver `--dev` made. */
+  readonly devToken: string | undefined
+}
+
+/** The file of a token that `--dev` made in this folder. */
+export function devTokenPath(folder: string): string {
+  return join(folder, DEV_FOLDER, DEV_TOKEN)
+}
+
+export async function openApprovals(
+  { settings, dev, controlIdentity }: Resolved,
+  checks: readonly Check[],
+  folder: string,
+  ports: IdentityPorts,
+  changes: Changes,
+): Promise<Approvals> {
+  const devKey = dev && controlIdentity === undefined ? devApiKey(folder) : undefined
+  const approvers = devKey === undefined || settings.approvers.length > 0 ? settings.approvers : [DEV_APPROVER]
+  demandApprovers(checks, approvers, settings.approvalQuorum, settings.identity)
+  const setting = controlIdentity ?? (devKey === undefined ? undefined : { apiKey: devKey.identity(approvers) })
+  let access: Access | undefined
+  if (setting !== undefined) {
+    const { createAccess } = await import('../control/access.ts')
+    access = createAccess({
+      identity: await openIdentity(setting, ports),
+      viewers: settings.viewers,
+      approvers,
+      admins: settings.admins,
+    })
+  }
+  const path = settings.escalationStorePath ?? `${settings.auditLogPath}.escalations.db`
+  const { openSqliteEscalations } = await import('../state/escalations/sqlite-thread.ts')
+  return {
+    escalations: {
+      policy: { approvers, ...(settings.approvalQuorum === undefined ? {} : { quorum: settings.approvalQuorum }) },
+      store: await openSqliteEscalations(path),
+      key: sealingKey(`${path}.key`),
+      ttlMs: settings.escalationTtlS * 1000,
+      onChange: changes.tell,
+    },
+    access,
+    devToken: devKey?.path,
+  }
+}
+
+/** Holding what nobody can approve is refusing late: an operator should know at start. */
+function demandApprovers(
+  checks: readonly Check[],
+  approvers: readonly string[],
+  quorum: number | undefined,
+  identity: unknown,
+): void {
+  if (quorum !== undefined && quorum > approvers.length) {
+    throw new ConfigError([`approvalQuorum: ${quorum} must approve, and ${approvers.length} may; name more approvers`])
+  }
+  if (approvers.length > 0 || claimsApprovers(identity)) return
+  const asking = checks.find(check => check.canEscalate === true)
+  if (asking === undefined) return
+  throw new ConfigError([
+    `approvers: ${asking.name} can hold calls for a human, and nobody may approve them; set approvers (SIGNET_APPROVERS=human:you@example.com) and controlIdentity, or use --dev`,
+  ])
+}
+
+/** Does some credential name approvers? Who they are is seen with each request. */
+function claimsApprovers(identity: unknown): boolean {
+  return identity !== 'asserted' && JSON.stringify(identity).includes('"approvalChain"')
+}
+
+/** Kept beside the store: what is sealed with it outlives the process. */
+function sealingKey(path: string): Uint8Array {
+  const hex = (readPrivate(path) ?? createPrivate(path, () => `${randomBytes(32).toString('hex')}\n`)).trim()
+  if (!/^[0-9a-f]{64}$/.test(hex)) throw new ConfigError([`${path}: expected 64 hex digits; restore it from a backup`])
+  return Buffer.from(hex, 'hex')
+}
+
+function devApiKey(folder: string) {
+  // Makes the folder, and refuses one that others can write.
+  new KeyFolder(join(folder, DEV_FOLDER))
+  const path = devTokenPath(folder)
+  const key = (readPrivate(path) ?? createPrivate(path, () => `${newApiKey(randomBytes).key}\n`)).trim()
+  return {
+    path,
+    identity: (approvers: readonly string[]): ApiKeyOptions => ({
+      keys: [{ hash: hashOfApiKey(key), owner: approvers[0] ?? DEV_APPROVER }],
+    }),
+  }
+}

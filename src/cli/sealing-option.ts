@@ -1,0 +1,40 @@
+/** The owners' keys, where a command that shows rows finds them. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { SealingFolder } from '../audit/seal.ts'
+import { readEnvFile } from '../config/env-file.ts'
+import { oneLine } from '../config/problem.ts'
+import { Key, SERVER_KEY_BYTES } from '../keys/ring.ts'
+import { KeyFolder, readSecretFile } from '../keys/store.ts'
+import { DEV_FOLDER } from './chain-keys.ts'
+import { type Context, located } from './context.ts'
+import { CommandError } from './failure.ts'
+
+export interface SealingOptions {
+  readonly sealingFolder?: string
+  readonly sealingKeyFile?: string
+}
+
+/** Flags, the environment, `.env`, then what `--dev` keeps. `undefined`: nothing was ever sealed here, or no key is known. */
+export function findSealing(options: SealingOptions, logPath: string, context: Context): SealingFolder | undefined {
+  const env = readEnvFile(join(context.folder, '.env'), false).variables
+  const configured = (variable: string): string | undefined => {
+    const text = (context.environment[variable] ?? env[variable])?.trim()
+    return text === undefined || text === '' ? undefined : text
+  }
+  const given = options.sealingFolder ?? configured('SIGNET_AUDIT_SEALING_FOLDER')
+  const folder = given === undefined ? `${logPath}.owners` : located(context, given)
+  // Looking makes no folder and no key.
+  if (!existsSync(folder)) return undefined
+  const file = options.sealingKeyFile ?? configured('SIGNET_AUDIT_SEALING_KEY_FILE')
+  try {
+    if (file !== undefined) {
+      return new SealingFolder(folder, Key.fromHex('sealing', readSecretFile(located(context, file)), SERVER_KEY_BYTES))
+    }
+    const dev = join(context.folder, DEV_FOLDER)
+    if (!existsSync(join(dev, 'sealing.key'))) return undefined
+    return new SealingFolder(folder, new KeyFolder(dev).secret('sealing'))
+  } catch (error) {
+    throw new CommandError(oneLine(error))
+  }
+}

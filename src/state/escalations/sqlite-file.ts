@@ -1,0 +1,212 @@
+/**
+ * Escalations in one SQLite file (`node:sqlite`), synchronously: it runs in a thread of its own (`sqlite-thread.ts`), for a
+ * sync of the disk must not stop the gate.
+ *
+ * Guarantees: a call that returned is on the disk (`synchronous=FULL` with a write-ahead log); compare-and-set is one
+ * statement; the file and those beside it are for their owner alone (0600). Does not guarantee: secrecy of more than the
+ * sealed columns; ids, states and times stand there as they are.
+ */
+import { chmodSync, closeSync, openSync } from 'node:fs'
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import { StateFull } from '../../core/memory-state.ts'
+import type { EscalationBounds, EscalationQuery, StoredEscalation } from '../../core/state.ts'
+import { type Bounds, OPEN_STATES, readBounds } from './bounds.ts'
+
+const SCHEMA = `
+CREATE TABLE IF NOT EXISTS escalation (
+  id         TEXT PRIMARY KEY,
+  owner_tag  TEXT NOT NULL,
+  state      TEXT NOT NULL,
+  created_ms INTEGER NOT NULL,
+  expires_ms INTEGER NOT NULL,
+  version    INTEGER NOT NULL,
+  record     BLOB NOT NULL,
+  answer     BLOB
+) STRICT;
+CREATE INDEX IF NOT EXISTS escalation_state ON escalation (state, expires_ms);
+CREATE INDEX IF NOT EXISTS escalation_owner ON escalation (owner_tag, state);
+`
+/** Of the file's form; another number is refused rather than guessed at. */
+const FORM = 1
+const COLUMNS = 'id, owner_tag, state, created_ms, expires_ms, version, record'
+
+export class SqliteEscalations {
+  readonly #db: DatabaseSync
+  readonly #bounds: Bounds
+  readonly #statements = new Map<string, StatementSync>()
+
+  constructor(path: string, bounds: EscalationBounds = {}) {
+    this.#bounds = readBounds(bounds)
+    // Made with its mode before SQLite sees it: what SQLite makes beside it takes the mode over.
+    closeSync(openSync(path, 'a', 0o600))
+    chmodSync(path, 0o600)
+    this.#db = new DatabaseSync(path, { timeout: 5_000 })
+    this.#db.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA trusted_schema=OFF')
+    const form = Number(this.#db.prepare('PRAGMA user_version').get()?.['user_version'] ?? 0)
+    if (form !== 0 && form !== FORM) {
+      this.#db.close()
+      throw new Error(
+        `${path}: expected a store of form ${FORM}, found ${form}; it was made by another version of signet`,
+      )
+    }
+    this.#db.exec(`${SCHEMA} PRAGMA user_version=${FORM}`)
+  }
+
+  create(e: StoredEscalation, answer: Uint8Array): void {
+    this.#transaction(() => {
+      const { maxEntries, maxPerOwner } = this.#bounds
+      const owned = this.#count(
+        `SELECT count(*) AS n FROM escalation WHERE owner_tag = ? AND state IN (${marks(OPEN_STATES)})`,
+        e.ownerTag,
+        ...OPEN_STATES,
+      )
+      if (owned >= maxPerOwner) throw new StateFull(`one owner has ${owned} escalations that wait; no more than that`)
+      const open = this.#count(
+        `SELECT count(*) AS n FROM escalation WHERE state IN (${marks(OPEN_STATES)})`,
+        ...OPEN_STATES,
+      )
+      const bytes = e.record.length + answer.length
+      if (open >= maxEntries || !this.#makeRoom(bytes)) {
+        throw new StateFull(`no room for another escalation (${open} wait, ${this.#bytes()} bytes)`)
+      }
+      this.#run(
+        `INSERT INTO escalation (${COLUMNS}, answer) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+        e.id,
+        e.ownerTag,
+        e.state,
+        e.createdAtMs,
+        e.expiresAtMs,
+        e.version,
+        e.record,
+        answer,
+      )
+    })
+  }
+
+  get(id: string): StoredEscalation | undefined {
+    const row = this.#prepare(`SELECT ${COLUMNS} FROM escalation WHERE id = ?`).get(id)
+    return row === undefined ? undefined : read(row)
+  }
+
+  answer(id: string): Uint8Array | undefined {
+    const found = this.#prepare('SELECT answer FROM escalation WHERE id = ?').get(id)?.['answer']
+    return found instanceof Uint8Array ? found : undefined
+  }
+
+  replace(next: StoredEscalation, answer?: Uint8Array | 'drop'): boolean {
+    const set = 'UPDATE escalation SET state = ?, expires_ms = ?, version = ?, record = ?'
+    const which = 'WHERE id = ? AND version = ?'
+    const values = [next.state, next.expiresAtMs, next.version, next.record]
+    const key = [next.id, next.version - 1]
+    const changed =
+      answer === undefined
+        ? this.#run(`${set} ${which}`, ...values, ...key)
+        : this.#run(`${set}, answer = ? ${which}`, ...values, answer === 'drop' ? null : answer, ...key)
+    return changed === 1
+  }
+
+  list({ states, before, limit }: EscalationQuery): readonly StoredEscalation[] {
+    const where: string[] = []
+    if (states !== undefined) where.push(`state IN (${marks(states)})`)
+    if (before !== undefined) where.push('id < ?')
+    const filter = where.length === 0 ? '' : `WHERE ${where.join(' AND ')}`
+    return this.#prepare(`SELECT ${COLUMNS} FROM escalation ${filter} ORDER BY id DESC LIMIT ?`)
+      .all(...(states ?? []), ...(before === undefined ? [] : [before]), limit)
+      .map(read)
+  }
+
+  due(nowMs: number, states: readonly string[], limit: number): readonly string[] {
+    return this.#prepare(`SELECT id FROM escalation WHERE state IN (${marks(states)}) AND expires_ms <= ? LIMIT ?`)
+      .all(...states, nowMs, limit)
+      .map(row => text(row, 'id'))
+  }
+
+  dropAnswers(nowMs: number, states: readonly string[]): void {
+    this.#run(
+      `UPDATE escalation SET answer = NULL
+         WHERE answer IS NOT NULL AND state IN (${marks(states)}) AND expires_ms <= ?`,
+      ...states,
+      nowMs,
+    )
+  }
+
+  forget(beforeMs: number, states: readonly string[]): void {
+    this.#run(`DELETE FROM escalation WHERE state IN (${marks(states)}) AND expires_ms < ?`, ...states, beforeMs)
+  }
+
+  close(): void {
+    this.#db.close()
+  }
+
+  #makeRoom(bytes: number): boolean {
+    const { maxEntries, maxBytes } = this.#bounds
+    const over = `state NOT IN (${marks(OPEN_STATES)})`
+    this.#run(
+      `DELETE FROM escalation WHERE ${over} AND id NOT IN
+         (SELECT id FROM escalation WHERE ${over} ORDER BY id DESC LIMIT ?)`,
+      ...OPEN_STATES,
+      ...OPEN_STATES,
+      maxEntries,
+    )
+    const oldest = `DELETE FROM escalation WHERE id = (SELECT id FROM escalation WHERE ${over} ORDER BY id LIMIT 1)`
+    for (let fits = this.#bytes() + bytes <= maxBytes; ; fits = this.#bytes() + bytes <= maxBytes) {
+      if (fits || this.#run(oldest, ...OPEN_STATES) === 0) return fits
+    }
+  }
+
+  #bytes(): number {
+    return this.#count('SELECT coalesce(sum(length(record) + coalesce(length(answer), 0)), 0) AS n FROM escalation')
+  }
+
+  #transaction(work: () => void): void {
+    this.#db.exec('BEGIN IMMEDIATE')
+    try {
+      work()
+      this.#db.exec('COMMIT')
+    } catch (error) {
+      // A failed COMMIT may have ended the transaction by itself.
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
+      throw error
+    }
+  }
+
+  #count(sql: string, ...values: readonly string[]): number {
+    return Number(this.#prepare(sql).get(...values)?.['n'] ?? 0)
+  }
+
+  #run(sql: string, ...values: readonly (string | number | null | Uint8Array)[]): number {
+    return Number(this.#prepare(sql).run(...values).changes)
+  }
+
+  #prepare(sql: string): StatementSync {
+    let statement = this.#statements.get(sql)
+    if (statement === undefined) this.#statements.set(sql, (statement = this.#db.prepare(sql)))
+    return statement
+  }
+}
+
+function marks(list: readonly unknown[]): string {
+  return list.map(() => '?').join(', ')
+}
+
+type Row = Readonly<Record<string, unknown>>
+
+function read(row: Row): StoredEscalation {
+  const record = row['record']
+  if (!(record instanceof Uint8Array)) throw new Error('an escalation of the store has no record')
+  return {
+    id: text(row, 'id'),
+    ownerTag: text(row, 'owner_tag'),
+    state: text(row, 'state'),
+    createdAtMs: Number(row['created_ms']),
+    expiresAtMs: Number(row['expires_ms']),
+    version: Number(row['version']),
+    record,
+  }
+}
+
+function text(row: Row, column: string): string {
+  const value = row[column]
+  if (typeof value !== 'string') throw new Error(`an escalation of the store has no ${column}`)
+  return value
+}

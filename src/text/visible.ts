@@ -1,0 +1,32 @@
+/**
+ * Text that others wrote (rows, headers, file names, errors) made safe to show: whatever could move the cursor, start an escape
+ * sequence, reorder or hide text becomes a visible escape. Ordinary letters of every script stay.
+ */
+
+// Cc and Cf cover C0, DEL, C1, bidi controls, zero-width, byte-order mark and tag characters; Zl and Zp break lines; the fillers
+// have a glyph without ink; Cs is half a surrogate pair; Co and variation selectors smuggle invisible data.
+const UNSAFE =
+  /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\u{e0100}-\u{e01ef}]/gu
+
+export function escapeText(text: string): string {
+  if (/^[\x20-\x7e]*$/.test(text)) return text
+  return text.replace(UNSAFE, character => {
+    const point = character.codePointAt(0) ?? 0
+    if (point < 0x20 || point === 0x7f) return `\\x${hex(point, 2)}`
+    return point > 0xffff ? `\\u{${hex(point, 1)}}` : `\\u${hex(point, 4)}`
+  })
+}
+
+/** JSON text stays JSON: what the terminal must not see becomes `\uXXXX`, two of them beyond the basic plane. Line feeds of indentation stay. */
+export function escapeJson(json: string): string {
+  return json.replace(UNSAFE, character => {
+    if (character === '\n') return character
+    let escaped = ''
+    for (let i = 0; i < character.length; i++) escaped += `\\u${hex(character.charCodeAt(i), 4)}`
+    return escaped
+  })
+}
+
+function hex(value: number, digits: number): string {
+  return value.toString(16).padStart(digits, '0')
+}
