@@ -25,6 +25,7 @@ const PROGRAM = [
 const APART = [
   'audit/verify-parallel',
   'control/',
+  'capability/',
   'checks/prompt-injection/probes',
   'cli/bin',
   'cli/commands',
@@ -49,8 +50,10 @@ const APART = [
   'plugins/plain-text',
   'plugins/sandbox-preview',
   'plugins/tribunal',
+  'jws/',
   'receipt/',
   'state/escalations/sqlite',
+  'state/redemptions/sqlite',
   'state/redis/',
   'upstream/demo/',
 ]
@@ -67,11 +70,13 @@ const bundle = await rolldown({
   input: {
     index: 'src/index.ts',
     'receipt/index': 'src/receipt/index.ts',
+    'capability/index': 'src/capability/index.ts',
     'clients/openai': 'src/clients/openai.ts',
     'cli/bin': 'src/cli/bin.ts',
     // Loaded by their own paths, as worker threads.
     'audit/verify-parallel': 'src/audit/verify-parallel.ts',
     'state/escalations/sqlite-thread': 'src/state/escalations/sqlite-thread.ts',
+    'state/redemptions/sqlite-thread': 'src/state/redemptions/sqlite-thread.ts',
   },
   platform: 'node',
   external: /^[^./]/,

@@ -1,4 +1,5 @@
 /** Capabilities of a whole gate: on every call of a tool with an audience, read by the vendors' own SDKs, verified by its executor. */
+import { createServer } from 'node:http'
 import Anthropic from '@anthropic-ai/sdk'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -24,7 +25,6 @@ import {
   DEMO_REGISTRY,
   demoChecks,
   ISSUER,
-  scenario,
   startTestGate,
   type TestGate,
   type TestGateOptions,
@@ -238,10 +238,10 @@ describe('a call of a tool with an audience', () => {
   })
 
   it.each([false, true])('with arguments that are no one value is refused (stream: %s)', async stream => {
-    const call = { kind: 'calls', calls: [{ name: 'get_weather', arguments: '{"city":"Oslo","city":"Rome"}' }] }
+    const upstream = await calling({ name: 'get_weather', arguments: '{"city":"Oslo","city":"Rome"}' })
     for (const checks of [withAudience(), [new OwnerResolutionCheck(), new AudienceOnly()]]) {
-      const gate = await startTestGate({ checks, shadow: checks.length === 2 })
-      const text = await (await chat(gate, scenario(call, { stream }))).text()
+      const gate = await startTestGate({ checks, shadow: checks.length === 2, upstreamUrl: upstream.url })
+      const text = await (await chat(gate, ask('weather', stream))).text()
       expect(text).not.toContain('Rome')
       expect(gate.rows().find(r => r['check_name'] === 'pipeline.commitment')).toMatchObject({
         decision: 'block',
@@ -249,6 +249,7 @@ describe('a call of a tool with an audience', () => {
       })
       await gate.close()
     }
+    upstream.close()
   })
 
   it('in shadow says so, and executors refuse it', async () => {
@@ -331,18 +332,8 @@ describe('the list of capabilities', () => {
 describe('forged capabilities', () => {
   it('of upstream never reach the caller', async () => {
     const signet = { capability: 'ey.forged.upstream' }
-    const call = { id: 'c1', type: 'function', function: { name: 'search_orders', arguments: '{"query":"x"}' }, signet }
-    const { createServer } = await import('node:http')
-    const upstream = createServer((_req, res) => {
-      const message = { role: 'assistant', content: null, tool_calls: [call] }
-      const choices = [{ index: 0, message, finish_reason: 'tool_calls' }]
-      res.writeHead(200, { 'content-type': 'application/json' })
-      res.end(JSON.stringify({ id: 'x', object: 'chat.completion', created: 1, model: 'm', choices }))
-    })
-    await new Promise<void>(resolve => upstream.listen(0, '127.0.0.1', resolve))
-    const address = upstream.address()
-    const port = typeof address === 'object' && address !== null ? address.port : 0
-    const gate = await startTestGate({ checks: withAudience(), upstreamUrl: `http://127.0.0.1:${port}/v1` })
+    const upstream = await calling({ name: 'search_orders', arguments: '{"query":"x"}' }, { signet })
+    const gate = await startTestGate({ checks: withAudience(), upstreamUrl: upstream.url })
     const res = await chat(gate, ask('orders', false))
     expect(await res.text()).not.toContain('forged')
     await gate.close()
@@ -473,3 +464,39 @@ class AudienceOnly implements Check {
 
 const plain = (s: string) =>
   s.replace(/: signet[^\n]*\n\n/g, '').replace(/"(id|created|system_fingerprint)":\s*("[^"]*"|\d+)/g, '"$1":_')
+
+/** An upstream that proposes one call. */
+async function calling(fn: object, more: object = {}) {
+  const call = { id: 'c1', type: 'function', function: fn, ...more }
+  const server = createServer((req, res) => {
+    const chunks: Buffer[] = []
+    req.on('data', (chunk: Buffer) => chunks.push(chunk))
+    req.on('end', () => {
+      const head = { id: 'x', created: 1, model: 'm' }
+      if (!Buffer.concat(chunks).includes('"stream":true')) {
+        const message = { role: 'assistant', content: null, tool_calls: [call] }
+        const choices = [{ index: 0, message, finish_reason: 'tool_calls' }]
+        res.writeHead(200, { 'content-type': 'application/json' })
+        res.end(JSON.stringify({ ...head, object: 'chat.completion', choices }))
+        return
+      }
+      res.writeHead(200, { 'content-type': 'text/event-stream' })
+      for (const choice of [
+        { index: 0, delta: { role: 'assistant', tool_calls: [{ index: 0, ...call }] }, finish_reason: null },
+        { index: 0, delta: {}, finish_reason: 'tool_calls' },
+      ])
+        res.write(`data: ${JSON.stringify({ ...head, object: 'chat.completion.chunk', choices: [choice] })}\n\n`)
+      res.end('data: [DONE]\n\n')
+    })
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  const port = typeof address === 'object' && address !== null ? address.port : 0
+  return {
+    url: `http://127.0.0.1:${port}/v1`,
+    close: () => {
+      server.closeAllConnections()
+      server.close()
+    },
+  }
+}

@@ -23,6 +23,7 @@ import type { DemoUpstream } from '../upstream/demo/server.ts'
 import type { Credential } from '../upstream/headers.ts'
 import { createUpstream } from '../upstream/pool.ts'
 import { openApprovals } from './approvals.ts'
+import { openCapabilities } from './capabilities.ts'
 import { DEV_FOLDER, devKey } from './chain-keys.ts'
 import { noteSigner, openLogOf } from './log-serving.ts'
 
@@ -122,6 +123,7 @@ export async function startServing(
       const onState = events.onLogState ?? (() => undefined)
       log = await openLogOf(settings, noteKeySigner, Number(audit.head.size), onState)
     }
+    const capabilities = await openCapabilities(resolved, pipeline.checks, keyFolder)
     gate = await startGate({
       checks: pipeline.checks,
       shadow: settings.shadow,
@@ -147,6 +149,7 @@ export async function startServing(
               form: settings.receipts,
             },
           }),
+      ...(capabilities === undefined ? {} : { capabilities }),
       host: settings.host,
       port: settings.port,
       allowedHosts: settings.allowedHosts,

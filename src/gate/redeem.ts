@@ -165,7 +165,7 @@ function readObject(body: Uint8Array): Asked | undefined {
 /** An executor wrote it, and an operator's terminal will show it. */
 function oneLine(text: string): string {
   return text
-    .replace(/[\p{C}\p{Zl}\p{Zp}]+/gu, ' ')
+    .replace(/[\s\p{C}\p{Zl}\p{Zp}]+/gu, ' ')
     .slice(0, MAX_DETAIL)
     .toWellFormed()
 }
