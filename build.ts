@@ -25,7 +25,7 @@ const PROGRAM = [
 const APART = [
   'audit/verify-parallel',
   'control/',
-  'capability/',
+  'capability/verify',
   'checks/prompt-injection/probes',
   'cli/bin',
   'cli/commands',
@@ -40,6 +40,7 @@ const APART = [
   'cli/verify-log',
   'clients/',
   'config/default-pipeline',
+  'gate/redeem.ts',
   'identity/issuer',
   'identity/jwt',
   'index.ts',
@@ -70,7 +71,6 @@ const bundle = await rolldown({
   input: {
     index: 'src/index.ts',
     'receipt/index': 'src/receipt/index.ts',
-    'capability/index': 'src/capability/index.ts',
     'clients/openai': 'src/clients/openai.ts',
     'cli/bin': 'src/cli/bin.ts',
     // Loaded by their own paths, as worker threads.
@@ -103,3 +103,13 @@ await bundle.write({
   },
 })
 await bundle.close()
+
+// By itself, for executors run anywhere: what it shares with the gate must not bring the gate's Node modules along.
+const executor = await rolldown({
+  cwd: root,
+  input: { 'capability/index': 'src/capability/index.ts' },
+  platform: 'neutral',
+  external: /^[^./]/,
+})
+await executor.write({ dir: dist, format: 'esm', entryFileNames: '[name].js', sourcemap: true, minify: false })
+await executor.close()

@@ -12,17 +12,19 @@ import { capabilityOf } from './guard.ts'
 import { type ExecutorOptions, type VerifiedCapability, verifyCapability } from './verify.ts'
 
 /** What this needs of a transport; those of `@modelcontextprotocol/sdk` have more, and it stays theirs. */
-export interface McpTransport<Message = unknown, Extra = unknown> {
+export interface McpTransport {
   start(): Promise<void>
-  send(message: Message, options?: never): Promise<void>
   close(): Promise<void>
-  onmessage?: ((message: Message, extra?: Extra) => void) | undefined
+  send(message: never, options?: never): Promise<void>
 }
+
+type Deliver = (message: unknown, extra?: unknown) => void
 
 /** The same transport, for `server.connect(…)`. */
 export function capabilityTransport<T extends McpTransport>(transport: T, options: ExecutorOptions): T {
   const running = new Map<unknown, VerifiedCapability>()
-  let deliver: McpTransport['onmessage']
+  let deliver: Deliver | undefined
+  const post = (...message: readonly unknown[]): Promise<void> => Reflect.apply(transport.send, transport, message)
 
   const receive = (message: unknown, extra?: unknown): void => {
     if (Array.isArray(message)) {
@@ -48,7 +50,7 @@ export function capabilityTransport<T extends McpTransport>(transport: T, option
         const code = error instanceof CapabilityInvalid ? error.code : 'replay_unavailable'
         const text = `refused by signet: ${code}`
         const result = { content: [{ type: 'text', text }], isError: true, _meta: { signet: { code } } }
-        transport.send({ jsonrpc: '2.0', id, result }).catch(() => undefined)
+        post({ jsonrpc: '2.0', id, result }).catch(() => undefined)
       },
     )
   }
@@ -61,7 +63,7 @@ export function capabilityTransport<T extends McpTransport>(transport: T, option
     return { verified, params: { ...params, arguments: verified.arguments } }
   }
 
-  const send = (message: unknown, ...rest: readonly never[]): Promise<void> => {
+  const send = (message: unknown, ...rest: readonly unknown[]): Promise<void> => {
     if (isObject(message)) {
       const { id, result, error } = message
       const verified = result === undefined && error === undefined ? undefined : running.get(id)
@@ -72,7 +74,7 @@ export function capabilityTransport<T extends McpTransport>(transport: T, option
         verified.report({ ok }).catch(() => undefined)
       }
     }
-    return transport.send(message, ...rest)
+    return post(message, ...rest)
   }
 
   return new Proxy(transport, {
@@ -82,11 +84,10 @@ export function capabilityTransport<T extends McpTransport>(transport: T, option
       const value: unknown = Reflect.get(target, name, target)
       return typeof value === 'function' ? value.bind(target) : value
     },
-    set(target, name, value: McpTransport['onmessage']) {
+    set(target, name, value: Deliver | undefined) {
       if (name !== 'onmessage') return Reflect.set(target, name, value, target)
       deliver = value
-      target.onmessage = receive
-      return true
+      return Reflect.set(target, name, receive, target)
     },
   })
 }

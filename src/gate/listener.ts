@@ -12,7 +12,7 @@ import { escalationStatus, isStatusPath } from './escalation-status.ts'
 import type { Gate } from './gate.ts'
 import { health, jwks, ready, versionInfo } from './health.ts'
 import { json } from './json-answer.ts'
-import { isRedeemPath, REDEEM_PATH, redeem } from './redeem.ts'
+import { isRedeemPath, REDEEM_PATH } from './redeemers.ts'
 import { newAsked, preflightRefusal, serve } from './serve.ts'
 import { createTlsServer, type ListenerTls } from './tls.ts'
 
@@ -118,8 +118,10 @@ async function route(
   if (isCapabilityListPath(path))
     return onlyGet(req, res, CAPABILITY_LIST_PATH) ? capabilityList(gate, req, res, path) : undefined
   if (isRedeemPath(path)) {
-    if (req.method === 'POST') return redeem(gate, req, res, path)
-    return methodNotAllowed(res, REDEEM_PATH, ['POST'])
+    if (req.method !== 'POST') return methodNotAllowed(res, REDEEM_PATH, ['POST'])
+    // Most gates have no executors that ask: what verifies is loaded by the first that does.
+    const { redeem } = await import('./redeem.ts')
+    return redeem(gate, req, res, path)
   }
   switch (path) {
     case '/health':

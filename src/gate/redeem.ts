@@ -18,9 +18,8 @@ import { isThenable, within } from '../pipeline/guard.ts'
 import type { Capabilities, Gate } from './gate.ts'
 import { readBody } from './intake.ts'
 import { json } from './json-answer.ts'
+import { OUTCOME_PATH, REDEEM_PATH } from './redeemers.ts'
 
-export const REDEEM_PATH = '/signet/v1/redeem'
-const OUTCOME = /^\/signet\/v1\/redeem\/([A-Za-z0-9_-]{1,64})\/outcome$/
 /** A capability is at most 16 KiB. */
 const MAX_BODY_BYTES = 32 * 1024
 const STATE_LIMIT_MS = 5_000
@@ -28,10 +27,6 @@ const STATE_LIMIT_MS = 5_000
 const OUTCOME_MS = 3_600_000
 const SKEW_MS = 5_000
 const MAX_DETAIL = 256
-
-export function isRedeemPath(path: string): boolean {
-  return path === REDEEM_PATH || OUTCOME.test(path)
-}
 
 export async function redeem(gate: Gate, req: IncomingMessage, res: ServerResponse, path: string): Promise<void> {
   const { capabilities } = gate
@@ -54,7 +49,7 @@ export async function redeem(gate: Gate, req: IncomingMessage, res: ServerRespon
   }
   const asked = readObject(body)
   if (asked === undefined) return told(res, 400, 'request_invalid', 'expected a JSON object')
-  const [, jti] = OUTCOME.exec(path) ?? []
+  const [, jti] = OUTCOME_PATH.exec(path) ?? []
   try {
     await (jti === undefined
       ? useUp(gate, capabilities, audience, res, asked)

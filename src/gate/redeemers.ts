@@ -6,6 +6,13 @@ import { hash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { headerValue } from '../identity/headers.ts'
 
+export const REDEEM_PATH = '/signet/v1/redeem'
+export const OUTCOME_PATH = /^\/signet\/v1\/redeem\/([A-Za-z0-9_-]{1,64})\/outcome$/
+
+export function isRedeemPath(path: string): boolean {
+  return path === REDEEM_PATH || OUTCOME_PATH.test(path)
+}
+
 export interface Redeemers {
   /** The audience whose secret the request carries as `Authorization: Bearer …`. */
   audienceOf(req: IncomingMessage): string | undefined
