@@ -1,5 +1,4 @@
 /** Capabilities of a whole gate: on every call of a tool with an audience, read by the vendors' own SDKs, verified by its executor. */
-import { createServer } from 'node:http'
 import Anthropic from '@anthropic-ai/sdk'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -20,6 +19,7 @@ import { verifyReceipt, verifyStreamReceipt } from '../src/receipt/index.ts'
 import { MemoryEscalationStore } from '../src/state/escalations/memory.ts'
 import { type AnthropicUpstream, startAnthropicUpstream } from './clients/anthropic-upstream.ts'
 import { type ResponsesUpstream, startResponsesUpstream } from './clients/responses-upstream.ts'
+import { calling } from './support/calling.ts'
 import {
   chat,
   DEMO_REGISTRY,
@@ -464,39 +464,3 @@ class AudienceOnly implements Check {
 
 const plain = (s: string) =>
   s.replace(/: signet[^\n]*\n\n/g, '').replace(/"(id|created|system_fingerprint)":\s*("[^"]*"|\d+)/g, '"$1":_')
-
-/** An upstream that proposes one call. */
-async function calling(fn: object, more: object = {}) {
-  const call = { id: 'c1', type: 'function', function: fn, ...more }
-  const server = createServer((req, res) => {
-    const chunks: Buffer[] = []
-    req.on('data', (chunk: Buffer) => chunks.push(chunk))
-    req.on('end', () => {
-      const head = { id: 'x', created: 1, model: 'm' }
-      if (!Buffer.concat(chunks).includes('"stream":true')) {
-        const message = { role: 'assistant', content: null, tool_calls: [call] }
-        const choices = [{ index: 0, message, finish_reason: 'tool_calls' }]
-        res.writeHead(200, { 'content-type': 'application/json' })
-        res.end(JSON.stringify({ ...head, object: 'chat.completion', choices }))
-        return
-      }
-      res.writeHead(200, { 'content-type': 'text/event-stream' })
-      for (const choice of [
-        { index: 0, delta: { role: 'assistant', tool_calls: [{ index: 0, ...call }] }, finish_reason: null },
-        { index: 0, delta: {}, finish_reason: 'tool_calls' },
-      ])
-        res.write(`data: ${JSON.stringify({ ...head, object: 'chat.completion.chunk', choices: [choice] })}\n\n`)
-      res.end('data: [DONE]\n\n')
-    })
-  })
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  const port = typeof address === 'object' && address !== null ? address.port : 0
-  return {
-    url: `http://127.0.0.1:${port}/v1`,
-    close: () => {
-      server.closeAllConnections()
-      server.close()
-    },
-  }
-}
