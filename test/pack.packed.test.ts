@@ -90,9 +90,10 @@ describe('the published package', () => {
       `import { definePipeline, OwnerResolutionCheck, block, type Check } from 'signet-gate'
 import { verifyReceipt } from 'signet-gate/receipt'
 import { wrapOpenAI } from 'signet-gate/openai'
+import { MemoryReplayStore, requireCapability } from 'signet-gate/capability'
 const mine: Check = { name: 'mine', priority: 0, timeLimitMs: 10, describe: () => ({}), admit: x => block('custom:no', x.id) }
 export default definePipeline({ checks: [new OwnerResolutionCheck(), mine] })
-export const used: readonly unknown[] = [verifyReceipt, wrapOpenAI]
+export const used: readonly unknown[] = [verifyReceipt, wrapOpenAI, requireCapability('t', args => args, { keys: { keys: [] }, issuer: 'i', audience: 'a', replay: new MemoryReplayStore() })]
 `,
     )
     writeFileSync(
@@ -113,9 +114,13 @@ export const used: readonly unknown[] = [verifyReceipt, wrapOpenAI]
     run(node, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', folder])
     writeFileSync(
       join(folder, 'use.mjs'),
-      "import * as a from 'signet-gate'; import * as r from 'signet-gate/receipt'; if (!a.definePipeline || !r.verifyReceipt) process.exit(3)",
+      "import * as a from 'signet-gate'; import * as r from 'signet-gate/receipt'; import * as c from 'signet-gate/capability'; if (!a.definePipeline || !r.verifyReceipt || !c.verifyCapability) process.exit(3)",
     )
     run(node, ['use.mjs'])
+    // Executors run anywhere: one file, and nothing of Node in it.
+    const executor = readFileSync(join(folder, 'node_modules/signet-gate/dist/capability/index.js'), 'utf8')
+    expect([...executor.matchAll(/^(?:import|export)[^'"]* from ['"]([^'"]+)['"]/gm)].map(m => m[1])).toEqual(['jose'])
+    expect(executor).not.toMatch(/import\(|\brequire\(|\bprocess\.|\bBuffer\b/)
   })
 
   it('brings at most forty packages', () => {
