@@ -25,6 +25,7 @@ import type { DemoUpstream } from '../upstream/demo/server.ts'
 import type { Credential } from '../upstream/headers.ts'
 import { createUpstream } from '../upstream/pool.ts'
 import { openApprovals } from './approvals.ts'
+import { openCapabilities } from './capabilities.ts'
 import { DEV_FOLDER, devKey } from './chain-keys.ts'
 import { type LogParts, noteSigner, openLogOf } from './log-serving.ts'
 import { metricsFor } from './metrics-serving.ts'
@@ -144,6 +145,7 @@ export async function startServing(
       log = await openLogOf(settings, noteKeySigner, { audit, outside, egress, onState, onAnchorState })
     }
     const counters = new GateCounters()
+    const capabilities = await openCapabilities(resolved, pipeline.checks, keyFolder)
     gate = await startGate({
       checks: pipeline.checks,
       shadow: settings.shadow,
@@ -176,6 +178,7 @@ export async function startServing(
               form: settings.receipts,
             },
           }),
+      ...(capabilities === undefined ? {} : { capabilities }),
       host: settings.host,
       port: settings.port,
       allowedHosts: settings.allowedHosts,

@@ -3,7 +3,7 @@
  * is said about them in docs/configuration.md is compared with this table by a test.
  */
 import { DEFAULT_FORWARD_HEADERS } from '../upstream/headers.ts'
-import { asBoolean, asInteger, asKeys, asList, asNumber, asText, type Reading } from './reading.ts'
+import { asBoolean, asHashes, asInteger, asKeys, asList, asNumber, asText, type Reading } from './reading.ts'
 import * as value from './values.ts'
 
 /** 64 GiB: more is a slip of the finger. */
@@ -92,6 +92,10 @@ export const SHAPE = {
   receiptHeaderName: value.receiptHeaderName,
   receiptKeyFile: value.path,
   issuer: value.name,
+  capabilityKeyFile: value.path,
+  capabilityTtlS: value.wholeNumber(1, 3_600),
+  redeemers: value.redeemers,
+  redemptionStorePath: value.path,
   corsAllowedOrigins: value.origins,
   corsAllowedMethods: value.methods,
   corsAllowedHeaders: value.headerNames,
@@ -198,6 +202,10 @@ export const SPECS: Readonly<Record<SettingName, Spec>> = {
   receiptHeaderName: { read: asText, expected: 'a header name' },
   receiptKeyFile: { read: asText, expected: 'a path' },
   issuer: { read: asText, expected: 'a short name or URL' },
+  capabilityKeyFile: { read: asText, expected: 'a path' },
+  capabilityTtlS: { read: asInteger, expected: 'a whole number from 1 to 3600' },
+  redeemers: { read: asHashes, expected: 'audiences with the sha256 of a secret', secret: true },
+  redemptionStorePath: { read: asText, expected: 'a path' },
   corsAllowedOrigins: { read: asList, expected: 'a list of origins' },
   corsAllowedMethods: { read: asList, expected: 'a list of methods' },
   corsAllowedHeaders: { read: asList, expected: 'a list of header names' },
@@ -245,6 +253,8 @@ type Absent =
   | 'hmacSecret'
   | 'hmacSecretFile'
   | 'receiptKeyFile'
+  | 'capabilityKeyFile'
+  | 'redemptionStorePath'
 
 /** What was set, each value checked on its own; rules between settings are `resolve.ts`. */
 export type Settings = { readonly [K in Exclude<SettingName, Absent>]: Values[K] } & {
@@ -301,6 +311,8 @@ export const DEFAULTS: Settings = Object.freeze({
   receipts: 'jws',
   receiptHeaderName: 'X-Signet-Receipt',
   issuer: 'signet',
+  capabilityTtlS: 120,
+  redeemers: {},
   corsAllowedOrigins: [],
   corsAllowedMethods: ['GET', 'POST', 'OPTIONS'],
   corsAllowedHeaders: [

@@ -110,6 +110,21 @@ export interface EscalationStore {
   close(): MaybeAsync<void>
 }
 
+/**
+ * Capabilities that executors used up at the gate. A call that has resolved is durable, as far as the driver is at all.
+ * Bounded: a full store throws `StateFull` and forgets nothing that is not over.
+ */
+export interface RedemptionStore {
+  /** Does what it knows outlive the process? */
+  readonly durable: boolean
+  /** True for exactly one call of all with this jti until `untilMs`. `facts`: what its rows say, as JSON. */
+  redeem(jti: string, facts: string, untilMs: number, nowMs: number): MaybeAsync<boolean>
+  find(jti: string): MaybeAsync<string | undefined>
+  /** True for exactly one call of all for a redeemed jti: its outcome is being recorded. */
+  settle(jti: string): MaybeAsync<boolean>
+  close(): MaybeAsync<void>
+}
+
 /** How much a store holds. */
 export interface EscalationBounds {
   /** Not over yet, in all; and as many that are over. Default 1,000. */

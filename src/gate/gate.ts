@@ -1,17 +1,20 @@
 /** What one gate is made of. Built once at start; everything below the listener takes it as its first argument. */
 import type { Clock, Random } from '../core/clock.ts'
 import type { AuditWriter, RowLog } from '../core/row.ts'
-import type { ReferenceState, SessionState, SharedState } from '../core/state.ts'
+import type { RedemptionStore, ReferenceState, SessionState, SharedState } from '../core/state.ts'
 import type { Dialect, Fault, Provider } from '../core/wire.ts'
 import type { Desk } from '../escalation/desk.ts'
 import type { ListenerRule } from '../identity/host.ts'
 import type { PeerResolver } from '../identity/peer.ts'
 import type { IdentityStrategy } from '../identity/strategy.ts'
+import type { JwsSigner } from '../jws/sign.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import type { ReceiptSigner } from '../receipt/issue.ts'
 import type { ExchangeCounter } from '../telemetry/counters.ts'
 import type { RequestHeaders } from '../upstream/headers.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import type { IssuedCapabilities } from './issued.ts'
+import type { Redeemers } from './redeemers.ts'
 
 export interface Gate {
   readonly pipeline: Pipeline
@@ -29,6 +32,10 @@ export interface Gate {
   readonly log: GateLog | undefined
   /** `undefined`: no receipts are issued. */
   readonly receipts: Receipts | undefined
+  /** `undefined`: no capabilities are issued. */
+  readonly capabilities: Capabilities | undefined
+  /** Public keys, as JSON: served at `/.well-known/jwks.json`. */
+  readonly jwks: string
   readonly sessions: SessionState
   /** Where escalations wait for humans. */
   readonly desk: Desk
@@ -58,8 +65,21 @@ export interface Receipts {
   readonly headerName: string
   /** `jws`, or the Python implementation's `signet=v1` form. */
   readonly form: 'jws' | 'signet-v1'
-  /** Served at `/.well-known/jwks.json`. */
-  readonly jwks: string
+}
+
+export interface Capabilities {
+  readonly signer: JwsSigner
+  /** The signer's own public key, for the redeem endpoint. */
+  readonly keys: { readonly keys: readonly object[] }
+  /** `iss`: exactly this in every capability. */
+  readonly issuer: string
+  /** From release, in whole seconds. */
+  readonly ttlS: number
+  readonly issued: IssuedCapabilities
+  readonly redemptions: RedemptionStore
+  /** How long a used capability of an approved call is remembered, in milliseconds: as long as its approval could come back. */
+  readonly approvedMs: number
+  readonly redeemers: Redeemers
 }
 
 export interface GateLog {

@@ -70,7 +70,7 @@ export function versionInfo(gate: Gate) {
 
 /** RFC 7517. Public keys change only with rotation. */
 export function jwks(gate: Gate, res: ServerResponse): void {
-  const body = Buffer.from(gate.receipts?.jwks ?? '{"keys":[]}')
+  const body = Buffer.from(gate.jwks)
   res.writeHead(200, {
     'content-type': 'application/jwk-set+json',
     'content-length': body.length,
