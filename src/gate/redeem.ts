@@ -102,7 +102,7 @@ async function takeOutcome(
   if ((await answered(gate, c.redemptions.settle(jti))) !== true)
     return told(res, 409, 'already_recorded', 'the outcome has been recorded')
   const reason = ok ? 'the executor says that the tool ran' : 'the executor says that the tool failed'
-  const more = detail === '' ? {} : { _detail: oneLine(detail) }
+  const more: Readonly<Record<string, string>> = detail === '' ? {} : { _detail: oneLine(detail) }
   await gate.audit.append(row(gate, claims, 'capability.outcome', ok, reason, more)).durable()
   json(res, 200, { status: 'recorded', jti })
 }
