@@ -161,7 +161,7 @@ console.log(createSignet(who).provider.baseURL, signetConfiguration(who).clientO
     // Executors run anywhere: one file, and nothing of Node in it.
     const executor = readFileSync(join(folder, 'node_modules/signet-gate/dist/capability/index.js'), 'utf8')
     expect([...executor.matchAll(/^(?:import|export)[^'"]* from ['"]([^'"]+)['"]/gm)].map(m => m[1])).toEqual(['jose'])
-    expect(executor).not.toMatch(/import\(|\brequire\(|\bprocess\.|\bBuffer\b/)
+    expect(executor).not.toMatch(/\bimport\(|\brequire\(|\bprocess\.[a-z]|\bBuffer[.(]/)
   })
 
   it.each(['receipt/index.js', 'audit/log/index.js'])('%s loads nothing of Node, however it was bundled', entry => {
