@@ -16,10 +16,11 @@ const PROGRAM = [
   ...['audit', 'bench', 'doctor', 'escalations', 'init', 'keys', 'lint', 'log', 'plugins', 'receipt', 'serve'].map(
     c => `cli/commands/${c}`,
   ),
-  ...['context', 'escape', 'failure', 'log-option', 'main', 'percentiles', 'pipeline-file', 'terminal'].map(
+  ...['context', 'escape', 'failure', 'http', 'log-option', 'main', 'percentiles', 'pipeline-file', 'terminal'].map(
     f => `cli/${f}`,
   ),
   ...['env-file', 'paths', 'problem', 'version'].map(f => `config/${f}`),
+  'audit/filter-fields',
 ].map(file => `${file}.ts`)
 /** Not needed by every `serve`: what browsers import, what only other commands, other settings or other threads need. */
 const APART = [
@@ -54,7 +55,6 @@ const APART = [
   'cli/bin',
   'cli/commands',
   'cli/engine',
-  'cli/http',
   'cli/lint-rules',
   'cli/load.',
   'cli/log-reader',

@@ -1,5 +1,6 @@
 /** What a row is counted, filtered and found by. One reading for the scan and for the index, so that both answer alike. */
 import type { Json } from './canonical.ts'
+import type { FilterField } from './filter-fields.ts'
 import { sealedKeyId } from './seal.ts'
 import type { StoredRow } from './stored.ts'
 
@@ -50,8 +51,6 @@ export function metaText(row: StoredRow, name: string): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined
 }
 
-export const FILTER_FIELDS = ['check', 'decision', 'owner_type', 'owner', 'stage', 'exchange'] as const
-export type FilterField = (typeof FILTER_FIELDS)[number]
 /** Per field the values that match; an owner can be there by name and by the id of a key. */
 export type Filter = ReadonlyMap<FilterField, readonly string[]>
 

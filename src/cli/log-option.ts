@@ -1,7 +1,7 @@
 /** Which log an audit command reads, and which of its rows. */
 import { join } from 'node:path'
 import { InvalidArgumentError } from 'commander'
-import { FILTER_FIELDS, type FilterField } from '../audit/facts.ts'
+import { FILTER_FIELDS, type FilterField } from '../audit/filter-fields.ts'
 import { readEnvFile } from '../config/env-file.ts'
 import { type Context, located, pathOption } from './context.ts'
 import { CommandError } from './failure.ts'

@@ -3,9 +3,10 @@
  * index is brought up to date first, and without it (or when it cannot be used) everything still works, only slower.
  */
 import { basename } from 'node:path'
-import type { CountField, Filter, FilterField } from '../audit/facts.ts'
+import type { CountField, Filter } from '../audit/facts.ts'
 import { counted, factsOf, matches } from '../audit/facts.ts'
 import { AuditError } from '../audit/files.ts'
+import type { FilterField } from '../audit/filter-fields.ts'
 import type { LogIndex } from '../audit/index-query.ts'
 import { closeLayout, type Layout, openLayout } from '../audit/layout.ts'
 import { type ReadRow, rowsOf, tailRows } from '../audit/read.ts'

@@ -1,15 +1,22 @@
 /** What `audit verify` says of the transparency log beside an audit log: the tree over its rows, and the checkpoint over that. */
 import { existsSync } from 'node:fs'
 import type { CheckReport } from '../audit/log/check.ts'
+import type { NoteKey } from '../audit/log/note.ts'
+import type { Policy } from '../audit/log/policy.ts'
+import type { TileSource } from '../audit/log/reader.ts'
 import { linesOfLog } from '../audit/read.ts'
 import type { Section, SectionCheck } from '../audit/verify-report.ts'
 import type { Context } from './context.ts'
 import { CommandError } from './failure.ts'
-import { logKeys, sourceOf } from './log-source.ts'
+import { logKeys, policyOf, sourceOf } from './log-source.ts'
 
 export interface LogSectionOptions {
   readonly tiles?: string
   readonly logKey?: string
+  /** Witnesses, and how many of them. */
+  readonly policy?: string
+  /** Roots of time-stamping authorities. */
+  readonly anchorCa?: string
 }
 
 /** None where no transparency log was ever kept; `not_checked` without its public key. */
@@ -39,6 +46,15 @@ export async function logSections(
     return checked
   }
   const ofCheckpoint = (problem: string) => /checkpoint/.test(problem)
+  const { logKey, policy, anchorCa } = options
+  const beside: SectionCheck[] = []
+  if (policy !== undefined) {
+    const demanded = await policyOf(policy, context)
+    beside.push({ name: 'cosignatures', check: () => cosignatures(source, key, demanded) })
+  }
+  if (anchorCa !== undefined) {
+    beside.push({ name: 'anchors', check: () => anchors({ tiles: folder, ca: anchorCa, logKey }, context) })
+  }
   return [
     {
       name: 'tree',
@@ -65,7 +81,49 @@ export async function logSections(
         )
       },
     },
+    ...beside,
   ]
+}
+
+/** The checkpoint that is shown, as cosigned as the policy demands. */
+async function cosignatures(source: TileSource, key: NoteKey, policy: Policy): Promise<Section> {
+  const { openCheckpoint } = await import('../audit/log/checkpoint.ts')
+  const { LogInvalid } = await import('../audit/log/errors.ts')
+  const { cosigned } = await import('../audit/log/proof.ts')
+  const bytes = await source.read('checkpoint')
+  if (bytes === undefined) return section(['the log has no checkpoint'], '', {})
+  try {
+    const checkpoint = await openCheckpoint(new TextDecoder().decode(bytes), [key])
+    const found = await cosigned(checkpoint, policy)
+    const names = found.map(f => f.name)
+    return section([], `${checkpoint.size} entries, cosigned by ${names.join(', ')}`, {
+      size: checkpoint.size,
+      witnesses: names,
+    })
+  } catch (error) {
+    if (error instanceof LogInvalid) return section([error.message], '', {})
+    throw error
+  }
+}
+
+async function anchors(
+  options: { readonly tiles: string; readonly ca: string; readonly logKey: string },
+  context: Context,
+): Promise<Section> {
+  const { checkAnchors } = await import('./commands/log-anchors.ts')
+  const results = await checkAnchors(options, context)
+  if (results.length === 0) return { status: 'absent', text: 'the log has no anchors', details: {} }
+  const problems = results.flatMap(r =>
+    r.problem === undefined ? [] : [`${r.size} entries (${r.authority}): ${r.problem}`],
+  )
+  const last = results.filter(r => r.ok).at(-1)
+  return section(
+    problems,
+    `${results.length} time stamps, the last over ${last?.size ?? 0} entries at ${last?.time ?? ''}`,
+    {
+      anchors: results.length,
+    },
+  )
 }
 
 function section(problems: readonly string[], text: string, details: Section['details']): Section {

@@ -22,11 +22,11 @@ import { type Asked, refuse, unavailable } from './answer.ts'
 import { assure, NotAssured } from './assure.ts'
 import { Delivery } from './deliver.ts'
 import type { Gate } from './gate.ts'
-import { comeBack, holdAtAdmission } from './hold-request.ts'
 import { identify } from './identify.ts'
 import { readBody } from './intake.ts'
-import { judgeReferences } from './references.ts'
-import { type Resubmission, readResubmission } from './resubmit.ts'
+import { judge } from './judge.ts'
+import { readResubmission } from './resubmit.ts'
+
 import { shadowHeaders } from './shadow.ts'
 import { statusOf } from './status.ts'
 import { LONGEST_WAIT_MS, preferredWaitMs } from './wait-for-human.ts'
@@ -148,42 +148,6 @@ export async function serve(
   } finally {
     gate.load.active -= 1
   }
-}
-
-type Judged =
-  | { readonly kind: 'admitted'; readonly exchange: Admitted }
-  | { readonly kind: 'refused'; readonly refusal: Decision }
-  /** By what was held for it, or with word that it is held. */
-  | { readonly kind: 'answered'; readonly outcome: Outcome }
-
-/** What comes of an exchange that has passed the admission checks: what it builds on and what a human said count too. */
-async function judge(
-  gate: Gate,
-  res: ServerResponse,
-  dialect: Dialect,
-  asked: Asked,
-  admission: Admission,
-  resubmission: Resubmission | undefined,
-): Promise<Judged> {
-  const { refusal } = admission
-  if (refusal?.effect.kind === 'block') return { kind: 'refused', refusal }
-  let { admitted } = admission
-  if (resubmission !== undefined) {
-    const back = await comeBack(gate, res, dialect, asked, admission, resubmission)
-    if (back.kind === 'answered') return back
-    admitted = back.exchange
-  } else if (refusal !== undefined) {
-    const held = await holdAtAdmission(gate, res, dialect, asked, admission, refusal)
-    if (held.kind === 'answered') return held
-    admitted = held.exchange
-  }
-  if (admitted === undefined) throw new Error('an exchange that is not admitted must have been refused')
-  const objection = await judgeReferences(gate, admitted)
-  if (objection === undefined) return { kind: 'admitted', exchange: admitted }
-  admission.decisions.push(objection)
-  return objection.effect.kind === 'block'
-    ? { kind: 'refused', refusal: objection }
-    : { kind: 'admitted', exchange: admitted }
 }
 
 /** What is known of an exchange before anything of it has been read. */

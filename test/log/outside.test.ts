@@ -145,6 +145,22 @@ describe('a gate with witnesses', () => {
     expect(await verify('policy.txt')).toMatchObject({ code: 0, out: expect.stringMatching(/w1.*w2/s) })
     writeFileSync(join(folder, 'strict.txt'), policyOf(witnesses, 3, key))
     expect(await verify('strict.txt')).toMatchObject({ code: 1, error: expect.stringContaining('quorum_unmet') })
+    // The one report of the audit log says so too.
+    const whole = (file: string) =>
+      signet(folder, ['audit', 'verify', '--json', '--log-key', served.logKey, '--policy', file])
+    const sound = await whole('policy.txt')
+    expect(sound.code).toBe(0)
+    expect(JSON.parse(sound.out).sections.cosignatures).toMatchObject({
+      status: 'sound',
+      details: { witnesses: ['w1', 'w2'] },
+    })
+    const strict = await whole('strict.txt')
+    expect(strict.code).toBe(1)
+    expect(JSON.parse(strict.out).sections).toMatchObject({
+      tree: { status: 'sound' },
+      checkpoints: { status: 'sound' },
+      cosignatures: { status: 'broken' },
+    })
     const proof = readFileSync(join(folder, 'x.tlog-proof'), 'utf8')
     // Without one cosignature, and with one that is not over this checkpoint.
     writeFileSync(join(folder, 'x.tlog-proof'), proof.replace(/\u2014 witness\.test\/w71 .*\n/, ''))
@@ -294,6 +310,13 @@ describe('a gate with anchors', () => {
       code: 0,
       out: expect.stringMatching(/OK: \d+ entries existed at 20/),
     })
+    const whole = async () => {
+      const { code, out } = await signet(folder, [
+        ...['audit', 'verify', '--json', '--log-key', served.logKey, '--anchor-ca', 'roots.pem'],
+      ])
+      return { code, anchors: JSON.parse(out).sections.anchors.status }
+    }
+    expect(await whole()).toEqual({ code: 0, anchors: 'sound' })
     expect(await signet(folder, ['log', 'anchors'])).toMatchObject({ code: 0, out: expect.stringContaining('entries') })
     expect(await signet(folder, [...verify, '--oid', '1.9.9'])).toMatchObject({
       code: 1,
@@ -321,6 +344,7 @@ describe('a gate with anchors', () => {
     const checkpoint = readFileSync(path, 'utf8')
     writeFileSync(path, checkpoint.replace(`\n${size}\n`, `\n${size + 1}\n`))
     expect(await signet(folder, verify)).toMatchObject({ code: 1, out: expect.stringContaining('imprint_wrong') })
+    expect(await whole()).toEqual({ code: 1, anchors: 'broken' })
     rmSync(path)
     expect(await signet(folder, verify)).toMatchObject({ code: 1, out: expect.stringContaining('is missing') })
     writeFileSync(path, checkpoint)

@@ -4,8 +4,9 @@
  */
 import { closeSync, constants, fsyncSync, openSync, unlinkSync, writeSync } from 'node:fs'
 import { canonical } from '../../audit/canonical.ts'
-import { type FilterField, factsOf, matches } from '../../audit/facts.ts'
+import { factsOf, matches } from '../../audit/facts.ts'
 import { errno } from '../../audit/files.ts'
+import type { FilterField } from '../../audit/filter-fields.ts'
 import { unsealRow } from '../../audit/seal-row.ts'
 import type { StoredRow } from '../../audit/stored.ts'
 import { type Context, fileError, located } from '../context.ts'

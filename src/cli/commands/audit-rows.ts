@@ -1,6 +1,7 @@
 /** `signet audit show`, `tail` and `count`. A damaged line is said in one line and counted; it never ends the reading. */
-import type { CountField, FilterField } from '../../audit/facts.ts'
+import type { CountField } from '../../audit/facts.ts'
 import { deciding } from '../../audit/facts.ts'
+import type { FilterField } from '../../audit/filter-fields.ts'
 import { ERASED, unsealRow } from '../../audit/seal-row.ts'
 import { findKeyRing } from '../chain-keys.ts'
 import type { Context } from '../context.ts'

@@ -16,6 +16,8 @@ export const registerAudit: Register = (program, context) => {
     )
     .option('--log-key <key-or-file>', "the transparency log's public key: check it too, tree and checkpoint")
     .option('--tiles <folder>', "the transparency log's folder (default: <log>.tlog)", pathOption)
+    .option('--policy <file>', 'with --log-key: the witnesses who must have cosigned', pathOption)
+    .option('--anchor-ca <file>', 'with --log-key: check time stamps too, under these roots (PEM)', pathOption)
     .option('--save-state <file>', 'keep how far the log is sound, for --from-checkpoint', pathOption)
     .option('--json', 'print JSON')
     .action(async (log: string | undefined, options) =>

@@ -19,7 +19,7 @@ import { CommandError, DONE, FAILED } from '../failure.ts'
 import { logKeys, logSettings } from '../log-source.ts'
 import { logFiles } from './log-witnesses.ts'
 
-interface AnchorOptions {
+export interface AnchorOptions {
   readonly tiles?: string
   readonly json?: true
   readonly ca?: string
@@ -74,7 +74,7 @@ export async function anchor(options: AnchorOptions & { readonly url?: string },
   context.exit(failed ? FAILED : DONE)
 }
 
-interface Verified {
+export interface Verified {
   readonly size: number
   readonly authority: string
   readonly ok: boolean
@@ -87,13 +87,7 @@ export async function verifyAnchors(
   context: Context,
 ): Promise<void> {
   const { terminal } = context
-  const keys = await logKeys(options.logKey, context)
-  const policy = policyOid(options, context)
-  const stamper = await stamperOf(options, context)
-  const files = logFiles(options, context)
-  const names = await listAnchors(files)
-  const results: Verified[] = []
-  for (const name of names) results.push(await verifyOne(files, name, keys, stamper, policy, context.now()))
+  const results = await checkAnchors(options, context)
   const ok = results.length > 0 && results.every(result => result.ok)
   if (options.json === true) terminal.json({ ok, anchors: results })
   else {
@@ -105,6 +99,22 @@ export async function verifyAnchors(
     if (results.length === 0) terminal.line({ text: 'NOT PROVEN', colour: 'red' }, ': the log has no anchors')
   }
   context.exit(ok ? DONE : FAILED)
+}
+
+/** Every anchor in the log's folder: the stamp, what was stamped, and that the log continues it. */
+export async function checkAnchors(
+  options: AnchorOptions & { readonly logKey: string },
+  context: Context,
+): Promise<readonly Verified[]> {
+  const keys = await logKeys(options.logKey, context)
+  const policy = policyOid(options, context)
+  const stamper = await stamperOf(options, context)
+  const files = logFiles(options, context)
+  const results: Verified[] = []
+  for (const name of await listAnchors(files)) {
+    results.push(await verifyOne(files, name, keys, stamper, policy, context.now()))
+  }
+  return results
 }
 
 async function verifyOne(
