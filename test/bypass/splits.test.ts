@@ -205,6 +205,17 @@ const COMPLETIONS_CUT: Cut = {
   of: (one, field) => (one as { choices: Record<string, string>[] }).choices[0]?.[field],
 }
 
+/** Are these the characters of `text`, in order, with some left out? */
+function isWithin(left: string, text: string): boolean {
+  let at = 0
+  for (const unit of left) {
+    at = text.indexOf(unit, at)
+    if (at < 0) return false
+    at += unit.length
+  }
+  return true
+}
+
 describe('any cutting of the same text into deltas', () => {
   const words = [
     'The harbour ',
@@ -241,7 +252,13 @@ describe('any cutting of the same text into deltas', () => {
             const verdict = (end: string) => (field.endsWith('by part') ? end.replace(/[0-9]+/g, '#') : end)
             expect(verdict(many.end)).toBe(verdict(one.end))
             expect(verdict(each.end)).toBe(verdict(one.end))
-            if (one.end.startsWith('finish')) {
+            if (one.end.startsWith('finish') && field.endsWith('by part')) {
+              // What ends at a break may be a secret where it is none in the middle of a word: more is taken out, never less.
+              for (const cut of [many, each]) {
+                const left = said(cut.written, field).replaceAll('[REDACTED]', '')
+                expect(isWithin(left, text), `${left} in ${text}`).toBe(true)
+              }
+            } else if (one.end.startsWith('finish')) {
               expect(said(many.written, field)).toBe(said(one.written, field))
               expect(said(each.written, field)).toBe(said(one.written, field))
             } else {
