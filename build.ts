@@ -51,6 +51,7 @@ const APART = [
   'audit/segments/packer',
   'audit/verify',
   'control/',
+  'capability/verify',
   'checks/prompt-injection/probes',
   'cli/bin',
   'cli/commands',
@@ -69,6 +70,7 @@ const APART = [
   'cli/worker.',
   'clients/',
   'config/default-pipeline',
+  'gate/redeem.ts',
   'identity/issuer',
   'identity/jwt',
   'index.ts',
@@ -79,8 +81,10 @@ const APART = [
   'plugins/plain-text',
   'plugins/sandbox-preview',
   'plugins/tribunal',
+  'jws/',
   'receipt/',
   'state/escalations/sqlite',
+  'state/redemptions/sqlite',
   'state/redis/',
   'upstream/demo/',
 ]
@@ -110,6 +114,7 @@ const bundle = await rolldown({
     'audit/segments/packer': 'src/audit/segments/packer.ts',
     'audit/index-thread': 'src/audit/index-thread.ts',
     'state/escalations/sqlite-thread': 'src/state/escalations/sqlite-thread.ts',
+    'state/redemptions/sqlite-thread': 'src/state/redemptions/sqlite-thread.ts',
   },
   platform: 'node',
   external: /^[^./]/,
@@ -138,3 +143,13 @@ await bundle.write({
 await bundle.close()
 // `npx signet` in a clone runs the file itself; npm sets the mode only where it installs the package.
 chmodSync(join(dist, 'cli/bin.js'), 0o755)
+
+// By itself, for executors run anywhere: what it shares with the gate must not bring the gate's Node modules along.
+const executor = await rolldown({
+  cwd: root,
+  input: { 'capability/index': 'src/capability/index.ts' },
+  platform: 'neutral',
+  external: /^[^./]/,
+})
+await executor.write({ dir: dist, format: 'esm', entryFileNames: '[name].js', sourcemap: true, minify: false })
+await executor.close()

@@ -16,7 +16,7 @@ export default defineConfig({
     include: more ? MORE : ['src/**/*.test.ts', 'test/**/*.test.ts'],
     exclude: ['**/node_modules/**', '**/dist/**', ...(more ? [] : MORE)],
     setupFiles: ['test/support/umask.ts'],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
   },
 })

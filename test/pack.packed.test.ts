@@ -105,12 +105,13 @@ describe('the published package', () => {
       `import { definePipeline, OwnerResolutionCheck, block, type Check } from 'signet-gate'
 import { verifyReceipt } from 'signet-gate/receipt'
 import { wrapOpenAI } from 'signet-gate/openai'
+import { MemoryReplayStore, requireCapability } from 'signet-gate/capability'
 import { wrapAnthropic } from 'signet-gate/anthropic'
 import { signetConfiguration, SignetCallbackHandler, SignetRefused } from 'signet-gate/langchain'
 import { createSignet, signetErrorOf } from 'signet-gate/ai'
 const mine: Check = { name: 'mine', priority: 0, timeLimitMs: 10, describe: () => ({}), admit: x => block('custom:no', x.id) }
 export default definePipeline({ checks: [new OwnerResolutionCheck(), mine] })
-export const used: readonly unknown[] = [verifyReceipt, wrapOpenAI, wrapAnthropic, SignetCallbackHandler]
+export const used: readonly unknown[] = [verifyReceipt, wrapOpenAI, wrapAnthropic, SignetCallbackHandler, requireCapability, MemoryReplayStore]
 const who = { signetUrl: 'http://gate:8443', owner: 'human:alice@example.com' }
 export const base: string = signetConfiguration(who).configuration.baseURL + createSignet(who).provider.baseURL
 export function told(error: unknown): string | undefined {
@@ -139,20 +140,28 @@ export function told(error: unknown): string | undefined {
       join(folder, 'use.mjs'),
       `import { definePipeline } from 'signet-gate'
 import { verifyReceipt } from 'signet-gate/receipt'
+import { requireCapability } from 'signet-gate/capability'
 import { verifyProof } from 'signet-gate/log'
 import { wrapOpenAI } from 'signet-gate/openai'
 import { wrapAnthropic } from 'signet-gate/anthropic'
 import { SignetCallbackHandler, signetConfiguration } from 'signet-gate/langchain'
 import { createSignet } from 'signet-gate/ai'
-const all = [definePipeline, verifyReceipt, verifyProof, wrapOpenAI, wrapAnthropic, SignetCallbackHandler, signetConfiguration, createSignet]
+const all = [definePipeline, verifyReceipt, verifyProof, requireCapability, wrapOpenAI, wrapAnthropic, SignetCallbackHandler, signetConfiguration, createSignet]
 console.log(all.map(one => typeof one).join())
 const who = { signetUrl: 'http://gate:8443', owner: 'agent:triage' }
 console.log(createSignet(who).provider.baseURL, signetConfiguration(who).clientOptions.baseURL)
 `,
     )
-    expect(run(node, ['use.mjs'])).toBe(`${Array(8).fill('function').join()}\nhttp://gate:8443/v1 http://gate:8443\n`)
+    expect(run(node, ['use.mjs'])).toBe(`${Array(9).fill('function').join()}\nhttp://gate:8443/v1 http://gate:8443\n`)
     for (const wrapped of ['openai', 'ai', '@langchain', '@anthropic-ai'])
       expect(existsSync(join(folder, 'node_modules', wrapped))).toBe(false)
+  })
+
+  it('the executor half is one file, and nothing of Node is in it', () => {
+    // Executors run anywhere: one file, and nothing of Node in it.
+    const executor = readFileSync(join(folder, 'node_modules/signet-gate/dist/capability/index.js'), 'utf8')
+    expect([...executor.matchAll(/^(?:import|export)[^'"]* from ['"]([^'"]+)['"]/gm)].map(m => m[1])).toEqual(['jose'])
+    expect(executor).not.toMatch(/\bimport\(|\brequire\(|\bprocess\.[a-z]|\bBuffer[.(]/)
   })
 
   it.each(['receipt/index.js', 'audit/log/index.js'])('%s loads nothing of Node, however it was bundled', entry => {

@@ -10,7 +10,7 @@ const SRC = join(ROOT, 'src')
 const LEVELS: readonly (readonly string[])[] = [
   ['text'],
   ['core'],
-  ['dialects', 'checks', 'policy', 'keys', 'state'],
+  ['dialects', 'checks', 'policy', 'keys', 'state', 'jws'],
   ['pipeline'],
   ['audit', 'receipt', 'capability', 'escalation', 'identity', 'upstream'],
   ['plugins', 'clients'],
@@ -126,7 +126,7 @@ describe('rooms', () => {
       }
     }
     const wrappers = ['openai', 'anthropic', 'langchain', 'ai'].map(name => `clients/${name}.ts`)
-    const verifiers = ['receipt/index.ts', 'audit/log/index.ts']
+    const verifiers = ['receipt/index.ts', 'audit/log/index.ts', 'capability/index.ts']
     for (const entry of [...verifiers, 'text/scan.ts', 'text/fold.ts', ...wrappers]) visit(join(SRC, entry))
     expect(node).toEqual([])
   })

@@ -6,7 +6,7 @@
  * judge a call, so declaring one is judged at admission, under the name `upstream:<type>[:<server>]`.
  * Names match exactly, case included. What the arguments say is not looked at here.
  */
-import type { Assurances, Check, Ctx } from '../core/check.ts'
+import type { Assurances, Audiences, Check, Ctx } from '../core/check.ts'
 import type { Exchange } from '../core/exchange.ts'
 import { ownerString } from '../core/owner.ts'
 import { ASSURANCES, type Assurance } from '../core/row.ts'
@@ -66,6 +66,7 @@ export class ToolCallInspectorCheck implements Check {
   /** The registry as read, for whoever issues capabilities or previews a call. */
   readonly registry: ReadonlyMap<string, RegisteredTool>
   readonly assurance: Assurances
+  readonly audience: Audiences
   readonly #common: Common
   readonly #maxAllowedTier: RiskTier
   readonly #escalateAtTier: RiskTier
@@ -90,6 +91,10 @@ export class ToolCallInspectorCheck implements Check {
     this.registry = registry
     let highest: Assurance = 'durable'
     for (const { assurance } of registry.values()) if (levelOf(assurance) > levelOf(highest)) highest = assurance
+    this.audience = {
+      any: [...registry.values()].some(spec => spec.audience !== undefined),
+      of: tool => registry.get(tool)?.audience,
+    }
     this.assurance = { highest, of: tool => registry.get(tool)?.assurance ?? 'durable' }
   }
 

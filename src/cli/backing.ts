@@ -18,6 +18,7 @@ import { systemClock } from '../state/system.ts'
 import { GateCounters } from '../telemetry/counters.ts'
 import type { DemoUpstream } from '../upstream/demo/server.ts'
 import { type Approvals, openApprovals } from './approvals.ts'
+import { openCapabilities } from './capabilities.ts'
 import { keyFolderOf } from './chain-keys.ts'
 import { type GateKeys, openGateKeys } from './gate-keys.ts'
 import { type LogParts, noteSigner, openLogOf } from './log-serving.ts'
@@ -46,6 +47,8 @@ export interface Backing {
   readonly audit: AuditLog
   readonly shared: SharedState | undefined
   readonly approvals: Approvals
+  /** `undefined`: no tool has an audience, and none is issued. */
+  readonly capabilities: Awaited<ReturnType<typeof openCapabilities>>
   readonly changes: Changes
   readonly log: LogParts | undefined
   /** The transparency log's name and public key; `undefined` when it is off. */
@@ -120,6 +123,7 @@ export async function openBacking(
     }
     const changes = new Changes(systemClock)
     const approvals = await openApprovals(resolved, checks, folder, { egress, now: Date.now, randomBytes }, changes)
+    const capabilities = await openCapabilities(resolved, checks, opened)
     const signer = settings.transparencyLog ? await noteSigner(settings) : undefined
     if (signer !== undefined) {
       const onState = events.onLogState ?? (() => undefined)
@@ -131,6 +135,7 @@ export async function openBacking(
       audit,
       shared,
       approvals,
+      capabilities,
       changes,
       log,
       logName: signer === undefined ? undefined : { origin: signer.key.name, key: formatKey(signer.key) },

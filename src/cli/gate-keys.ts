@@ -16,7 +16,7 @@ import { Key, KeyRing } from '../keys/ring.ts'
 import { Schedule } from '../keys/schedule.ts'
 import { SigningKey } from '../keys/signing.ts'
 import { ScheduledSigners, type SigningKeys } from '../keys/signing-keys.ts'
-import { KeyFolder, macKeys, noKeyNow, signingKeys } from '../keys/store.ts'
+import { KeyFolder, type KeyPurpose, macKeys, noKeyNow, signingKeys } from '../keys/store.ts'
 import { type Watch, watchKeys } from '../keys/watch.ts'
 import { keyFolderOf } from './chain-keys.ts'
 
@@ -26,6 +26,8 @@ export interface GateKeys {
   readonly receipts: SigningKeys | undefined
   /** The audit key, when it dies with this process and was not given. */
   readonly ephemeralKey: { readonly id: string; readonly hex: string } | undefined
+  /** The keys of another purpose, from the key folder; made on first use, and kept up to date. */
+  kept(purpose: KeyPurpose): ScheduledSigners
   /** Looks for new keys now instead of within seconds. */
   look(): void
   close(): Promise<void>
@@ -45,32 +47,27 @@ export async function openGateKeys(resolved: Resolved, ports: GateKeyPorts): Pro
   const { clock, folder } = ports
   const path = keyFolderOf(settings, folder)
   const fromFolder = (source: string): boolean => source === 'kept in .signet' || source === 'in the key folder'
-  const uses = fromFolder(hmacKey) || fromFolder(receiptKey) || existsSync(path)
-  const keyFolder = uses ? new KeyFolder(path, { now: () => clock.now() }) : undefined
+  let keyFolder = existsSync(path) ? new KeyFolder(path, { now: () => clock.now() }) : undefined
 
   const legacy = Object.entries(settings.hmacLegacyKeys).map(([id, hex]) => Key.fromHex(id, hex))
-  const { ring, ephemeralKey, reloadRing } = chain()
+  /** What is read anew when the folder has changed. */
+  const reloads: (() => void)[] = []
+  const { ring, ephemeralKey } = chain()
   const receipts = await receiptKeys()
   refuseEnded()
 
   let watch: Watch | undefined
-  if (keyFolder !== undefined && (fromFolder(hmacKey) || fromFolder(receiptKey))) {
-    watch = watchKeys({
-      clock,
-      fingerprint: () => keyFolder.fingerprint(),
-      onChange: () => {
-        reloadRing()
-        receipts.reload()
-        ports.onEvent(true, 'the keys were read anew')
-      },
-      onTrouble: error =>
-        ports.onEvent(false, `the keys could not be read anew, and those read before stay in use: ${lineOf(error)}`),
-    })
-  }
+  if (reloads.length > 0) watchFolder()
   return {
     ring,
     receipts: receipts.keys,
     ephemeralKey,
+    kept: purpose => {
+      const keys = signersOf(purpose)
+      refuseEndedOf(purpose, keys)
+      watchFolder()
+      return keys
+    },
     look: () => watch?.look(),
     close: async () => {
       watch?.close()
@@ -78,12 +75,33 @@ export async function openGateKeys(resolved: Resolved, ports: GateKeyPorts): Pro
     },
   }
 
-  function chain(): {
-    readonly ring: KeyRing
-    readonly ephemeralKey: GateKeys['ephemeralKey']
-    readonly reloadRing: () => void
-  } {
-    const still = (): void => undefined
+  function opened(): KeyFolder {
+    keyFolder ??= new KeyFolder(path, { now: () => clock.now() })
+    return keyFolder
+  }
+
+  function watchFolder(): void {
+    const folder = opened()
+    watch ??= watchKeys({
+      clock,
+      fingerprint: () => folder.fingerprint(),
+      onChange: () => {
+        for (const reload of reloads) reload()
+        ports.onEvent(true, 'the keys were read anew')
+      },
+      onTrouble: error =>
+        ports.onEvent(false, `the keys could not be read anew, and those read before stay in use: ${lineOf(error)}`),
+    })
+  }
+
+  function signersOf(purpose: KeyPurpose): ScheduledSigners {
+    const folder = opened()
+    const keys = folder.signers(purpose)
+    reloads.push(() => keys.replace(signingKeys(folder.keys(purpose))))
+    return keys
+  }
+
+  function chain(): { readonly ring: KeyRing; readonly ephemeralKey: GateKeys['ephemeralKey'] } {
     if (settings.hmacSecret !== undefined) {
       // Rows that --dev wrote, or the key folder's keys, before there was a key of one's own still have to verify.
       const known = new Set([settings.hmacKeyId, ...legacy.map(key => key.id)])
@@ -92,24 +110,24 @@ export async function openGateKeys(resolved: Resolved, ports: GateKeyPorts): Pro
         ...legacy,
         ...kept.filter(({ id }) => !known.has(id)),
       ])
-      return { ring, ephemeralKey: undefined, reloadRing: still }
+      return { ring, ephemeralKey: undefined }
     }
-    if (keyFolder !== undefined && fromFolder(hmacKey)) {
-      const ring = keyFolder.ring('chain', legacy)
-      return { ring, ephemeralKey: undefined, reloadRing: () => ring.replace(macKeys(keyFolder.keys('chain'))) }
+    if (fromFolder(hmacKey)) {
+      const folder = opened()
+      const ring = folder.ring('chain', legacy)
+      reloads.push(() => ring.replace(macKeys(folder.keys('chain'))))
+      return { ring, ephemeralKey: undefined }
     }
     const id = `ephemeral-${randomBytes(4).toString('hex')}`
     const hex = randomBytes(32).toString('hex')
-    return { ring: new KeyRing(Key.fromHex(id, hex), legacy), ephemeralKey: { id, hex }, reloadRing: still }
+    return { ring: new KeyRing(Key.fromHex(id, hex), legacy), ephemeralKey: { id, hex } }
   }
 
   async function receiptKeys(): Promise<{
     readonly keys: SigningKeys | undefined
     readonly external?: ExternalSigner
-    reload(): void
   }> {
-    const reload = (): void => undefined
-    if (receiptKey === 'off') return { keys: undefined, reload }
+    if (receiptKey === 'off') return { keys: undefined }
     if (settings.receiptSigner !== undefined) {
       const { ExternalSigner } = await import('../keys/external-signer.ts')
       const external = await ExternalSigner.open(settings.receiptSigner, {
@@ -118,26 +136,28 @@ export async function openGateKeys(resolved: Resolved, ports: GateKeyPorts): Pro
         environment: ports.environment,
         onState: ports.onEvent,
       })
-      return { keys: external, external, reload }
+      return { keys: external, external }
     }
     if (settings.receiptKeyFile !== undefined)
-      return { keys: ScheduledSigners.of(SigningKey.fromPem(readSecretFile(settings.receiptKeyFile))), reload }
-    if (keyFolder !== undefined && fromFolder(receiptKey)) {
-      const keys = keyFolder.signers('receipts')
-      return { keys, reload: () => keys.replace(signingKeys(keyFolder.keys('receipts'))) }
-    }
-    return { keys: ScheduledSigners.of(SigningKey.generate()), reload }
+      return { keys: ScheduledSigners.of(SigningKey.fromPem(readSecretFile(settings.receiptKeyFile))) }
+    return { keys: fromFolder(receiptKey) ? signersOf('receipts') : ScheduledSigners.of(SigningKey.generate()) }
   }
 
   function refuseEnded(): void {
     const now = clock.now()
     // Throws, and says how to go on.
     ring.at(BigInt(now) * 1_000_000n)
-    if (receipts.keys === undefined || receipts.keys.at(now) !== undefined) return
-    if (keyFolder === undefined || receipts.external !== undefined)
+    if (receipts.keys === undefined) return
+    if (receipts.external === undefined) refuseEndedOf('receipts', receipts.keys)
+    else if (receipts.keys.at(now) === undefined)
       throw new KeyError('key_not_valid', 'the signer process announced no receipt key that is valid now')
-    const ended = new Schedule(keyFolder.keys('receipts')).begunBy(now)
-    throw new KeyError('key_not_valid', noKeyNow('receipts', ended?.id, ended?.notAfter))
+  }
+
+  function refuseEndedOf(purpose: KeyPurpose, keys: SigningKeys): void {
+    const now = clock.now()
+    if (keys.at(now) !== undefined) return
+    const ended = new Schedule(opened().keys(purpose)).begunBy(now)
+    throw new KeyError('key_not_valid', noKeyNow(purpose, ended?.id, ended?.notAfter))
   }
 }
 

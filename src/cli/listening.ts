@@ -7,7 +7,7 @@ import type { AuditWriter } from '../core/row.ts'
 import type { SharedState } from '../core/state.ts'
 import { DIALECTS } from '../dialects/registry.ts'
 import type { Gate } from '../gate/gate.ts'
-import { type EscalationOptions, type StartOptions, startGate } from '../gate/start.ts'
+import { type CapabilityOptions, type EscalationOptions, type StartOptions, startGate } from '../gate/start.ts'
 import { openIdentity } from '../identity/open.ts'
 import type { SigningKeys } from '../keys/signing-keys.ts'
 import type { Egress } from '../plugins/egress.ts'
@@ -25,6 +25,8 @@ export interface Ground {
   /** `undefined`: there is no transparency log. */
   readonly log: StartOptions['log']
   readonly escalations: EscalationOptions
+  /** `undefined`: none is issued. */
+  readonly capabilities: CapabilityOptions | undefined
   readonly counter: ExchangeCounter
   readonly egress: Egress
   /** Where the demo model listens, when it stands in for the model API. */
@@ -53,7 +55,7 @@ export interface ListeningGate extends Listening {
 export async function listen(
   { settings, tls }: Pick<Resolved, 'settings' | 'tls'>,
   pipeline: PipelineConfig,
-  { audit, receipts, shared, log, escalations, counter, egress, demoUrl }: Ground,
+  { audit, receipts, shared, log, escalations, capabilities, counter, egress, demoUrl }: Ground,
 ): Promise<ListeningGate> {
   const identity = await openIdentity(settings.identity, { egress, now: Date.now, randomBytes })
   const upstreamUrl = demoUrl ?? settings.upstreamUrl
@@ -97,6 +99,7 @@ export async function listen(
             form: settings.receipts,
           },
         }),
+    ...(capabilities === undefined ? {} : { capabilities }),
     host: settings.host,
     port: settings.port,
     allowedHosts: settings.allowedHosts,

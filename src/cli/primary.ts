@@ -4,7 +4,9 @@ import type { Resolved } from '../config/resolve.ts'
 import type { SharedState } from '../core/state.ts'
 import { createBox } from '../escalation/box.ts'
 import { Desk } from '../escalation/desk.ts'
+import { IssuedCapabilities } from '../gate/issued.ts'
 import { MemoryBudgetState, MemoryRateLimitState, MemoryReferenceState, MemorySessionState } from '../state/memory.ts'
+import { MemoryRedemptionStore } from '../state/redemptions/memory.ts'
 import { systemClock, systemRandom } from '../state/system.ts'
 import { Crew } from '../workers/crew.ts'
 import type { Backing, ServingEvents } from './backing.ts'
@@ -15,7 +17,7 @@ import { readListening, shareOf } from './worker-facts.ts'
 /** Beyond the time that running exchanges get. */
 const LEAVE_MORE_MS = 5000
 /** What a worker's environment must not hold; its settings come over the connection. */
-const HIDDEN = /^SIGNET_(?:HMAC_|RECEIPT_|REDIS_|AUDIT_SEALING|TRANSPARENCY_LOG_KEY|CONTROL_IDENTITY)/i
+const HIDDEN = /^SIGNET_(?:HMAC_|RECEIPT_|CAPABILITY_KEY|REDIS_|AUDIT_SEALING|TRANSPARENCY_LOG_KEY|CONTROL_IDENTITY)/i
 
 export interface RunningWorkers {
   readonly crew: Crew
@@ -29,7 +31,8 @@ export async function startWorkers(
   events: ServingEvents,
 ): Promise<RunningWorkers> {
   const { settings } = resolved
-  const { audit, keys, approvals, changes, counters, log, demoUrl } = backing
+  const { audit, keys, approvals, capabilities, changes, counters, log, demoUrl } = backing
+  const redemptions = capabilities?.redemptions ?? new MemoryRedemptionStore()
   const { store, key, policy, ttlMs } = approvals.escalations
   if (store === undefined || key === undefined) throw new Error('the store of escalations was not opened')
   const random = systemRandom()
@@ -61,6 +64,7 @@ export async function startWorkers(
       demoUrl,
       receipts: keys.receipts !== undefined,
       log: log === undefined ? undefined : { witnesses: log.witnesses !== undefined },
+      capabilities: capabilities === undefined ? undefined : { durable: redemptions.durable },
     }),
     hidden: Object.keys(process.env).filter(name => HIDDEN.test(name)),
     leaveMs: settings.shutdownGraceSeconds * 1000 + LEAVE_MORE_MS,
@@ -72,6 +76,9 @@ export async function startWorkers(
       onEscalation: id => void told(desk, id),
       log: log?.log,
       receipts: keys.receipts,
+      capabilities: capabilities?.signer,
+      issued: new IssuedCapabilities(systemClock),
+      redemptions,
       form: settings.receipts,
       now,
     },
@@ -97,6 +104,7 @@ export async function startWorkers(
       close: async () => {
         await running.close()
         await desk.close()
+        await redemptions.close()
         await audit.close()
       },
     },

@@ -50,7 +50,7 @@ export async function startServing(
       },
     })
     backing = opened
-    const { keys, approvals, logName } = opened
+    const { keys, approvals, capabilities, logName } = opened
     let listening: ListeningGate
     let failed = new Promise<never>(() => undefined)
     if (settings.workers > 1) {
@@ -74,6 +74,7 @@ export async function startServing(
                 witnesses: log.witnesses !== undefined,
               },
         escalations: approvals.escalations,
+        capabilities,
         counter: counters,
         egress,
         demoUrl,

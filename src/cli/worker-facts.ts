@@ -16,6 +16,8 @@ interface More {
   readonly receipts: boolean
   /** There is a transparency log. */
   readonly log: { readonly witnesses: boolean } | undefined
+  /** Capabilities are issued; does what is known of their use outlive the primary? */
+  readonly capabilities: { readonly durable: boolean } | undefined
 }
 
 export interface Begin extends Pick<Resolved, 'settings' | 'tls'>, More {
@@ -25,8 +27,8 @@ export interface Begin extends Pick<Resolved, 'settings' | 'tls'>, More {
 /** Settings whose values, or the files they name, are the primary's alone. A worker calls upstream, so that key it has. */
 function primarysOwn(name: SettingName): boolean {
   return (
-    (isSecret(name) && !name.startsWith('upstream') && !name.startsWith('anthropicUpstream')) ||
-    /^(?:hmac|keyFolder|receipt(?:KeyFile|Signer)|redis|auditSealing|transparencyLogKey|control|approvers|viewers|admins)/.test(
+    (isSecret(name) && name !== 'redeemers' && !name.startsWith('upstream') && !name.startsWith('anthropicUpstream')) ||
+    /^(?:hmac|keyFolder|receipt(?:KeyFile|Signer)|capabilityKeyFile|redis|auditSealing|transparencyLogKey|control|approvers|viewers|admins)/.test(
       name,
     )
   )
@@ -58,7 +60,7 @@ export function shareOf({ settings, tls }: Resolved, project: Project, more: Mor
 
 /** Throws when it is not what `shareOf` makes. */
 export function readBegin(facts: Readonly<Record<string, unknown>>): Begin {
-  const { settings: given, tls, project, key, approvers, quorum, demoUrl, receipts, log } = facts
+  const { settings: given, tls, project, key, approvers, quorum, demoUrl, receipts, log, capabilities } = facts
   const { settings } = settle([fromPipeline(record(given), '')])
   const { folder, file, variables } = record(project)
   const pems = tls === undefined ? undefined : record(tls)
@@ -76,6 +78,7 @@ export function readBegin(facts: Readonly<Record<string, unknown>>): Begin {
     demoUrl: demoUrl === undefined ? undefined : text(demoUrl),
     receipts: receipts === true,
     log: log === undefined ? undefined : { witnesses: record(log)['witnesses'] === true },
+    capabilities: capabilities === undefined ? undefined : { durable: record(capabilities)['durable'] === true },
   }
 }
 

@@ -33,7 +33,8 @@ try {
     const { listen } = await import('./listening.ts')
     const { openEgress } = await import('../plugins/egress.ts')
     const egress = openEgress()
-    const { audit, receipts, shared, escalations, log, counting } = worker.ground
+    const { audit, receipts, shared, escalations, log, counting, capabilities, issued, redemptions } = worker.ground
+    const { settings } = begin
     let load = { active: 0, heldBytes: 0 }
     const listening = await listen(begin, pipeline, {
       audit,
@@ -42,7 +43,7 @@ try {
       log:
         begin.log === undefined
           ? undefined
-          : { rows: log, timeLimitMs: begin.settings.assuranceTimeoutS * 1000, witnesses: begin.log.witnesses },
+          : { rows: log, timeLimitMs: settings.assuranceTimeoutS * 1000, witnesses: begin.log.witnesses },
       escalations: {
         policy: {
           approvers: begin.approvers,
@@ -50,9 +51,20 @@ try {
         },
         store: escalations,
         key: begin.key,
-        ttlMs: begin.settings.escalationTtlS * 1000,
+        ttlMs: settings.escalationTtlS * 1000,
         sweptElsewhere: true,
       },
+      capabilities:
+        begin.capabilities === undefined
+          ? undefined
+          : {
+              signer: capabilities,
+              issuer: settings.issuer,
+              ttlS: settings.capabilityTtlS,
+              redeemers: settings.redeemers,
+              redemptions: redemptions(begin.capabilities.durable),
+              issued,
+            },
       counter: counting(() => load),
       egress,
       demoUrl: begin.demoUrl,

@@ -76,6 +76,12 @@ function checkProblem(value: unknown): string | undefined {
   }
   if (check['shareState'] !== undefined && typeof check['shareState'] !== 'function')
     return `"${name}": expected shareState to be a function, got ${shown(check['shareState'])}`
+  const { audience } = check
+  if (
+    audience !== undefined &&
+    (typeof audience !== 'object' || audience === null || !('of' in audience && 'any' in audience))
+  )
+    return `"${name}": expected audience to have \`any\` and \`of(tool)\`, got ${shown(audience)}`
   if (HOOKS.every(hook => check[hook] === undefined))
     return `"${name}": has no hook; give it at least one of admit, inspect, commit and record`
   return descriptionProblem(name, check['describe'], value)

@@ -56,6 +56,20 @@ export function asJson(text: string): Reading {
   }
 }
 
+/** `audience=sha256:<hex>,…`; an audience may hold `=`, a hash does not. Values are never part of the problem. */
+export function asHashes(text: string): Reading {
+  const hashes = new Map<string, string>()
+  for (const item of text.split(',').map(trimBlanks)) {
+    if (item === '') continue
+    const cut = item.lastIndexOf('=')
+    if (cut < 1) return { problem: 'expected audience=sha256:<hex> pairs, separated by commas' }
+    const audience = trimBlanks(item.slice(0, cut))
+    if (hashes.has(audience)) return { problem: `names the audience ${JSON.stringify(audience)} twice` }
+    hashes.set(audience, trimBlanks(item.slice(cut + 1)))
+  }
+  return { value: Object.fromEntries(hashes) }
+}
+
 /** `id=hex,id=hex`. The values are secrets and never part of the problem. */
 export function asKeys(text: string): Reading {
   const keys = new Map<string, string>()

@@ -3,7 +3,7 @@
  * is said about them in docs/configuration.md is compared with this table by a test.
  */
 import { DEFAULT_FORWARD_HEADERS } from '../upstream/headers.ts'
-import { asBoolean, asInteger, asJson, asKeys, asList, asNumber, asText, type Reading } from './reading.ts'
+import { asBoolean, asHashes, asInteger, asJson, asKeys, asList, asNumber, asText, type Reading } from './reading.ts'
 import * as value from './values.ts'
 
 /** 64 GiB: more is a slip of the finger. */
@@ -97,6 +97,10 @@ export const SHAPE = {
   receiptKeyFile: value.path,
   receiptSigner: value.signerCommand,
   issuer: value.name,
+  capabilityKeyFile: value.path,
+  capabilityTtlS: value.wholeNumber(1, 3_600),
+  redeemers: value.redeemers,
+  redemptionStorePath: value.path,
   corsAllowedOrigins: value.origins,
   corsAllowedMethods: value.methods,
   corsAllowedHeaders: value.headerNames,
@@ -206,6 +210,10 @@ export const SPECS: Readonly<Record<SettingName, Spec>> = {
   receiptKeyFile: { read: asText, expected: 'a path' },
   receiptSigner: { read: asJson, expected: 'a program and its arguments, { command, args } as JSON' },
   issuer: { read: asText, expected: 'a short name or URL' },
+  capabilityKeyFile: { read: asText, expected: 'a path' },
+  capabilityTtlS: { read: asInteger, expected: 'a whole number from 1 to 3600' },
+  redeemers: { read: asHashes, expected: 'audiences with the sha256 of a secret', secret: true },
+  redemptionStorePath: { read: asText, expected: 'a path' },
   corsAllowedOrigins: { read: asList, expected: 'a list of origins' },
   corsAllowedMethods: { read: asList, expected: 'a list of methods' },
   corsAllowedHeaders: { read: asList, expected: 'a list of header names' },
@@ -255,6 +263,8 @@ type Absent =
   | 'receiptKeyFile'
   | 'receiptSigner'
   | 'keyFolder'
+  | 'capabilityKeyFile'
+  | 'redemptionStorePath'
 
 /** What was set, each value checked on its own; rules between settings are `resolve.ts`. */
 export type Settings = { readonly [K in Exclude<SettingName, Absent>]: Values[K] } & {
@@ -312,6 +322,8 @@ export const DEFAULTS: Settings = Object.freeze({
   receipts: 'jws',
   receiptHeaderName: 'X-Signet-Receipt',
   issuer: 'signet',
+  capabilityTtlS: 120,
+  redeemers: {},
   corsAllowedOrigins: [],
   corsAllowedMethods: ['GET', 'POST', 'OPTIONS'],
   corsAllowedHeaders: [

@@ -79,6 +79,7 @@ describe('names', () => {
       corsAllowedHeaders: 'Authorization',
       receiptHeaderName: 'X-Receipt',
       approvalQuorum: '2',
+      redeemers: `payments=sha256:${'a'.repeat(64)}`,
       approvers: 'human:bob@example.com',
       controlIdentity: 'asserted',
       viewers: 'human:bob@example.com',

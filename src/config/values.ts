@@ -295,6 +295,22 @@ export const legacyKeys: Shape<Readonly<Record<string, string>>> = given => {
   return { ok: true, value: Object.freeze(keys) }
 }
 
+/** Audience to hash. A value is never repeated: it may be the secret itself. */
+export const redeemers: Shape<Readonly<Record<string, string>>> = given => {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) return UNEXPECTED
+  const hashes: [string, string][] = []
+  for (const [audience, digest] of Object.entries(given)) {
+    if (audience === '') return { ok: false, problem: 'has an empty audience' }
+    if (typeof digest !== 'string' || !/^sha256:[0-9a-f]{64}$/.test(digest))
+      return {
+        ok: false,
+        problem: `has no hash for ${JSON.stringify(audience)}; give sha256:<64 hex digits> of its secret`,
+      }
+    hashes.push([audience, digest])
+  }
+  return { ok: true, value: Object.freeze(Object.fromEntries(hashes)) }
+}
+
 /** Fields that belong to one hop or to the gate itself (RFC 9110, 7.6.1). */
 const NEVER_FORWARDED = new Set([
   'connection',

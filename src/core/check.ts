@@ -38,6 +38,8 @@ export interface Check {
   readonly canEscalate?: boolean
   /** For checks that know tools: how sure an approved call's row must be before the call leaves. */
   readonly assurance?: Assurances
+  /** For checks that know tools: who may run an approved call. Such a call leaves with a capability. */
+  readonly audience?: Audiences
   /** Called at start, before `describe`, when several gates share state. A check that was given a state of its own keeps that. */
   shareState?(shared: SharedState): void
   /** Before the model is called. To redact, call `ctx.edit(segment, edits)` and return a redact verdict with `edits: []`. */
@@ -55,6 +57,14 @@ export interface Assurances {
   /** The most that any tool demands: whether the gate can give it is found out at start. */
   readonly highest: Assurance
   of(tool: string): Assurance
+}
+
+/** For whom capabilities are issued. */
+export interface Audiences {
+  /** Does any tool have one? */
+  readonly any: boolean
+  /** The executor that may run it (`aud`); `undefined`: no capability is issued for this tool. */
+  of(tool: string): string | undefined
 }
 
 export interface Ctx {

@@ -110,6 +110,39 @@ export interface EscalationStore {
   close(): MaybeAsync<void>
 }
 
+/**
+ * Capabilities that executors used up at the gate. A call that has resolved is durable, as far as the driver is at all.
+ * Bounded: a full store throws `StateFull` and forgets nothing that is not over.
+ */
+export interface RedemptionStore {
+  /** Does what it knows outlive the process? */
+  readonly durable: boolean
+  /** True for exactly one call of all with this jti until `untilMs`. `facts`: what its rows say, as JSON. */
+  redeem(jti: string, facts: string, untilMs: number, nowMs: number): MaybeAsync<boolean>
+  find(jti: string): MaybeAsync<string | undefined>
+  /** True for exactly one call of all for a redeemed jti: its outcome is being recorded. */
+  settle(jti: string): MaybeAsync<boolean>
+  close(): MaybeAsync<void>
+}
+
+/** A capability that has left, for its owner to ask for again. Times in milliseconds since the epoch. */
+export interface IssuedCapability {
+  readonly jti: string
+  /** The call's id in the answer. */
+  readonly call: string
+  readonly tool: string
+  readonly capability: string
+  readonly expiresAtMs: number
+}
+
+/** Capabilities that have left, until they expire; bounded, so one may not be kept. */
+export interface IssuedState {
+  put(owner: string, exchange: string, issued: IssuedCapability): MaybeAsync<void>
+  /** In the order of issuing; empty for anybody else's exchange. */
+  of(owner: string, exchange: string): MaybeAsync<readonly IssuedCapability[]>
+  knows(jti: string): MaybeAsync<boolean>
+}
+
 /** How much a store holds. */
 export interface EscalationBounds {
   /** Not over yet, in all; and as many that are over. Default 1,000. */

@@ -89,6 +89,8 @@ function held(over: Partial<Held> = {}): Held {
       },
       calls: [{ key: '0:0', id: 'call_1', name: 'issue_refund', argumentsText: '{"amount":50000}' }],
       frames: [{ raw: Buffer.from('frame'), edits: [] }],
+      given: [],
+      shadowed: false,
     },
     ...over,
   }

@@ -3,7 +3,7 @@
  *
  * Guarantees: opening gives exactly the frames and edits that were sealed, or fails. Writing them through a fresh writer
  * of the same dialect gives the bytes that a caller who had not been made to wait would have got.
- * Not guaranteed: capabilities are not in it; they are minted at release.
+ * Not guaranteed: capabilities of the calls that wait are not in it; they are minted at release.
  */
 import type { Exchange } from '../core/exchange.ts'
 import type { Dialect, Edit, Frame, RequestView, ToolCall } from '../core/wire.ts'
@@ -26,6 +26,10 @@ export interface HeldAnswer {
   /** The calls a human has to decide about, as they stand in the answer. */
   readonly calls: readonly HeldCall[]
   readonly frames: readonly HeldFrame[]
+  /** Capabilities of calls that had left already, by the key of the call: the released bytes repeat them. */
+  readonly given: readonly (readonly [string, string])[]
+  /** Something was found before this was held and, in shadow, not enforced. */
+  readonly shadowed: boolean
 }
 
 export type HeldContext = Pick<Exchange, 'peerAddress' | 'declared' | 'levels' | 'session'>
@@ -53,8 +57,8 @@ export interface Reopened {
   readonly request: RequestView
   /** Every call of the answer, in order, those that nobody had to be asked about included. */
   readonly calls: readonly ToolCall[]
-  /** The bytes the caller gets, frame by frame, through a fresh writer. `capability` mints one for a call that may have one. */
-  write(capability?: (call: HeldCall) => string | undefined): readonly Written[]
+  /** The bytes the caller gets, frame by frame, through a fresh writer. `capabilities`: by the key of their call. */
+  write(capabilities?: ReadonlyMap<string, string>): readonly Written[]
 }
 
 export interface Written {
@@ -80,13 +84,10 @@ export function reopen(dialect: Dialect, answer: HeldAnswer): Reopened {
   return {
     request: view,
     calls: frames.flatMap(f => f.parts.flatMap(p => (p.kind === 'callDone' ? [p.call] : []))),
-    write(capability = () => undefined) {
+    write(capabilities = new Map()) {
       const writer = dialect.openWriter({ ...view, stream: reader.stream })
       const minted: Edit[] = []
-      for (const call of answer.calls) {
-        const jws = capability(call)
-        if (jws !== undefined) minted.push({ kind: 'capability', key: call.key, jws })
-      }
+      for (const [key, jws] of capabilities) minted.push({ kind: 'capability', key, jws })
       return frames.map((frame, i) => {
         const keys = new Set(
           frame.parts.flatMap(p => (p.kind === 'callPiece' ? [p.key] : p.kind === 'callDone' ? [p.call.key] : [])),

@@ -40,6 +40,12 @@ async function completeUnary(d: UnderWay, observed: Observed): Promise<void> {
   if (d.demand !== undefined) {
     await assure(gate, d.demand.ticket, d.demand.level)
     if (d.done) return
+    if (d.minting.waits) {
+      await d.minting.mint(d.shadowed)
+      if (d.done) return
+      const writer = d.o.dialect.openWriter({ ...exchange.request, stream: false })
+      d.unary?.rewrite(writer, (frame, edits) => d.minting.edits(frame, edits))
+    }
   }
   const body = d.unary?.body() ?? new Uint8Array(0)
   const outcome = d.outcome('completed', observed)

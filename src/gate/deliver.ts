@@ -197,7 +197,7 @@ export class Delivery implements UpstreamHandler {
     const stream = this.#d.stream
     // Written even when it will be held: a redaction that cannot be made must not wait for a human to find out.
     if (stream === undefined) {
-      if (last !== undefined && level !== 'durable') {
+      if (last !== undefined && (level !== 'durable' || this.#d.minting.waits)) {
         this.#d.demand = { ticket: last, level: highestOf([level, this.#d.demand?.level ?? level]) }
       }
       this.#d.unary?.emit(frame, step.edits)
@@ -209,7 +209,7 @@ export class Delivery implements UpstreamHandler {
     }
     const ends = !this.#d.completed && frame.parts.some(p => p.kind === 'end')
     if (last === undefined && !ends) {
-      stream.emit(frame, step.edits)
+      stream.emit(frame, this.#d.minting.edits(frame, step.edits))
       return undefined
     }
     return this.#emitAfterRows(stream, frame, step, last && { ticket: last, level }, ends)
@@ -226,8 +226,12 @@ export class Delivery implements UpstreamHandler {
     await stream.flush()
     if (last !== undefined) await assure(this.#d.o.gate, last.ticket, last.level)
     if (this.#d.done) return
+    if (this.#d.minting.waits) {
+      await this.#d.minting.mint(this.#d.shadowed)
+      if (this.#d.done) return
+    }
     // The last frame may hold text: one that cannot be written must not stand behind a row that says it was.
-    const rendered = stream.render(frame, step.edits)
+    const rendered = stream.render(frame, this.#d.minting.edits(frame, step.edits))
     if (ends) await completeStream(this.#d, stream, { rendered, speaks: frame.parts.some(speaks) })
     else stream.take(rendered)
   }

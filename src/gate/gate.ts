@@ -2,7 +2,7 @@
 import type { MaybeAsync } from '../core/check.ts'
 import type { Clock, Random } from '../core/clock.ts'
 import type { AuditWriter, RowLog, RowLogStatus } from '../core/row.ts'
-import type { ReferenceState, SessionState, SharedState } from '../core/state.ts'
+import type { IssuedState, RedemptionStore, ReferenceState, SessionState, SharedState } from '../core/state.ts'
 import type { Dialect, Fault, Provider } from '../core/wire.ts'
 import type { Desk } from '../escalation/desk.ts'
 import type { ListenerRule } from '../identity/host.ts'
@@ -13,6 +13,7 @@ import type { Pipeline } from '../pipeline/pipeline.ts'
 import type { ExchangeCounter } from '../telemetry/counters.ts'
 import type { RequestHeaders } from '../upstream/headers.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import type { Redeemers } from './redeemers.ts'
 
 export interface Gate {
   readonly pipeline: Pipeline
@@ -30,6 +31,10 @@ export interface Gate {
   readonly log: GateLog | undefined
   /** `undefined`: no receipts are issued. */
   readonly receipts: Receipts | undefined
+  /** `undefined`: no capabilities are issued. */
+  readonly capabilities: Capabilities | undefined
+  /** Public keys as they are now, as JSON: served at `/.well-known/jwks.json`. */
+  readonly jwks: () => string
   readonly sessions: SessionState
   /** Where escalations wait for humans. */
   readonly desk: Desk
@@ -60,6 +65,20 @@ export interface Receipts {
   readonly headerName: string
   /** `jws`, or the Python implementation's `signet=v1` form. */
   readonly form: 'jws' | 'signet-v1'
+}
+
+export interface Capabilities {
+  /** Who signs, and what the redeem endpoint verifies with; both change with rotation. */
+  readonly keys: SigningKeys
+  /** `iss`: exactly this in every capability. */
+  readonly issuer: string
+  /** From release, in whole seconds. */
+  readonly ttlS: number
+  readonly issued: IssuedState
+  readonly redemptions: RedemptionStore
+  /** How long a used capability of an approved call is remembered, in milliseconds: as long as its approval could come back. */
+  readonly approvedMs: number
+  readonly redeemers: Redeemers
 }
 
 export interface GateLog {

@@ -1,6 +1,5 @@
 /** Liveness, readiness, version and public keys. Nothing here needs or reveals a credential. */
 import type { ServerResponse } from 'node:http'
-import { buildJwks } from '../receipt/jwks.ts'
 import type { Gate } from './gate.ts'
 import { receiptsReady } from './receipts.ts'
 
@@ -76,7 +75,7 @@ export function versionInfo(gate: Gate) {
 
 /** RFC 7517. Public keys change only with rotation; a new one is published before it signs. */
 export function jwks(gate: Gate, res: ServerResponse): void {
-  const body = Buffer.from(JSON.stringify(buildJwks(gate.receipts?.keys.published(gate.clock.now()) ?? [])))
+  const body = Buffer.from(gate.jwks())
   res.writeHead(200, {
     'content-type': 'application/jwk-set+json',
     'content-length': body.length,

@@ -15,6 +15,7 @@ import { decisionRow } from '../pipeline/rows.ts'
 import { type Asked, refuse } from './answer.ts'
 import { escalatedBecause, locationOf } from './escalated.ts'
 import type { Gate } from './gate.ts'
+import { audienceOf } from './mint.ts'
 import { releaseHeld } from './release-held.ts'
 import { answerHeld, DOWN, findResubmitted, type Resubmission, tellHeld, UNKNOWN } from './resubmit.ts'
 import { waitForHuman } from './wait-for-human.ts'
@@ -50,7 +51,7 @@ export async function holdAtAdmission(
       requestDigest: x.requestDigest,
       check: escalating(admission).join(','),
       reason: effect.because.reason,
-      audienceOf: () => undefined,
+      audienceOf: tool => audienceOf(gate, tool),
       answer: {
         dialect: dialect.name,
         request: x.request.raw,
@@ -60,6 +61,8 @@ export async function holdAtAdmission(
         context: { peerAddress: x.peerAddress, declared: x.declared, levels: x.levels, session: x.session },
         calls: [],
         frames: [],
+        given: [],
+        shadowed: false,
       },
     })
     opened = await within(gate.clock, STATE_LIMIT_MS, holding)

@@ -14,6 +14,7 @@ import type { Observed } from '../pipeline/step.ts'
 import { refuse } from './answer.ts'
 import { abort, faulted, refused, sendReleased } from './break-off.ts'
 import { escalatedBecause, locationOf } from './escalated.ts'
+import { audienceOf } from './mint.ts'
 import { answerReleased, type Ready, releaseHeld, streamReleased } from './release-held.ts'
 import { pairs, type UnderWay } from './under-way.ts'
 import { waitForHuman } from './wait-for-human.ts'
@@ -46,7 +47,7 @@ export async function hold(d: UnderWay, observed: Observed): Promise<void> {
       requestDigest: exchange.requestDigest,
       check: first.check,
       reason: first.effect.because.reason,
-      audienceOf: () => undefined,
+      audienceOf: tool => audienceOf(gate, tool),
       answer: {
         dialect: d.o.dialect.name,
         request: d.o.forwarded,
@@ -66,6 +67,8 @@ export async function hold(d: UnderWay, observed: Observed): Promise<void> {
           argumentsText: c.call.argumentsText,
         })),
         frames,
+        given: [...d.minting.minted],
+        shadowed: d.shadowed,
       },
     })
     opened = await within(gate.clock, STATE_LIMIT_MS, holding)

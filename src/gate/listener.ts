@@ -5,12 +5,14 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Dialect, Route } from '../core/wire.ts'
+import { CAPABILITY_LIST_PATH, capabilityList, isCapabilityListPath } from './capability-list.ts'
 import { corsHeaders, preflight } from './cors.ts'
 import { STATUS_PATH } from './escalated.ts'
 import { escalationStatus, isStatusPath } from './escalation-status.ts'
 import type { Gate } from './gate.ts'
 import { health, jwks, ready, versionInfo } from './health.ts'
 import { json } from './json-answer.ts'
+import { isRedeemPath, REDEEM_PATH } from './redeemers.ts'
 import { newAsked, preflightRefusal, serve } from './serve.ts'
 import { createTlsServer, type ListenerTls } from './tls.ts'
 
@@ -116,6 +118,14 @@ async function route(
     return serve(gate, req, res, surface.dialect, route)
   }
   if (isStatusPath(path)) return onlyGet(req, res, STATUS_PATH) ? escalationStatus(gate, req, res, path) : undefined
+  if (isCapabilityListPath(path))
+    return onlyGet(req, res, CAPABILITY_LIST_PATH) ? capabilityList(gate, req, res, path) : undefined
+  if (isRedeemPath(path)) {
+    if (req.method !== 'POST') return methodNotAllowed(res, REDEEM_PATH, ['POST'])
+    // Most gates have no executors that ask: what verifies is loaded by the first that does.
+    const { redeem } = await import('./redeem.ts')
+    return redeem(gate, req, res, path)
+  }
   switch (path) {
     case '/health':
     case '/healthz':

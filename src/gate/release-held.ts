@@ -13,6 +13,7 @@ import { type HeldAnswer, reopen, type Written } from '../escalation/sealed.ts'
 import { recheck } from '../pipeline/recheck.ts'
 import { type Asked, gateHeaders } from './answer.ts'
 import type { Gate } from './gate.ts'
+import { approvedJti, audienceOf, type Minted, mint } from './mint.ts'
 import { signReceipt } from './receipts.ts'
 import { endAnswer, type StreamSink } from './sink.ts'
 
@@ -46,19 +47,35 @@ async function remake(gate: Gate, e: Escalation, answer: HeldAnswer): Promise<Ma
     answer.frames.flatMap(f => f.edits.flatMap(edit => (edit.kind === 'refuse' ? [edit.key] : []))),
   )
   const leaving = held.calls.filter(call => !refused.has(call.key))
-  for (const { call, worst } of await recheck(gate.pipeline, leaving, x)) {
+  const given = new Map(answer.given)
+  const audiences = new Map(e.calls.map(c => [c.key, c.audience]))
+  const judged = await recheck(gate.pipeline, leaving, x)
+  for (const { call, worst } of judged) {
     if (worst.effect.kind === 'block') return { kind: 'denied', reason: worst.effect.because.reason }
     if (worst.effect.kind === 'escalate' && !approved.has(call.key)) {
       return { kind: 'denied', reason: 'a call that nobody was asked about needs an approval now' }
     }
+    // The approver saw who would run it.
+    if (approved.has(call.key) && audiences.get(call.key) !== audienceOf(gate, call.name)) {
+      return { kind: 'denied', reason: 'another executor than the approved one would run the call now' }
+    }
   }
-  const written = held.write()
+  const minted: Minted[] = []
+  for (const { call, decisions } of judged) {
+    // It left before the rest was held, and its capability with it.
+    if (given.has(call.key)) continue
+    const shadow = answer.shadowed || gate.pipeline.shadow || decisions.some(d => d.shadow)
+    const about = { exchange: x, call, jti: approvedJti(e.id, call.key), shadow }
+    const one = await mint(gate, approved.has(call.key) ? { ...about, approval: e.id } : about)
+    if (one !== undefined) minted.push(one)
+  }
+  const written = held.write(new Map([...given, ...minted.map(m => [m.key, m.jws] as const)]))
   return {
     kind: 'bytes',
     bytes: Buffer.concat(written.map(w => w.bytes)),
     tail: answer.stream ? endMark(written) : 0,
-    jtis: [],
-    untilMs,
+    jtis: minted.map(m => m.jti),
+    untilMs: minted.reduce((until, m) => Math.min(until, m.expiresAtMs), minted.length === 0 ? untilMs : Infinity),
   }
 }
 

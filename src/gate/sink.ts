@@ -49,6 +49,7 @@ const NOTHING = new Uint8Array(0)
 export class UnarySink {
   readonly #writer: ResponseWriter
   #parts: Uint8Array[] = []
+  readonly #frames: { readonly frame: Frame; readonly edits: readonly Edit[] }[] = []
 
   constructor(writer: ResponseWriter) {
     this.#writer = writer
@@ -56,6 +57,12 @@ export class UnarySink {
 
   emit(frame: Frame, edits: readonly Edit[]): void {
     this.#parts.push(this.#writer.write(frame, edits))
+    this.#frames.push({ frame, edits })
+  }
+
+  /** Everything once more, through a fresh writer, with what has come to be known since. */
+  rewrite(writer: ResponseWriter, more: (frame: Frame, edits: readonly Edit[]) => readonly Edit[]): void {
+    this.#parts = this.#frames.map(({ frame, edits }) => writer.write(frame, more(frame, edits)))
   }
 
   body(): Uint8Array {

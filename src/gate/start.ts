@@ -4,10 +4,11 @@
  */
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { LONGEST_LIFE_S } from '../capability/claims.ts'
 import type { Check } from '../core/check.ts'
 import type { Clock, Random } from '../core/clock.ts'
 import type { AuditWriter } from '../core/row.ts'
-import type { EscalationStore, SessionState, SharedState } from '../core/state.ts'
+import type { EscalationStore, IssuedState, RedemptionStore, SessionState, SharedState } from '../core/state.ts'
 import type { Dialect } from '../core/wire.ts'
 import type { ApprovalPolicy } from '../escalation/approvers.ts'
 import { createBox } from '../escalation/box.ts'
@@ -17,18 +18,22 @@ import { createDuplicateRule } from '../identity/headers.ts'
 import { createListenerRule } from '../identity/host.ts'
 import { createPeerResolver } from '../identity/peer.ts'
 import type { IdentityStrategy } from '../identity/strategy.ts'
+import { buildJwks } from '../jws/jwks.ts'
 import type { Signer } from '../keys/signing.ts'
 import { ScheduledSigners, type SigningKeys } from '../keys/signing-keys.ts'
 import { buildPipeline } from '../pipeline/pipeline.ts'
 import { MemoryEscalationStore } from '../state/escalations/memory.ts'
 import { MemoryReferenceState, MemorySessionState } from '../state/memory.ts'
+import { MemoryRedemptionStore } from '../state/redemptions/memory.ts'
 import { systemClock, systemRandom } from '../state/system.ts'
 import type { ExchangeCounter } from '../telemetry/counters.ts'
 import { type Credential, createRequestHeaders } from '../upstream/headers.ts'
 import type { Upstream } from '../upstream/upstream.ts'
-import type { Cors, Gate, GateLog, GateSettings, References, Target } from './gate.ts'
+import type { Capabilities, Cors, Gate, GateLog, GateSettings, References, Target } from './gate.ts'
 import { markStarted } from './health.ts'
+import { IssuedCapabilities } from './issued.ts'
 import { createListener } from './listener.ts'
+import { createRedeemers } from './redeemers.ts'
 import { checkTls, type ListenerTls } from './tls.ts'
 
 export interface StartOptions {
@@ -51,6 +56,8 @@ export interface StartOptions {
     readonly headerName?: string
     readonly form?: 'jws' | 'signet-v1'
   }
+  /** Needed when a tool has an audience. */
+  readonly capabilities?: CapabilityOptions
   /** https, and client certificates when the identity strategy needs them. Default: http. */
   readonly tls?: ListenerTls
   readonly host?: string
@@ -73,6 +80,20 @@ export interface StartOptions {
   readonly clock?: Clock
   readonly random?: Random
   readonly version: string
+}
+
+export interface CapabilityOptions {
+  /** One key without an end, or keys that change. */
+  readonly signer: Signer | SigningKeys
+  readonly issuer: string
+  /** From release, in whole seconds. Default 120. */
+  readonly ttlS?: number
+  /** Executors that use capabilities up at this gate: audience to `sha256:<hex>` of its secret. */
+  readonly redeemers?: Readonly<Record<string, string>>
+  /** Default: in memory, gone with the process. */
+  readonly redemptions?: RedemptionStore
+  /** Default: in memory, this gate's own. */
+  readonly issued?: IssuedState
 }
 
 export interface EscalationOptions {
@@ -113,6 +134,7 @@ export async function startGate(o: StartOptions): Promise<RunningGate> {
   checkTls(o.tls, o.identity)
   const gate = assemble(o)
   checkAssurance(gate, o.log?.witnesses === true)
+  checkAudience(gate)
   const server = createListener(gate, o.tls)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -139,6 +161,17 @@ function assemble(o: StartOptions): Gate {
   const random = o.random ?? systemRandom()
   const bind = o.host === undefined || o.host === '0.0.0.0' || o.host === '::' ? [] : [o.host]
   const corsOrigins = o.cors?.origins ?? []
+  const ttlMs = o.escalations?.ttlMs ?? 15 * 60_000
+  const receipts =
+    o.receipts === undefined
+      ? undefined
+      : {
+          keys: keysOf(o.receipts.signer),
+          issuer: o.receipts.issuer,
+          headerName: o.receipts.headerName ?? 'X-Signet-Receipt',
+          form: o.receipts.form ?? 'jws',
+        }
+  const capabilities = o.capabilities === undefined ? undefined : capabilitiesOf(o.capabilities, clock, ttlMs)
   const openai = target(o, o.upstream, o.credential)
   const anthropic = o.upstreams?.anthropic
   if (o.shared !== undefined) for (const check of o.checks) check.shareState?.(o.shared)
@@ -158,15 +191,9 @@ function assemble(o: StartOptions): Gate {
     duplicates: createDuplicateRule(o.identity.headers),
     audit: o.audit,
     log: o.log,
-    receipts:
-      o.receipts === undefined
-        ? undefined
-        : {
-            keys: 'at' in o.receipts.signer ? o.receipts.signer : ScheduledSigners.of(o.receipts.signer),
-            issuer: o.receipts.issuer,
-            headerName: o.receipts.headerName ?? 'X-Signet-Receipt',
-            form: o.receipts.form ?? 'jws',
-          },
+    receipts,
+    capabilities,
+    jwks: () => publicKeys(receipts?.keys, capabilities?.keys, clock.now()),
     sessions: o.sessions ?? o.shared?.sessions ?? new MemorySessionState(),
     desk: new Desk({
       store: o.escalations?.store ?? new MemoryEscalationStore(),
@@ -176,7 +203,7 @@ function assemble(o: StartOptions): Gate {
       clock,
       random,
       policy: o.escalations?.policy ?? { approvers: [] },
-      ttlMs: o.escalations?.ttlMs ?? 15 * 60_000,
+      ttlMs,
       sweptElsewhere: o.escalations?.sweptElsewhere ?? false,
       ...(o.escalations?.onChange === undefined ? {} : { onChange: o.escalations.onChange }),
     }),
@@ -194,6 +221,41 @@ function assemble(o: StartOptions): Gate {
     random,
     version: o.version,
   }
+}
+
+function capabilitiesOf(o: CapabilityOptions, clock: Clock, escalationTtlMs: number): Capabilities {
+  const { signer, issuer, ttlS = 120, redeemers = {} } = o
+  if (!Number.isSafeInteger(ttlS) || ttlS < 1 || ttlS > LONGEST_LIFE_S) {
+    throw new TypeError(`capabilities.ttlS: expected whole seconds from 1 to ${LONGEST_LIFE_S}, got ${String(ttlS)}`)
+  }
+  return {
+    keys: keysOf(signer),
+    issuer,
+    ttlS,
+    issued: o.issued ?? new IssuedCapabilities(clock),
+    redemptions: o.redemptions ?? new MemoryRedemptionStore(),
+    approvedMs: escalationTtlMs + ttlS * 1000,
+    redeemers: createRedeemers(redeemers),
+  }
+}
+
+function keysOf(signer: Signer | SigningKeys): SigningKeys {
+  return 'at' in signer ? signer : ScheduledSigners.of(signer)
+}
+
+/** Each key says what it is for: what signs receipts proves no capability. */
+function publicKeys(receipts: SigningKeys | undefined, capabilities: SigningKeys | undefined, now: number): string {
+  const keys = [
+    ...(receipts?.published(now) ?? []).map(key => ({ ...key, signet_purpose: 'receipts' })),
+    ...(capabilities?.published(now) ?? []).map(key => ({ ...key, signet_purpose: 'capabilities' })),
+  ]
+  return JSON.stringify(buildJwks(keys))
+}
+
+/** Somebody believes that executors can demand one. */
+function checkAudience({ pipeline, capabilities }: Gate): void {
+  if (pipeline.audience.any && capabilities === undefined)
+    throw new TypeError('a tool has an audience, and there is no key to sign capabilities with; give one, or remove it')
 }
 
 /** A demand that can never be met would refuse every call of the tool, one by one and late. */
@@ -240,6 +302,7 @@ async function shutDown(gate: Gate, server: Server, graceMs: number): Promise<vo
   cancel()
   cancelSweep()
   await gate.desk.close()
+  await gate.capabilities?.redemptions.close()
   await Promise.all([...new Set(Object.values(gate.targets).map(t => t.upstream))].map(u => u.destroy()))
   server.closeAllConnections()
   await closed

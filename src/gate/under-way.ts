@@ -17,6 +17,7 @@ import type { UpstreamCall } from '../upstream/upstream.ts'
 import { type Asked, gateHeaders } from './answer.ts'
 import type { Gate } from './gate.ts'
 import { Kept } from './kept.ts'
+import { Minting } from './mint.ts'
 import { Given } from './references.ts'
 import type { StreamSink, UnarySink } from './sink.ts'
 
@@ -40,6 +41,7 @@ export class UnderWay {
   readonly newId: () => string
   readonly kept: Kept
   readonly given: Given
+  readonly minting: Minting
   /** Resolves when the exchange is over and answered. Never rejects. */
   readonly over: Promise<Outcome>
   call: UpstreamCall | undefined
@@ -66,12 +68,15 @@ export class UnderWay {
   #calls = { released: 0, refused: 0 }
   /** Redactions and shadowed findings so far. */
   #noted = 0
+  #shadowed: boolean
 
   constructor(options: DeliveryOptions) {
     this.o = options
     this.newId = () => options.gate.random.uuid()
     this.kept = new Kept(options.gate)
     this.given = new Given(options.gate, options.exchange)
+    this.minting = new Minting(options.gate, options.exchange)
+    this.#shadowed = options.admission.decisions.some(isShadowed)
     this.over = new Promise(resolve => {
       this.#resolve = resolve
     })
@@ -91,16 +96,24 @@ export class UnderWay {
       return gate.audit.append(decisionRow(exchange, c.worst, this.newId))
     }
     this.#calls.released += 1
-    return gate.audit.append(callAllowedRow(exchange, c, this.newId))
+    const ticket = gate.audit.append(callAllowedRow(exchange, c, this.newId))
+    this.minting.add(c, ticket.entryId)
+    return ticket
   }
 
   /** Decisions that do not end the exchange; those that do are written where it ends. */
   note(d: Decision): void {
+    this.#shadowed ||= isShadowed(d)
     // A hostile answer must not turn what does not end it into rows without end.
     if (d.effect.kind !== 'block' && ++this.#noted > MAX_NOTED) return
     this.o.admission.decisions.push(d)
     if (d.effect.kind === 'allow' || d.effect.kind === 'redact')
       this.o.gate.audit.append(decisionRow(this.o.exchange, d, this.newId))
+  }
+
+  /** Was anything found so far and, in shadow, not enforced? */
+  get shadowed(): boolean {
+    return this.#shadowed
   }
 
   notice(c: Commitment): string {
@@ -141,6 +154,10 @@ export function pairs(flat: readonly string[]): [string, string][] {
   const out: [string, string][] = []
   for (let i = 0; i + 1 < flat.length; i += 2) out.push([flat[i] ?? '', flat[i + 1] ?? ''])
   return out
+}
+
+function isShadowed(d: Decision): boolean {
+  return d.shadow && d.verdict.kind !== 'allow'
 }
 
 /** A model chose this name: it goes into text the caller's model will read. */

@@ -5,7 +5,7 @@
 import { hash } from 'node:crypto'
 import type { Check, Ctx, MaybeAsync } from '../core/check.ts'
 import type { Decision, Exchange } from '../core/exchange.ts'
-import { ALLOW, type Verdict, worse } from '../core/verdict.ts'
+import { ALLOW, block, type Verdict, worse } from '../core/verdict.ts'
 import type { ToolCall } from '../core/wire.ts'
 import { decide, isVerdict } from './decide.ts'
 import { guarded, isThenable } from './guard.ts'
@@ -21,6 +21,8 @@ export interface Commitment {
 
 export function commit(pipeline: Pipeline, call: ToolCall, x: Exchange, ctx: Ctx): MaybeAsync<Commitment> {
   const about = aboutCall(call)
+  const ambiguous = ambiguity(pipeline, call, about)
+  if (ambiguous !== undefined) return { call, worst: ambiguous, decisions: [ambiguous] }
   const decisions: Decision[] = []
   let worst: Decision | undefined
 
@@ -71,6 +73,27 @@ export function commit(pipeline: Pipeline, call: ToolCall, x: Exchange, ctx: Ctx
   })
 
   return ask(0)
+}
+
+/**
+ * A capability permits one value, so a call that is to have one must say one (RFC 7493). This is reading and no policy: it
+ * holds in shadow too.
+ */
+function ambiguity(pipeline: Pipeline, call: ToolCall, about: Decision['call']): Decision | undefined {
+  if (call.arguments !== undefined && call.form === 'json') return undefined
+  if (pipeline.audience.of(call.name) === undefined) return undefined
+  const verdict = block('arguments_ambiguous', 'its arguments are not one unambiguous JSON object', {
+    tool: call.name.replace(/[^A-Za-z0-9_.:-]/g, '?').slice(0, 64),
+    hint: 'a tool with an audience needs I-JSON arguments (RFC 7493): an object, no duplicate keys, numbers that are exact',
+  })
+  return {
+    stage: 'commitment',
+    check: 'pipeline',
+    verdict,
+    effect: verdict,
+    shadow: false,
+    ...(about === undefined ? {} : { call: about }),
+  }
 }
 
 export function aboutCall(call: ToolCall): NonNullable<Decision['call']> {

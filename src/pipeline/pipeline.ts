@@ -2,10 +2,11 @@
  * A pipeline: checks in order, one joined scanner, one digest. Built once at start, shared by all exchanges; it holds no
  * state of any exchange.
  */
-import type { Assurances, Check } from '../core/check.ts'
+import type { Assurances, Audiences, Check } from '../core/check.ts'
 import type { Clock } from '../core/clock.ts'
 import { compileScanner, type PatternSet, type Scanner } from '../text/scan.ts'
 import { combineAssurances } from './assurance.ts'
+import { combineAudiences } from './audience.ts'
 import { policyDigest } from './digest.ts'
 import { type SnapshotReaders, snapshotReaders } from './snapshots.ts'
 
@@ -20,6 +21,7 @@ export interface Pipeline {
   /** What the admission checks look for. */
   readonly admissionPatterns: readonly PatternSet[]
   readonly assurance: Assurances
+  readonly audience: Audiences
   /** Which checks have to be asked about text that only repeats other text; see `Check.snapshots`. */
   readonly snapshots: SnapshotReaders
   readonly digest: string
@@ -68,6 +70,7 @@ export function buildPipeline(options: PipelineOptions): Pipeline {
     assurance: combineAssurances(checks),
     admissionPatterns: checks.flatMap(c => (c.admit && c.patterns ? [c.patterns] : [])),
     scanner,
+    audience: combineAudiences(checks),
     snapshots: snapshotReaders(checks, scanner),
     digest: policyDigest(checks, shadow),
     shadow,

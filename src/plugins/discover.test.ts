@@ -408,6 +408,21 @@ describe('hostile checks', () => {
     expect('shareState' in adoptCheck(sound, 'c')).toBe(false)
   })
 
+  it('name executors, and nothing else, for capabilities', () => {
+    const naming = (audience: unknown) => adoptCheck({ ...sound, audience }, 'c').audience
+    const own = {
+      any: true,
+      name: 'https://pay.example',
+      of: (tool: string) => (tool === 'pay' ? own.name : undefined),
+    }
+    expect([naming(own)?.any, naming(own)?.of('pay'), naming(own)?.of('other')]).toEqual([true, own.name, undefined])
+    for (const wrong of ['', 5, null, {}])
+      expect(() => naming({ any: true, of: () => wrong })?.of('pay')).toThrow('non-empty')
+    for (const wrong of ['x', null, {}, { any: true }, { any: 1, of: () => '' }])
+      expect(() => naming(wrong)).toThrow('audience')
+    expect('audience' in adoptCheck(sound, 'c')).toBe(false)
+  })
+
   it('cannot describe themselves as another check, as something endless, or as no JSON', () => {
     const describing = (value: unknown) => adoptCheck({ ...sound, describe: () => value }, 'c').describe()
     expect(describing({ name: 'owner_resolution', toJSON: undefined })).toEqual({ name: 'c' })

@@ -3,7 +3,7 @@
  * object whose getters answer differently each time, or throw, can then neither change its name later nor stop the gate.
  */
 import { types } from 'node:util'
-import type { Check } from '../core/check.ts'
+import type { Audiences, Check } from '../core/check.ts'
 import type { SharedState } from '../core/state.ts'
 import type { PatternSet } from '../text/scan.ts'
 import { describeThrown, plainText } from './plain-text.ts'
@@ -110,6 +110,8 @@ export function adoptCheck(plugin: unknown, declaredName: string): Check {
     if (method !== undefined) hooks[hook] = method
   }
   const shareState = bound('shareState')
+  const audience = read('audience')
+  if (audience !== undefined && !isAudiences(audience)) throw fault('expected `audience` to have `any` and `of(tool)`')
   if (Object.keys(hooks).length === 0) throw fault(`expected at least one of the methods ${HOOKS.join(', ')}`)
   return Object.freeze({
     ...hooks,
@@ -119,6 +121,9 @@ export function adoptCheck(plugin: unknown, declaredName: string): Check {
     ...(shadow === undefined ? {} : { shadow }),
     ...(patterns === undefined ? {} : { patterns }),
     ...(shareState === undefined ? {} : { shareState: (shared: SharedState) => void shareState(shared) }),
+    ...(audience === undefined
+      ? {}
+      : { audience: { any: audience.any, of: (tool: string) => named(audience.of(tool)) } }),
     describe: () => plainDescription(Reflect.apply(describe, plugin, []), declaredName),
   })
 }
@@ -130,6 +135,21 @@ function plainDescription(value: unknown, name: string): Readonly<Record<string,
   if (typeof copy !== 'object' || copy === null || Array.isArray(copy))
     throw new TypeError(`${name}: expected describe() to give a JSON object of at most 65536 characters`)
   return { ...copy, name }
+}
+
+function isAudiences(value: unknown): value is Audiences {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    typeof Reflect.get(value, 'any') === 'boolean' &&
+    typeof Reflect.get(value, 'of') === 'function'
+  )
+}
+
+/** What is no name must not become a capability for anybody: it throws, and the call does not leave. */
+function named(audience: unknown): string | undefined {
+  if (audience === undefined || (typeof audience === 'string' && audience !== '')) return audience
+  throw new TypeError('expected the audience of a tool to be a non-empty string or undefined')
 }
 
 function isPatternSet(value: unknown): value is PatternSet {

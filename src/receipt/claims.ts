@@ -1,6 +1,6 @@
 /** What a receipt says. Names follow RFC 7519 where it has one. */
 import type { Stage, Verdict } from '../core/verdict.ts'
-import { isObject, toUtf8 } from './bytes.ts'
+import { isObject, toUtf8 } from '../jws/bytes.ts'
 import { ReceiptInvalid } from './errors.ts'
 
 /** `typ` of the protected header (RFC 8725 section 3.11): a capability or any other token of the same key is refused by it. */

@@ -3,7 +3,7 @@
  * already read it. It signs the audit row's canonical bytes, so a verifier needs the whole row, and it says nothing
  * about the response. A verifier pins the algorithm through the key it passes: a header cannot talk it down to another.
  */
-import { fromHex, fromUtf8, isObject, owned, toHex } from './bytes.ts'
+import { fromHex, fromUtf8, isObject, owned, toHex } from '../jws/bytes.ts'
 import type { ReceiptSigner } from './issue.ts'
 
 export interface SignetV1 {

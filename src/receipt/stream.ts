@@ -2,7 +2,7 @@
  * The final receipt of a stream. It travels as an SSE comment, `: signet-receipt <compact JWS>`, before `[DONE]` (or
  * `message_stop`), and covers every body byte before that line. Clients ignore comments, so nothing else changes.
  */
-import { fromUtf8, isObject } from './bytes.ts'
+import { fromUtf8, isObject } from '../jws/bytes.ts'
 import { STREAM_RECEIPT_COMMENT } from './claims.ts'
 import { ReceiptInvalid } from './errors.ts'
 import { type VerifiedReceipt, type VerifyReceiptOptions, verifyReceipt } from './verify.ts'

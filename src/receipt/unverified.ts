@@ -1,6 +1,6 @@
 /** What a receipt says, before anybody has checked that it may say so: to find its row in a log, never to rely on. */
 import { base64url } from 'jose'
-import { fromUtf8 } from './bytes.ts'
+import { fromUtf8 } from '../jws/bytes.ts'
 import { type ReceiptClaims, readClaims } from './claims.ts'
 import { ReceiptInvalid } from './errors.ts'
 

@@ -6,11 +6,11 @@
  * in the log (take `leaf` to an inclusion proof for that), nor when it was made beyond what `iat` says.
  * RFC 8725 is followed throughout: one algorithm, explicit type, exact issuer, no key material from the token.
  */
-import { base64url, compactVerify, errors } from 'jose'
-import { fromUtf8, isObject, sha256Digest } from './bytes.ts'
+import { sha256Digest } from '../jws/bytes.ts'
+import { checkKeyTime, verifyCompact } from '../jws/compact.ts'
+import type { KeySource } from '../jws/jwks.ts'
 import { leafBytes, RECEIPT_TYP, type ReceiptClaims, readClaims } from './claims.ts'
-import { ReceiptInvalid } from './errors.ts'
-import { findKey, type KeySource } from './jwks.ts'
+import { asReceiptInvalid, ReceiptInvalid } from './errors.ts'
 
 export interface VerifyReceiptOptions {
   /** A pinned JWK Set, or `remoteJwks(url)`. */
@@ -38,18 +38,24 @@ export interface VerifiedReceipt {
   readonly leaf: Uint8Array
 }
 
-const MAX_LENGTH = 16_384
-const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
-/** RFC 7515 section 4.1: members that bring a key along, or change how the token must be read. */
-const FORBIDDEN = ['jku', 'jwk', 'x5u', 'x5c', 'x5t', 'x5t#S256', 'crit', 'b64', 'zip']
+/** What is longer is no receipt of any form. */
+const LEGACY_MAX = 16_384
+const RULES = { what: 'receipt', typ: RECEIPT_TYP, purpose: 'receipts' } as const
 
 /** Resolves with the proven claims; rejects with `ReceiptInvalid`. */
 export async function verifyReceipt(compact: string, options: VerifyReceiptOptions): Promise<VerifiedReceipt> {
-  const kid = readHeader(compact)
-  const { x, nbf, exp } = await findKey(options.keys, kid)
-  const claims = readClaims(await openPayload(compact, x))
-  if ((nbf !== undefined && claims.iat < nbf) || (exp !== undefined && claims.iat >= exp))
-    throw new ReceiptInvalid('key_not_valid', 'the receipt says it was issued at a time when its key was not valid')
+  if (typeof compact === 'string' && compact.length <= LEGACY_MAX && /^\s*signet\s*=/.test(compact))
+    throw new ReceiptInvalid(
+      'receipt_legacy_form',
+      'this is the older `signet=v1` form, which covers no response; check it with verifySignetV1 and the audit row',
+    )
+  const { kid, key, payload } = await verifyCompact(compact, options.keys, RULES).catch(asReceiptInvalid)
+  const claims = readClaims(payload)
+  try {
+    checkKeyTime(key, claims.iat, RULES)
+  } catch (error) {
+    asReceiptInvalid(error)
+  }
   if (claims.iss !== options.issuer)
     throw new ReceiptInvalid('issuer_wrong', 'the receipt was issued by another issuer than the expected one')
   if (claims.shadow === true && options.allowShadow !== true)
@@ -69,65 +75,6 @@ export async function verifyReceipt(compact: string, options: VerifyReceiptOptio
     covers: { request: options.requestBytes !== undefined, response: options.responseBytes !== undefined },
     leaf: leafBytes(claims.leaf),
   }
-}
-
-/** Everything about the header that must hold before a key is even looked up. Returns `kid`. */
-function readHeader(compact: unknown): string {
-  if (typeof compact !== 'string') throw new ReceiptInvalid('receipt_malformed', 'expected the receipt to be a string')
-  if (compact.length > MAX_LENGTH)
-    throw new ReceiptInvalid('receipt_too_long', `expected a receipt of at most ${MAX_LENGTH} characters`)
-  if (/^\s*signet\s*=/.test(compact))
-    throw new ReceiptInvalid(
-      'receipt_legacy_form',
-      'this is the older `signet=v1` form, which covers no response; check it with verifySignetV1 and the audit row',
-    )
-  if (!COMPACT.test(compact))
-    throw new ReceiptInvalid('receipt_malformed', 'expected a compact JWS: three base64url segments joined by dots')
-  const header = jsonObject(compact.slice(0, compact.indexOf('.')))
-  if (header['typ'] !== RECEIPT_TYP)
-    throw new ReceiptInvalid('receipt_typ_wrong', `expected a token of type ${RECEIPT_TYP}`)
-  if (header['alg'] !== 'EdDSA')
-    throw new ReceiptInvalid('receipt_alg_not_allowed', 'expected the algorithm EdDSA; no other is accepted')
-  for (const name of FORBIDDEN)
-    if (Object.hasOwn(header, name))
-      throw new ReceiptInvalid('receipt_header_forbidden', `a receipt's header may not carry \`${name}\``)
-  const kid = header['kid']
-  if (typeof kid !== 'string' || kid === '')
-    throw new ReceiptInvalid('receipt_kid_missing', 'expected a key id (`kid`) in the header')
-  return kid
-}
-
-async function openPayload(compact: string, x: string): Promise<unknown> {
-  const signature = compact.slice(compact.lastIndexOf('.') + 1)
-  // RFC 4648 section 3.5: unused trailing bits must be zero, else one signature has several spellings.
-  if (signature.length !== 86 || base64url.encode(base64url.decode(signature)) !== signature)
-    throw new ReceiptInvalid('receipt_signature_invalid', 'expected an Ed25519 signature of 64 bytes in base64url')
-  let payload: Uint8Array
-  try {
-    const key = { kty: 'OKP', crv: 'Ed25519', x, alg: 'EdDSA' }
-    ;({ payload } = await compactVerify(compact, key, { algorithms: ['EdDSA'] }))
-  } catch (error) {
-    if (error instanceof errors.JWSSignatureVerificationFailed)
-      throw new ReceiptInvalid('receipt_signature_invalid', "the signature is not that of the receipt's key")
-    if (error instanceof errors.JOSEError)
-      throw new ReceiptInvalid('receipt_malformed', 'the receipt is not a valid JWS', { cause: error })
-    throw new ReceiptInvalid('key_unusable', 'the key that the receipt names cannot be used', { cause: error })
-  }
-  try {
-    return JSON.parse(fromUtf8(payload))
-  } catch {
-    throw new ReceiptInvalid('claims_malformed', 'expected the claims to be JSON')
-  }
-}
-
-function jsonObject(segment: string): Readonly<Record<string, unknown>> {
-  try {
-    const value: unknown = JSON.parse(fromUtf8(base64url.decode(segment)))
-    if (isObject(value)) return value
-  } catch {
-    // Not base64url, not UTF-8 or not JSON: all the same to the caller.
-  }
-  throw new ReceiptInvalid('receipt_malformed', 'expected the header to be a JSON object in base64url')
 }
 
 async function match(

@@ -1,5 +1,5 @@
 /**
- * The receipt keys of a worker: public halves and times, told by the primary and told anew when they change. Private keys
+ * The keys that sign for a worker, of one purpose: public halves and times, told by the primary and told anew when they change. Private keys
  * stay in the primary; a signature is a call to it.
  */
 
@@ -7,15 +7,17 @@ import { createPublicKey } from 'node:crypto'
 import type { Signer } from '../keys/signing.ts'
 import { publicJwkOf } from '../keys/signing.ts'
 import { type PublishedKey, ScheduledSigners, type SigningKeys } from '../keys/signing-keys.ts'
-import type { ToWorker } from './messages.ts'
+import type { SignedPurpose, ToWorker } from './messages.ts'
 import type { Calls } from './state-client.ts'
 
 export class RemoteSigningKeys implements SigningKeys {
+  readonly #purpose: SignedPurpose
   readonly #calls: Calls
   #keys = new ScheduledSigners([])
   #available = false
 
-  constructor(calls: Calls) {
+  constructor(purpose: SignedPurpose, calls: Calls) {
+    this.#purpose = purpose
     this.#calls = calls
   }
 
@@ -31,9 +33,9 @@ export class RemoteSigningKeys implements SigningKeys {
     return this.#keys.published(ms)
   }
 
-  /** True when the message was about keys. Throws when a key is none. */
+  /** True when the message was about these keys. Throws when a key is none. */
   take(said: ToWorker): boolean {
-    if (said.kind !== 'keys') return false
+    if (said.kind !== 'keys' || said.purpose !== this.#purpose) return false
     this.#available = said.available
     this.#keys = new ScheduledSigners(
       said.published.map(({ x, nbf, exp }) => ({
@@ -54,7 +56,7 @@ export class RemoteSigningKeys implements SigningKeys {
       alg: 'EdDSA',
       publicJwk,
       sign: data =>
-        this.#calls.call('sign', [kid, Buffer.from(data).toString('base64')], value =>
+        this.#calls.call('sign', [this.#purpose, kid, Buffer.from(data).toString('base64')], value =>
           typeof value === 'string' ? Buffer.from(value, 'base64') : undefined,
         ),
     }

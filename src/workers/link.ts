@@ -1,10 +1,11 @@
 /** The primary's end of one worker: what it says is parsed, and goes to its rows, its calls or its life. */
 import type { Duplex } from 'node:stream'
 import type { AuditWriter } from '../core/row.ts'
+import type { SigningKeys } from '../keys/signing-keys.ts'
 import type { ExchangeCounter } from '../telemetry/counters.ts'
 import { AuditServer } from './audit-server.ts'
 import { Frames } from './frames.ts'
-import { readToPrimary } from './messages.ts'
+import { readToPrimary, type SignedPurpose } from './messages.ts'
 import { type StatePorts, StateServer } from './state-server.ts'
 
 export interface LinkPorts extends StatePorts {
@@ -83,19 +84,20 @@ export class Link {
     this.#audit.health(reason)
   }
 
-  /** The receipt keys as they are now. */
+  /** The keys as they are now. */
   keys(): void {
-    const { receipts, now } = this.#ports
-    const keys = receipts?.published(now()) ?? []
-    this.#frames.say([
-      'keys',
-      receipts?.at(now()) !== undefined,
-      keys.map(({ x, nbf, exp }) => ({
-        x,
-        ...(nbf === undefined ? {} : { nbf }),
-        ...(exp === undefined ? {} : { exp }),
-      })),
-    ])
+    const { receipts, capabilities, now } = this.#ports
+    this.#tell('receipts', receipts, now())
+    this.#tell('capabilities', capabilities, now())
+  }
+
+  #tell(purpose: SignedPurpose, keys: SigningKeys | undefined, ms: number): void {
+    const published = (keys?.published(ms) ?? []).map(({ x, nbf, exp }) => ({
+      x,
+      ...(nbf === undefined ? {} : { nbf }),
+      ...(exp === undefined ? {} : { exp }),
+    }))
+    this.#frames.say(['keys', purpose, keys?.at(ms) !== undefined, published])
   }
 
   leave(): void {

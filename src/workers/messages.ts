@@ -17,6 +17,12 @@ export const CALLS = [
   'escalation.get',
   'escalation.answer',
   'escalation.replace',
+  'issued.put',
+  'issued.of',
+  'issued.knows',
+  'redemption.redeem',
+  'redemption.find',
+  'redemption.settle',
   'log.reached',
   'log.status',
   'reachable',
@@ -48,7 +54,11 @@ export interface PlacedFacts {
   readonly leaf: string
 }
 
-/** A public receipt key; times in seconds since 1970. */
+/** What workers ask for signatures of. */
+export const SIGNED = ['receipts', 'capabilities'] as const
+export type SignedPurpose = (typeof SIGNED)[number]
+
+/** A public key; times in seconds since 1970. */
 export interface RemoteKey {
   readonly x: string
   readonly nbf?: number
@@ -70,8 +80,13 @@ export type ToWorker =
   | { readonly kind: 'health'; readonly health: Health }
   | { readonly kind: 'answer'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'refusal'; readonly id: number; readonly reason: string }
-  /** Public keys of receipts and who signs when, after a rotation too. */
-  | { readonly kind: 'keys'; readonly available: boolean; readonly published: readonly RemoteKey[] }
+  /** Public keys and who signs when, after a rotation too. */
+  | {
+      readonly kind: 'keys'
+      readonly purpose: SignedPurpose
+      readonly available: boolean
+      readonly published: readonly RemoteKey[]
+    }
   /** Another process has changed an escalation. */
   | { readonly kind: 'noticed'; readonly id: string }
   /** Everything a worker is told before it listens. */
@@ -122,10 +137,11 @@ export function readToWorker(message: unknown): ToWorker | undefined {
       return isCount(a) ? { kind, id: a, value: b } : undefined
     case 'refusal':
       return isCount(a) && typeof b === 'string' ? { kind, id: a, reason: b } : undefined
-    case 'keys':
-      return typeof a === 'boolean' && Array.isArray(b) && b.every(isKey)
-        ? { kind, available: a, published: b }
-        : undefined
+    case 'keys': {
+      const purpose = SIGNED.find(known => known === a)
+      if (purpose === undefined || typeof b !== 'boolean' || !Array.isArray(c) || !c.every(isKey)) return undefined
+      return { kind, purpose, available: b, published: c }
+    }
     case 'noticed':
       return typeof a === 'string' ? { kind, id: a } : undefined
     case 'begin':

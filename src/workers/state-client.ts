@@ -190,15 +190,15 @@ export interface RemoteLog extends Pick<RowLog, 'reached'> {
   readonly status: Promise<RowLogStatus>
 }
 
-function done(value: unknown): typeof DONE | undefined {
+export function done(value: unknown): typeof DONE | undefined {
   return value === DONE ? DONE : undefined
 }
 
-async function nothing(confirmed: Promise<typeof DONE>): Promise<void> {
+export async function nothing(confirmed: Promise<typeof DONE>): Promise<void> {
   await confirmed
 }
 
-function facts(value: unknown): Readonly<Record<string, unknown>> {
+export function facts(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null ? { ...value } : {}
 }
 

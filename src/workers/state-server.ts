@@ -4,13 +4,15 @@
  * Guarantees: every call gets one answer. Reservations that a worker has not settled when its connection ends are settled
  * with their whole amount, as an answer that broke off is: nobody knows what upstream has done, and a crash must not be a
  * way to spend without being charged. A signature is made only with a key that may sign now, and only of what begins as
- * a receipt of that key does: a worker that was taken over gets no other token signed.
+ * that key's kind of token does: a worker that was taken over gets no other signed.
  */
+import { CAPABILITY_TYP } from '../capability/claims.ts'
 import type { LogLevel, RowLog } from '../core/row.ts'
-import type { EscalationStore, SharedState, StoredEscalation } from '../core/state.ts'
+import type { EscalationStore, IssuedState, RedemptionStore, SharedState, StoredEscalation } from '../core/state.ts'
+import { isTokenInput } from '../jws/sign.ts'
 import type { Signer } from '../keys/signing.ts'
 import type { SigningKeys } from '../keys/signing-keys.ts'
-import { isReceiptInput } from '../receipt/issue.ts'
+import { RECEIPT_TYP } from '../receipt/claims.ts'
 import type { Frames } from './frames.ts'
 import type { Call, CallArguments } from './messages.ts'
 
@@ -22,6 +24,9 @@ export interface StatePorts {
   /** `undefined`: there is no transparency log. */
   readonly log: RowLog | undefined
   readonly receipts: SigningKeys | undefined
+  readonly capabilities: SigningKeys | undefined
+  readonly issued: IssuedState
+  readonly redemptions: RedemptionStore
   /** Which form of receipt is issued. */
   readonly form: 'jws' | 'signet-v1'
   /** Milliseconds since 1970. */
@@ -68,7 +73,7 @@ export class StateServer {
   }
 
   async #answer(call: Call, given: Given): Promise<unknown> {
-    const { shared, escalations, log } = this.#ports
+    const { shared, escalations, issued, redemptions, log } = this.#ports
     switch (call) {
       case 'rate-limit.take':
         return shared.rateLimits.take(given.text(0), given.number(1), given.number(2), given.number(3))
@@ -122,6 +127,27 @@ export class StateServer {
         if (took) this.#ports.onEscalation(e.id)
         return took
       }
+      case 'issued.put': {
+        const [jti, made, tool, capability] = [given.text(2), given.text(3), given.text(4), given.text(5)]
+        await issued.put(given.text(0), given.text(1), {
+          jti,
+          call: made,
+          tool,
+          capability,
+          expiresAtMs: given.number(6),
+        })
+        return DONE
+      }
+      case 'issued.of':
+        return issued.of(given.text(0), given.text(1))
+      case 'issued.knows':
+        return issued.knows(given.text(0))
+      case 'redemption.redeem':
+        return redemptions.redeem(given.text(0), given.text(1), given.number(2), given.number(3))
+      case 'redemption.find':
+        return (await redemptions.find(given.text(0))) ?? null
+      case 'redemption.settle':
+        return redemptions.settle(given.text(0))
       case 'log.reached': {
         const level = LEVELS.find(known => known === given.text(1))
         if (log === undefined || level === undefined) throw new Error('there is no transparency log')
@@ -134,20 +160,24 @@ export class StateServer {
       case 'reachable':
         return shared.reachable()
       case 'sign':
-        return this.#sign(given.text(0), Buffer.from(given.text(1), 'base64'))
+        return this.#sign(given.text(0), given.text(1), Buffer.from(given.text(2), 'base64'))
     }
   }
 
-  async #sign(kid: string, input: Buffer): Promise<string> {
-    const signer = this.#ports.receipts?.named(kid, this.#ports.now())
-    if (signer === undefined) throw new Error('no receipt key of that id may sign now')
-    if (!this.#isReceipt(input, signer)) throw new Error('only receipts are signed')
+  async #sign(purpose: string, kid: string, input: Buffer): Promise<string> {
+    const { receipts, capabilities, now } = this.#ports
+    const keys = purpose === 'receipts' ? receipts : purpose === 'capabilities' ? capabilities : undefined
+    const signer = keys?.named(kid, now())
+    if (signer === undefined) throw new Error('no key of that id and purpose may sign now')
+    if (!this.#fits(purpose, input, signer)) throw new Error('a key signs its own kind of token and nothing else')
     return Buffer.from(await signer.sign(input)).toString('base64')
   }
 
-  /** The older form signs the canonical row itself. */
-  #isReceipt(input: Buffer, signer: Signer): boolean {
-    return this.#ports.form === 'jws' ? isReceiptInput(input, signer) : input.toString('latin1', 0, ROW.length) === ROW
+  #fits(purpose: string, input: Buffer, signer: Signer): boolean {
+    if (purpose === 'capabilities') return isTokenInput(CAPABILITY_TYP, input, signer)
+    // The older form signs the canonical row itself.
+    if (this.#ports.form === 'signet-v1') return input.toString('latin1', 0, ROW.length) === ROW
+    return isTokenInput(RECEIPT_TYP, input, signer)
   }
 }
 

@@ -3,10 +3,12 @@ import { createPublicKey, verify } from 'node:crypto'
 import { duplexPair } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import type { AuditWriter } from '../core/row.ts'
+import { IssuedCapabilities } from '../gate/issued.ts'
 import { SigningKey } from '../keys/signing.ts'
 import { ScheduledSigners } from '../keys/signing-keys.ts'
 import { issueReceipt } from '../receipt/issue.ts'
 import { MemoryEscalationStore } from '../state/escalations/memory.ts'
+import { MemoryRedemptionStore } from '../state/redemptions/memory.ts'
 import { contract } from '../state/testing/contract.test-support.ts'
 import { Frames } from './frames.ts'
 import { Link, type LinkPorts } from './link.ts'
@@ -110,6 +112,25 @@ describe('several workers', () => {
     other.worker.onNoticed = noticed.resolve
     other.link.noticed('e1')
     expect(await noticed.promise).toBe('e1')
+  })
+
+  it("know of each other's capabilities, and use one up once among them", async () => {
+    const issued = new IssuedCapabilities({ now: () => 0 })
+    const ports = { issued, redemptions: new MemoryRedemptionStore() }
+    const [a, b] = [(await connect(ports)).worker.ground, (await connect(ports)).worker.ground]
+    const one = { jti: 'j1', call: 'c', tool: 't', capability: 'x.y.z', expiresAtMs: 1000 }
+    await a.issued.put('human:a', 'e1', one)
+    expect(await b.issued.of('human:a', 'e1')).toEqual([one])
+    expect(await b.issued.of('human:b', 'e1')).toEqual([])
+    expect(await b.issued.knows('j1')).toBe(true)
+    expect(await b.issued.knows('j2')).toBe(false)
+    const uses = await Promise.all([a, b, a].map(w => w.redemptions(false).redeem('j1', '{"n":1}', 1000, 0)))
+    expect([...uses].sort()).toEqual([false, false, true])
+    expect(await b.redemptions(true).find('j1')).toBe('{"n":1}')
+    expect(await b.redemptions(true).find('j2')).toBeUndefined()
+    expect(await a.redemptions(true).settle('j1')).toBe(true)
+    expect(await b.redemptions(true).settle('j1')).toBe(false)
+    expect(a.redemptions(true).durable).toBe(true)
   })
 
   it('wait for the one transparency log, and count in the one place', async () => {
@@ -225,6 +246,22 @@ describe('signing through the primary', () => {
     const capability = Buffer.from('{"alg":"EdDSA","typ":"signet-capability+jwt"}').toString('base64url')
     await expect(signer.sign(Buffer.from(`${capability}.e30`))).rejects.toThrow()
     await expect(signer.sign(Buffer.from('signet-head-v1'))).rejects.toThrow()
+  })
+
+  it('keeps the keys of the two purposes apart', async () => {
+    const [receipts, capabilities] = [SigningKey.generate(), SigningKey.generate()]
+    const { worker } = await connect({
+      receipts: ScheduledSigners.of(receipts),
+      capabilities: ScheduledSigners.of(capabilities),
+    })
+    const { ground } = worker
+    expect(ground.receipts.at(0)?.kid).toBe(receipts.kid)
+    const signer = ground.capabilities.at(0)
+    expect(signer?.kid).toBe(capabilities.kid)
+    const header = (typ: string) =>
+      Buffer.from(`{"alg":"EdDSA","typ":"${typ}","kid":"${signer?.kid}"}`).toString('base64url')
+    expect(await signer?.sign(Buffer.from(`${header('signet-capability+jwt')}.e30`))).toHaveLength(64)
+    await expect(signer?.sign(Buffer.from(`${header('signet-receipt+jwt')}.e30`))).rejects.toThrow()
   })
 
   it('follows a rotation, signs for a moment longer with the old key, and stops when none is valid', async () => {

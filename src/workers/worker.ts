@@ -6,10 +6,11 @@
  */
 import type { Duplex } from 'node:stream'
 import type { AuditWriter } from '../core/row.ts'
-import type { EscalationStore, SharedState } from '../core/state.ts'
+import type { EscalationStore, IssuedState, RedemptionStore, SharedState } from '../core/state.ts'
 import type { SigningKeys } from '../keys/signing-keys.ts'
 import type { ExchangeCounter } from '../telemetry/counters.ts'
 import { AuditClient } from './audit-client.ts'
+import { remoteIssued, remoteRedemptions } from './capability-client.ts'
 import { Frames } from './frames.ts'
 import { RemoteSigningKeys } from './keys-client.ts'
 import { readToWorker } from './messages.ts'
@@ -18,6 +19,10 @@ import { Calls, type RemoteLog, remoteEscalations, remoteLog, remoteState } from
 export interface WorkerGround {
   readonly audit: AuditWriter
   readonly receipts: SigningKeys
+  readonly capabilities: SigningKeys
+  readonly issued: IssuedState
+  /** `durable`: does what the primary keeps outlive it? */
+  redemptions(durable: boolean): RedemptionStore
   readonly shared: SharedState
   readonly escalations: EscalationStore
   readonly log: RemoteLog
@@ -47,7 +52,7 @@ export class Worker {
         else if (said.kind === 'begin') begun.resolve(said.facts)
         else if (said.kind === 'leave') asked.resolve()
         else if (said.kind === 'noticed') this.onNoticed(said.id)
-        else if (!audit.take(said) && !calls.take(said)) receipts.take(said)
+        else if (!audit.take(said) && !calls.take(said) && !receipts.take(said)) capabilities.take(said)
       },
       () => {
         audit.fence()
@@ -57,11 +62,15 @@ export class Worker {
     )
     const audit = new AuditClient(frames)
     const calls = new Calls(frames)
-    const receipts = new RemoteSigningKeys(calls)
+    const receipts = new RemoteSigningKeys('receipts', calls)
+    const capabilities = new RemoteSigningKeys('capabilities', calls)
     this.#frames = frames
     this.ground = {
       audit,
       receipts,
+      capabilities,
+      issued: remoteIssued(calls),
+      redemptions: durable => remoteRedemptions(calls, durable),
       shared: remoteState(calls),
       escalations: remoteEscalations(calls),
       log: remoteLog(calls),

@@ -27,7 +27,13 @@ async function signet(...args: string[]): Promise<string> {
 it('rolls and packs in a thread, keeps the index in another, seals, and verifies over all cores', async () => {
   const child = spawn(process.execPath, [PROGRAM, 'serve', '--upstream', 'demo', '--dev', '--port', '0'], {
     cwd: folder,
-    env: { ...process.env, SIGNET_AUDIT_SEGMENT_BYTES: '4000', SIGNET_AUDIT_INDEX: '1', SIGNET_AUDIT_SEALING: '1' },
+    env: {
+      ...process.env,
+      SIGNET_AUDIT_SEGMENT_BYTES: '4000',
+      SIGNET_AUDIT_INDEX: '1',
+      SIGNET_AUDIT_SEALING: '1',
+      SIGNET_CONTROL_PORT: '0',
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const said: string[] = []

@@ -127,7 +127,8 @@ describe('bypass matrix', () => {
     )
     const rows = Map.groupBy(gate.rows() as unknown as Row[], r => String(r.metadata['_exchange_id']))
     for (const [cell, { id, ...rest }] of seen) results.set(cell, { ...rest, rows: rows.get(id) ?? [] })
-  })
+    // Thousands of exchanges: on a loaded machine they take their time.
+  }, 300_000)
   afterAll(async () => {
     const report = await gate.verify()
     await gate.close()

@@ -205,6 +205,17 @@ const COMPLETIONS_CUT: Cut = {
   of: (one, field) => (one as { choices: Record<string, string>[] }).choices[0]?.[field],
 }
 
+/** Are these the characters of `text`, in order, with some left out? */
+function isWithin(left: string, text: string): boolean {
+  let at = 0
+  for (const unit of left) {
+    at = text.indexOf(unit, at)
+    if (at < 0) return false
+    at += unit.length
+  }
+  return true
+}
+
 describe('any cutting of the same text into deltas', () => {
   const words = [
     'The harbour ',
@@ -237,10 +248,18 @@ describe('any cutting of the same text into deltas', () => {
             const one = await run(surface, stream(field, [text]).writes, 'text/event-stream')
             const many = await run(surface, stream(field, deltas).writes, 'text/event-stream')
             const each = await run(surface, stream(field, points).writes, 'text/event-stream')
-            // Between parts there is a break that counts as a character.
-            const verdict = (end: string) => (field.endsWith('by part') ? end.replace(/[0-9]+/g, '#') : end)
-            expect(verdict(many.end)).toBe(verdict(one.end))
-            expect(verdict(each.end)).toBe(verdict(one.end))
+            if (field.endsWith('by part')) {
+              // What ends at a break may be a finding where it is none in the middle of a word: more is found, never less.
+              for (const cut of [many, each]) {
+                const shown = said(cut.written, field)
+                expect(isWithin(shown.replaceAll('[REDACTED]', ''), text), `${shown} of ${text}`).toBe(true)
+                if (!one.end.startsWith('finish')) expect(cut.end).not.toMatch(/^finish/)
+                if (!cut.end.startsWith('finish')) expect(shown).not.toContain(FORBIDDEN)
+              }
+              return
+            }
+            expect(many.end).toBe(one.end)
+            expect(each.end).toBe(one.end)
             if (one.end.startsWith('finish')) {
               expect(said(many.written, field)).toBe(said(one.written, field))
               expect(said(each.written, field)).toBe(said(one.written, field))

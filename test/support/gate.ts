@@ -32,6 +32,8 @@ export interface TestGate {
   readonly running: RunningGate
   readonly logPath: string
   readonly signer: SigningKey
+  /** Signs capabilities. */
+  readonly permits: SigningKey
   readonly upstreamRequests: () => number
   /** Bodies that upstream has seen. */
   readonly seen: readonly Uint8Array[]
@@ -72,12 +74,14 @@ export async function startTestGate(options: TestGateOptions = {}): Promise<Test
     })
   const audit = await openAuditLog({ path: logPath, ring: RING })
   const signer = SigningKey.generate()
+  const permits = SigningKey.generate()
   const { upstreamUrl: _u, wrapAudit, requestTimeoutMs: _r, idleTimeoutMs: _i, ...start } = options
   const running = await startGate({
     checks: demoChecks(),
     dialects: DIALECTS,
     identity: assertedIdentity(),
     receipts: { signer, issuer: ISSUER },
+    capabilities: { signer: permits, issuer: ISSUER },
     port: 0,
     version: '0.0.0-test',
     shutdownGraceMs: 1000,
@@ -98,6 +102,7 @@ export async function startTestGate(options: TestGateOptions = {}): Promise<Test
     running,
     logPath,
     signer,
+    permits,
     upstreamRequests: () => demo?.requests ?? 0,
     seen,
     rows: () => {

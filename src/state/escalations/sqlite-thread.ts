@@ -62,8 +62,11 @@ class ThreadedEscalations implements EscalationStore {
       this.#end(error instanceof Error ? error : new Error('the store of escalations failed')),
     )
     worker.on('exit', () => this.#end(new Error('the store of escalations is closed')))
-    // An idle store keeps no process alive.
-    worker.unref()
+    // An idle store keeps no process alive; one that is being opened does, or a start with nothing else to wait for would end.
+    const idle = () => {
+      if (this.#waiting.length === 0) worker.unref()
+    }
+    this.opened.then(idle, idle)
   }
 
   async create(e: StoredEscalation, answer: Uint8Array): Promise<void> {

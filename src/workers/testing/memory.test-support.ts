@@ -7,6 +7,7 @@ import {
   MemoryReferenceState,
   MemorySessionState,
 } from '../../state/memory.ts'
+import { MemoryRedemptionStore } from '../../state/redemptions/memory.ts'
 
 export function memoryShared() {
   const budgets = new MemoryBudgetState()
@@ -30,6 +31,9 @@ export function quietPorts() {
     log: undefined,
     counter: { exchange: (): void => undefined },
     receipts: undefined,
+    capabilities: undefined,
+    issued: { put: (): void => undefined, of: () => [], knows: () => false },
+    redemptions: new MemoryRedemptionStore(),
     form: 'jws' as const,
     now: Date.now,
   }
