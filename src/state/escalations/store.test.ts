@@ -1,10 +1,8 @@
 /** One contract, both drivers. */
-import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { promisify } from 'node:util'
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
 import type { EscalationBounds, EscalationStore, StoredEscalation } from '../../core/state.ts'
@@ -195,15 +193,4 @@ describe('the file', () => {
     await expect(openSqliteEscalations(other)).rejects.toThrow(/form 1, found 7/)
     await expect(openSqliteEscalations(join(folder, 'no', 'such', 'place'))).rejects.toThrow(/ENOENT/)
   })
-})
-
-it('keeps a process alive while it is opened, and not when it is idle', async () => {
-  const script = `
-    const { openSqliteEscalations } = await import(${JSON.stringify(new URL('./sqlite-thread.ts', import.meta.url).href)})
-    const store = await openSqliteEscalations(${JSON.stringify(file())})
-    console.log('opened', (await store.list({ limit: 1 })).length)`
-  const program = join(folder, 'opens.mjs')
-  writeFileSync(program, script)
-  const { stdout } = await promisify(execFile)(process.execPath, [program])
-  expect(stdout).toBe('opened 0\n')
 })
