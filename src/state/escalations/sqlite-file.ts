@@ -42,6 +42,9 @@ export class SqliteEscalations {
 
   create(e: StoredEscalation, answer: Uint8Array): void {
     this.#transaction(() => {
+      // Asked first: making room could otherwise drop the one that has this id, and put another in its place.
+      if (this.#count('SELECT count(*) AS n FROM escalation WHERE id = ?', e.id) > 0)
+        throw new Error('an escalation of this id exists already')
       const { maxEntries, maxPerOwner } = this.#bounds
       const owned = this.#count(
         `SELECT count(*) AS n FROM escalation WHERE owner_tag = ? AND state IN (${marks(OPEN_STATES)})`,

@@ -68,6 +68,18 @@ describe.each(DRIVERS)('escalations in %s', (_, open) => {
     await store.close()
   })
 
+  it('refuse an id that is there as taken, also when there is no room, and do not make room with it', async () => {
+    const store = await open({ maxPerOwner: 2, maxEntries: 2, maxBytes: 100 })
+    const again = (n: number, answer = Buffer.of(1)) => (async () => store.create(stored(n), answer))()
+    await store.create(stored(1), Buffer.of(1))
+    await store.create(stored(2), Buffer.of(1))
+    await expect(again(1)).rejects.toThrow('exists already')
+    expect(await store.replace({ ...stored(1), state: 'denied', version: 2 })).toBe(true)
+    await expect(again(1, Buffer.alloc(80))).rejects.toThrow('exists already')
+    expect((await store.get(id(1)))?.state).toBe('denied')
+    await store.close()
+  })
+
   it('are bounded in what waits, in all and per owner; what is over makes room, oldest first', async () => {
     const store = await open({ maxPerOwner: 2, maxEntries: 3, maxBytes: 10_000 })
     const add = async (n: number, over: Partial<StoredEscalation> = {}, answer = Buffer.of(1)) =>
@@ -164,7 +176,7 @@ it('both drivers answer alike whatever is asked in whatever order', async () => 
       await sqlite.forget(Number.MAX_SAFE_INTEGER, ['pending', 'approved', 'denied', 'expired', 'released'])
       for (const s of steps) expect(await run(sqlite, s)).toEqual(await run(memory, s))
     }),
-    { numRuns: 60 },
+    { numRuns: 300 },
   )
   await sqlite.close()
 })
