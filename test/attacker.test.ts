@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { ToolCallInspectorCheck } from '../src/checks/tool-call-inspector.ts'
 import { calling } from './support/calling.ts'
 import { chat, DEMO_REGISTRY, demoChecks, ISSUER, startTestGate, type TestGate } from './support/gate.ts'
+import { saidAddress } from './support/said-address.ts'
 
 const AUDIENCE = 'https://pay.example'
 const SECRET = 'executor-secret-of-the-payment-service'
@@ -48,17 +49,7 @@ beforeAll(async () => {
     REDEEM_SECRET: SECRET,
     PAYMENT_KEY: 'pk_live',
   })
-  executorUrl = await new Promise<string>((resolve, reject) => {
-    let said = ''
-    const see = (chunk: unknown) => {
-      said += String(chunk)
-      const url = /http:\/\/127\.0\.0\.1:\d+/.exec(said)?.[0]
-      if (url !== undefined) resolve(url)
-    }
-    executor.stdout?.on('data', see)
-    executor.stderr?.on('data', see)
-    executor.on('exit', () => reject(new Error(said)))
-  })
+  executorUrl = await saidAddress(executor)
 })
 afterAll(async () => {
   executor.kill()

@@ -11,6 +11,7 @@ import { ToolCallInspectorCheck } from '../src/checks/tool-call-inspector.ts'
 import { SigningKey } from '../src/keys/signing.ts'
 import { calling } from './support/calling.ts'
 import { chat, DEMO_REGISTRY, demoChecks, ISSUER, startTestGate, type TestGate } from './support/gate.ts'
+import { saidAddress } from './support/said-address.ts'
 
 const RECIPE = join(import.meta.dirname, '..', 'examples', 'executor.py')
 const AUDIENCE = 'https://pay.example'
@@ -192,17 +193,7 @@ describe('executor.py', () => {
       env: { ...process.env, GATE: gate.url, AUDIENCE, ISSUER, REDEEM_SECRET: SECRET, PORT: '0' },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
-    url = await new Promise<string>((resolve, reject) => {
-      let said = ''
-      const see = (chunk: unknown) => {
-        said += String(chunk)
-        const found = /http:\/\/127\.0\.0\.1:\d+/.exec(said)?.[0]
-        if (found !== undefined) resolve(found)
-      }
-      executor.stdout?.on('data', see)
-      executor.stderr?.on('data', see)
-      executor.on('exit', () => reject(new Error(said)))
-    })
+    url = await saidAddress(executor)
   })
   afterAll(async () => {
     executor.kill()

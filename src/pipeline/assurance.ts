@@ -11,6 +11,13 @@ export function combineAssurances(checks: readonly Check[]): Assurances {
   }
 }
 
+/** Throws for what is no level: it must not count as the lowest. */
 export function highestOf(levels: readonly Assurance[]): Assurance {
-  return levels.reduce<Assurance>((a, b) => (ASSURANCES.indexOf(b) > ASSURANCES.indexOf(a) ? b : a), 'durable')
+  return levels.reduce<Assurance>((a, b) => (rankOf(b) > rankOf(a) ? b : a), 'durable')
+}
+
+function rankOf(level: Assurance): number {
+  const rank = ASSURANCES.indexOf(level)
+  if (rank < 0) throw new TypeError(`expected an assurance to be one of ${ASSURANCES.join(', ')}`)
+  return rank
 }

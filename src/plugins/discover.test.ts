@@ -423,6 +423,32 @@ describe('hostile checks', () => {
     expect('audience' in adoptCheck(sound, 'c')).toBe(false)
   })
 
+  it('demand an assurance, and nothing that is none or above what they announced', () => {
+    const demanding = (assurance: unknown) => adoptCheck({ ...sound, assurance }, 'c').assurance
+    const levels: Record<string, unknown> = { pay: 'witnessed', read: 'durable' }
+    const own = { highest: 'witnessed', levels, of: (tool: string) => own.levels[tool] ?? 'logged' }
+    const taken = demanding(own)
+    expect([taken?.highest, taken?.of('pay'), taken?.of('read'), taken?.of('x')]).toEqual([
+      'witnessed',
+      'witnessed',
+      'durable',
+      'logged',
+    ])
+    for (const wrong of ['witnessed', 'certain', '', 5, null, undefined])
+      expect(() => demanding({ highest: 'logged', of: () => wrong })?.of('pay')).toThrow('at most logged')
+    for (const wrong of ['logged', null, {}, { highest: 'logged' }, { highest: 'certain', of: () => 'durable' }])
+      expect(() => demanding(wrong)).toThrow('assurance')
+    expect('assurance' in adoptCheck(sound, 'c')).toBe(false)
+  })
+
+  it('say that they can hold calls for a human, and what they want of snapshots', () => {
+    for (const more of [{ canEscalate: true }, { canEscalate: false }, { snapshots: 'hits' }, { snapshots: 'none' }])
+      expect(adoptCheck({ ...sound, ...more }, 'c')).toMatchObject(more)
+    expect(() => adoptCheck({ ...sound, canEscalate: 'yes' }, 'c')).toThrow('canEscalate')
+    expect(() => adoptCheck({ ...sound, snapshots: 'some' }, 'c')).toThrow('snapshots')
+    for (const absent of ['canEscalate', 'snapshots']) expect(absent in adoptCheck(sound, 'c')).toBe(false)
+  })
+
   it('cannot describe themselves as another check, as something endless, or as no JSON', () => {
     const describing = (value: unknown) => adoptCheck({ ...sound, describe: () => value }, 'c').describe()
     expect(describing({ name: 'owner_resolution', toJSON: undefined })).toEqual({ name: 'c' })

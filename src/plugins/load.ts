@@ -3,7 +3,8 @@
  * object whose getters answer differently each time, or throw, can then neither change its name later nor stop the gate.
  */
 import { types } from 'node:util'
-import type { Audiences, Check } from '../core/check.ts'
+import type { Assurances, Audiences, Check } from '../core/check.ts'
+import { ASSURANCES, type Assurance } from '../core/row.ts'
 import type { SharedState } from '../core/state.ts'
 import type { PatternSet } from '../text/scan.ts'
 import { describeThrown, plainText } from './plain-text.ts'
@@ -94,6 +95,12 @@ export function adoptCheck(plugin: unknown, declaredName: string): Check {
     throw fault('expected `timeLimitMs` to be above 0 and at most 600000')
   const shadow = read('shadow')
   if (shadow !== undefined && typeof shadow !== 'boolean') throw fault('expected `shadow` to be true, false or absent')
+  const canEscalate = read('canEscalate')
+  if (canEscalate !== undefined && typeof canEscalate !== 'boolean')
+    throw fault('expected `canEscalate` to be true, false or absent')
+  const snapshots = read('snapshots')
+  if (snapshots !== undefined && snapshots !== 'all' && snapshots !== 'hits' && snapshots !== 'none')
+    throw fault("expected `snapshots` to be 'all', 'hits', 'none' or absent")
   const patterns = read('patterns')
   if (patterns !== undefined && !isPatternSet(patterns)) throw fault('expected `patterns` to be a pattern set')
   const describe = read('describe')
@@ -110,6 +117,9 @@ export function adoptCheck(plugin: unknown, declaredName: string): Check {
     if (method !== undefined) hooks[hook] = method
   }
   const shareState = bound('shareState')
+  const assurance = read('assurance')
+  if (assurance !== undefined && !isAssurances(assurance))
+    throw fault(`expected \`assurance\` to have \`of(tool)\` and \`highest\`, one of ${ASSURANCES.join(', ')}`)
   const audience = read('audience')
   if (audience !== undefined && !isAudiences(audience)) throw fault('expected `audience` to have `any` and `of(tool)`')
   if (Object.keys(hooks).length === 0) throw fault(`expected at least one of the methods ${HOOKS.join(', ')}`)
@@ -119,8 +129,11 @@ export function adoptCheck(plugin: unknown, declaredName: string): Check {
     priority,
     timeLimitMs,
     ...(shadow === undefined ? {} : { shadow }),
+    ...(canEscalate === undefined ? {} : { canEscalate }),
+    ...(snapshots === undefined ? {} : { snapshots }),
     ...(patterns === undefined ? {} : { patterns }),
     ...(shareState === undefined ? {} : { shareState: (shared: SharedState) => void shareState(shared) }),
+    ...(assurance === undefined ? {} : { assurance: adoptAssurances(assurance) }),
     ...(audience === undefined
       ? {}
       : { audience: { any: audience.any, of: (tool: string) => named(audience.of(tool)) } }),
@@ -135,6 +148,32 @@ function plainDescription(value: unknown, name: string): Readonly<Record<string,
   if (typeof copy !== 'object' || copy === null || Array.isArray(copy))
     throw new TypeError(`${name}: expected describe() to give a JSON object of at most 65536 characters`)
   return { ...copy, name }
+}
+
+function isAssurances(value: unknown): value is Assurances {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    isAssurance(Reflect.get(value, 'highest')) &&
+    typeof Reflect.get(value, 'of') === 'function'
+  )
+}
+
+function isAssurance(value: unknown): value is Assurance {
+  return ASSURANCES.some(level => level === value)
+}
+
+/** What start was told holds: a level that is none, or above `highest`, throws, and the call does not leave. */
+function adoptAssurances(of: Assurances): Assurances {
+  const { highest } = of
+  return {
+    highest,
+    of: tool => {
+      const level: unknown = of.of(tool)
+      if (isAssurance(level) && ASSURANCES.indexOf(level) <= ASSURANCES.indexOf(highest)) return level
+      throw new TypeError(`expected the assurance of a tool to be one of ${ASSURANCES.join(', ')}, at most ${highest}`)
+    },
+  }
 }
 
 function isAudiences(value: unknown): value is Audiences {

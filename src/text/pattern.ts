@@ -1,5 +1,5 @@
 /** Reading a regular expression: its syntax tree, how long its matches can be and how they can begin. */
-import { type AST, RegExpParser } from '@eslint-community/regexpp'
+import { type AST, RegExpParser, visitRegExpAST } from '@eslint-community/regexpp'
 
 /** A pattern that cannot be used; the message says what is wrong and how to fix it, in one line. */
 export class PatternError extends Error {
@@ -41,11 +41,30 @@ function parse(source: string, flags: string): Pattern {
   try {
     new RegExp(source, flags)
     const tree = parser.parsePattern(source, 0, source.length, { unicode: flags.includes('u'), unicodeSets })
+    refuseCaseModifiers(tree)
     return { source, flags, unicode: unicodeSets || flags.includes('u'), tree }
   } catch (error) {
+    if (error instanceof PatternError) throw error
     const why = error instanceof Error ? error.message.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ') : 'syntax error'
     throw new PatternError(`not a valid regular expression (${why}): correct the pattern or its flags`)
   }
+}
+
+/**
+ * V8 compiles a long expression, or any once a process has compiled many, without optimising it, and such code forgets a
+ * group's own `i`: `(?i:A|B)b` then misses `ab` (`node --no-regexp-optimization` shows it). A rule that stops matching
+ * when the process is busy is worse than none.
+ */
+function refuseCaseModifiers(tree: AST.Pattern): void {
+  visitRegExpAST(tree, {
+    onModifiersEnter({ add, remove }) {
+      if (add.ignoreCase || remove?.ignoreCase === true) {
+        throw new PatternError(
+          `(?${add.raw}${remove === null ? '' : `-${remove.raw}`}:...) changes the case sensitivity of a part, which the engine does not do reliably: give the whole pattern the flag i, or write both cases as [Aa]`,
+        )
+      }
+    },
+  })
 }
 
 /** An element that always consumes exactly one character: no choice inside, so it can be split off a partial match. */

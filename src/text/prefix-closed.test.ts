@@ -77,6 +77,24 @@ describe('the prefix-closed form', () => {
   })
 
   it.each([
+    ['(?:a(a(?=(?:\\w)(?=aa[^a]a))[^a])?|a){2}', 'aabaa-'],
+    ['(?:a(?!b-)b?){2}', 'aab'],
+    ['(?:a(?=b-)b?|a){2,}', 'aab'],
+    ['(?:(?<=a)|ab){2}', 'a'],
+  ])('does not forget in a later round what a lookahead left open, as %s on %j shows', (source, given) => {
+    // A group inside a repeated body loses its capture, the mark, when the next round begins.
+    expect(ask(source, given)).toEqual({ openFrom: 0 })
+  })
+
+  it.each([
+    ['b-(?!(?<!b-)|a).', 'b'],
+    ['b(a*)(?!\\1)-', 'b'],
+    ['b\\n(?!(?!^))a', 'b'],
+  ])('takes nothing for certain about characters that have not come, as %s on %j shows', (source, given) => {
+    expect(ask(source, given, 'm')).toEqual({ openFrom: 0 })
+  })
+
+  it.each([
     ['b|(a??)?', 'a'],
     ['(?:a??){0,2}b', 'ab'],
     ['(?:|a)?-', 'a-'],
@@ -121,7 +139,7 @@ describe('the prefix-closed form', () => {
     ['sk-[a-z]{3}', 'the sk-abc', 4, 10],
     ['(?<=x)a', 'xa', 1, 2],
     ['a(?!b)', 'ac', 0, 1],
-    ['(?i:A)b', 'ab', 0, 2],
+    ['(?s:.)b', '\nb', 0, 2],
   ])('%s is decided on %j', (source, given, from, to) => {
     expect(ask(source, given)).toEqual({ from, to })
   })
@@ -145,6 +163,8 @@ describe('the prefix-closed form', () => {
   it.each([
     ['[\\q{ab|c}]', 'v', /holds strings/],
     ['(?=(a))\\1', '', /inside a lookaround/],
+    ['(?i:A|B)b', '', /case sensitivity.*the flag i/],
+    ['x(?:y(?s-i:a|c)b)', 'i', /case sensitivity.*the flag i/],
   ])('refuses %s with a reason', (source, flags, reason) => {
     expect(() => prefixClosed(parsePattern(source, flags))).toThrow(reason)
   })

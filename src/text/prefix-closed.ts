@@ -46,6 +46,8 @@ class Writer {
   /** Capturing groups in order of their number; kept capturing only when referred to. */
   readonly #groups: readonly AST.CapturingGroup[]
   readonly #kept: ReadonlySet<number>
+  /** How many bodies that run more than once are being written. */
+  #rounds = 0
 
   constructor(pattern: Pattern, plainLookaround: boolean) {
     this.#plainLookaround = plainLookaround
@@ -169,6 +171,7 @@ class Writer {
     }
     const reference = { reference: this.#groups.indexOf(target) }
     if (mode === 'plain' || mode === 'certain' || this.#plainLookaround) {
+      if (mode === 'certain') this.put(MORE)
       this.put(reference)
       return
     }
@@ -203,10 +206,17 @@ class Writer {
       this.#unrolled(quantifier, optional, mode, captures)
       return
     }
+    this.#repeated(element, mode, captures)
+    this.put(`${times(min, max)}${greedy ? '' : '?'}`)
+    this.#maybeMore(greedy, mode)
+  }
+
+  #repeated(element: AST.QuantifiableElement, mode: Mode, captures: boolean): void {
+    this.#rounds++
     this.put('(?:')
     this.#sequence([element], mode, captures)
-    this.put(`)${times(min, max)}${greedy ? '' : '?'}`)
-    this.#maybeMore(greedy, mode)
+    this.put(')')
+    this.#rounds--
   }
 
   /** One more round would need text that is not there: preferred to leaving when greedy, the other way round when lazy. */
@@ -240,10 +250,10 @@ class Writer {
   /** B{2,4} as BB(?:B(?:B|)|): the same order of preference, and no doubt left after the last round. */
   #unrolled(quantifier: AST.Quantifier, optional: number, mode: Mode, captures: boolean): void {
     const { element, min, greedy } = quantifier
-    if (min > 0) {
-      this.put('(?:')
-      this.#sequence([element], mode, captures)
-      this.put(`)${times(min, min)}`)
+    if (min === 1) this.#sequence([element], mode, captures)
+    else if (min > 1) {
+      this.#repeated(element, mode, captures)
+      this.put(times(min, min))
     }
     for (let i = 0; i < optional; i++) {
       this.put(greedy ? '(?:' : '(?:|')
@@ -283,7 +293,7 @@ class Writer {
 
   /** An assertion about the place itself. At the end of the text it may be about characters that have not come yet. */
   #decided(assertion: string, needsNext: boolean, mode: Mode): void {
-    const guarded = needsNext ? MORE + assertion : assertion
+    const guarded = needsNext || this.#doubtsEnd(mode) ? MORE + assertion : assertion
     if (mode === 'plain') {
       this.put(assertion)
       return
@@ -297,9 +307,17 @@ class Writer {
     this.put(')')
   }
 
+  /**
+   * At the end the characters behind may be ones that have not come, when an earlier element passed without its own.
+   * Nothing is certain there; and in a body that runs more than once the mark of that element may be forgotten.
+   */
+  #doubtsEnd(mode: Mode): boolean {
+    return mode === 'certain' || (mode === 'partial' && this.#rounds > 0)
+  }
+
   #lookbehind(assertion: AST.LookbehindAssertion, mode: Mode): void {
     const open = assertion.negate ? '(?<!' : '(?<='
-    const guard = mode !== 'plain' && looksForward(assertion) ? MORE : ''
+    const guard = this.#doubtsEnd(mode) || (mode !== 'plain' && looksForward(assertion)) ? MORE : ''
     if (mode === 'partial' || mode === 'possible') this.put('(?:')
     this.put(guard, open)
     this.any(assertion.alternatives, 'plain', false)
@@ -312,9 +330,21 @@ class Writer {
 
   #lookahead(assertion: AST.LookaheadAssertion, mode: Mode, captures: boolean): void {
     const inner = this.#plainLookaround ? 'plain' : mode
-    if (!assertion.negate) {
+    const is = (how: Mode): void => {
       this.put('(?=')
-      this.any(assertion.alternatives, inner, captures)
+      this.any(assertion.alternatives, how, captures)
+      this.put(')')
+    }
+    if (!assertion.negate) {
+      if (inner !== 'partial' || this.#rounds === 0) {
+        is(inner)
+        return
+      }
+      this.put('(?:')
+      is('certain')
+      this.put('|')
+      is('possible')
+      this.#undecided()
       this.put(')')
       return
     }
@@ -339,11 +369,22 @@ class Writer {
         not('possible')
         this.put('|')
         not('certain')
-        this.put(MARK, ')')
+        this.#undecided()
+        this.put(')')
         return
       default:
         inner satisfies never
     }
+  }
+
+  /**
+   * What a lookahead says depends on text that is not there. Its mark would be lost in a body that runs more than once,
+   * since a group forgets what it captured when the next round begins; there the rest of the text is taken, so that
+   * every later round stands at the end as well, and marks.
+   */
+  #undecided(): void {
+    if (this.#rounds > 0) this.put('[^]*', END)
+    this.put(MARK)
   }
 }
 

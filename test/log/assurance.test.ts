@@ -2,6 +2,7 @@
 import { afterAll, describe, expect, it } from 'vitest'
 import { ToolCallInspectorCheck } from '../../src/checks/tool-call-inspector.ts'
 import type { Assurance, LogLevel, RowLog } from '../../src/core/row.ts'
+import { adoptCheck } from '../../src/plugins/load.ts'
 import { demoChecks, scenario, startTestGate, type TestGate } from '../support/gate.ts'
 
 /** A log that gets there when the test says so. */
@@ -181,3 +182,30 @@ describe('a demand that nothing can meet', () => {
     expect(() => new ToolCallInspectorCheck({ registry })).toThrow(/assurance.*'durable', 'logged', 'witnessed'/)
   })
 })
+
+it.each([
+  [false, 'certain'],
+  [true, 'certain'],
+  [false, 'witnessed'],
+  [true, 'witnessed'],
+])(
+  'stream %s: a plugin that answers %s for a call, having announced less, does not let it leave',
+  async (stream, level) => {
+    const plugin = adoptCheck(
+      {
+        name: 'lying',
+        priority: 1,
+        timeLimitMs: 1000,
+        describe: () => ({}),
+        commit: () => ({ kind: 'allow' }),
+        assurance: { highest: 'durable', of: (tool: string) => (tool === 'get_weather' ? level : 'durable') },
+      },
+      'lying',
+    )
+    const gate = await startTestGate({ checks: [...demoChecks(), plugin] })
+    gates.push(gate)
+    const text = await (await call(gate, 'get_weather', stream)).text()
+    expect(text).not.toContain('Oslo')
+    expect(text).toMatch(/check_error|internal_error|signet_abort/)
+  },
+)

@@ -6,10 +6,10 @@
  * statement; the file and those beside it are for their owner alone (0600). Does not guarantee: secrecy of more than the
  * sealed columns; ids, states and times stand there as they are.
  */
-import { chmodSync, closeSync, openSync } from 'node:fs'
-import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { StateFull } from '../../core/memory-state.ts'
 import type { EscalationBounds, EscalationQuery, StoredEscalation } from '../../core/state.ts'
+import { openPrivateDatabase } from '../private-database.ts'
 import { type Bounds, OPEN_STATES, readBounds } from './bounds.ts'
 
 const SCHEMA = `
@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS escalation (
 CREATE INDEX IF NOT EXISTS escalation_state ON escalation (state, expires_ms);
 CREATE INDEX IF NOT EXISTS escalation_owner ON escalation (owner_tag, state);
 `
-/** Of the file's form; another number is refused rather than guessed at. */
+/** Of the file's form. */
 const FORM = 1
 const COLUMNS = 'id, owner_tag, state, created_ms, expires_ms, version, record'
 
@@ -37,23 +37,14 @@ export class SqliteEscalations {
 
   constructor(path: string, bounds: EscalationBounds = {}) {
     this.#bounds = readBounds(bounds)
-    // Made with its mode before SQLite sees it: what SQLite makes beside it takes the mode over.
-    closeSync(openSync(path, 'a', 0o600))
-    chmodSync(path, 0o600)
-    this.#db = new DatabaseSync(path, { timeout: 5_000 })
-    this.#db.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA trusted_schema=OFF')
-    const form = Number(this.#db.prepare('PRAGMA user_version').get()?.['user_version'] ?? 0)
-    if (form !== 0 && form !== FORM) {
-      this.#db.close()
-      throw new Error(
-        `${path}: expected a store of form ${FORM}, found ${form}; it was made by another version of signet`,
-      )
-    }
-    this.#db.exec(`${SCHEMA} PRAGMA user_version=${FORM}`)
+    this.#db = openPrivateDatabase(path, SCHEMA, FORM)
   }
 
   create(e: StoredEscalation, answer: Uint8Array): void {
     this.#transaction(() => {
+      // Asked first: making room could otherwise drop the one that has this id, and put another in its place.
+      if (this.#count('SELECT count(*) AS n FROM escalation WHERE id = ?', e.id) > 0)
+        throw new Error('an escalation of this id exists already')
       const { maxEntries, maxPerOwner } = this.#bounds
       const owned = this.#count(
         `SELECT count(*) AS n FROM escalation WHERE owner_tag = ? AND state IN (${marks(OPEN_STATES)})`,

@@ -1,12 +1,7 @@
-/**
- * The SQLite store behind a thread: requests go over in order and each is answered once.
- *
- * Guarantees: when the thread dies, whoever waits is told and every later call is refused, so nothing is taken for stored
- * that was not. `StateFull` comes back as itself.
- */
+/** The SQLite store of escalations, in a thread of its own (see `StoreThread`). */
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
-import { StateFull } from '../../core/memory-state.ts'
 import type { EscalationBounds, EscalationQuery, EscalationStore, StoredEscalation } from '../../core/state.ts'
+import { StoreThread, serveStore } from '../store-thread.ts'
 import { SqliteEscalations } from './sqlite-file.ts'
 
 interface Start {
@@ -26,105 +21,60 @@ type Call =
   | { readonly op: 'forget'; readonly beforeMs: number; readonly states: readonly string[] }
   | { readonly op: 'close' }
 
-type Answer =
-  | { readonly ok: true; readonly value: unknown }
-  | { readonly ok: false; readonly name: string; readonly message: string }
-
-interface Waiting {
-  readonly resolve: (value: unknown) => void
-  readonly reject: (error: Error) => void
-}
+const WHAT = 'the store of escalations'
 
 /** Opens (or makes) the file; rejects with one line when it cannot. */
 export async function openSqliteEscalations(path: string, bounds: EscalationBounds = {}): Promise<EscalationStore> {
   const start: Start = { task: 'signet-escalations', path, bounds }
-  const store = new ThreadedEscalations(new Worker(new URL(import.meta.url), { workerData: start }))
-  await store.opened
-  return store
+  const worker = new Worker(new URL(import.meta.url), { workerData: start })
+  return new ThreadedEscalations(await StoreThread.open(worker, WHAT))
 }
 
 class ThreadedEscalations implements EscalationStore {
-  readonly #worker: Worker
-  /** In the order in which they were asked: the thread answers in that order too. */
-  readonly #waiting: Waiting[] = []
-  readonly opened: Promise<unknown>
-  #over: Error | undefined
+  readonly #thread: StoreThread<Call>
 
-  constructor(worker: Worker) {
-    this.#worker = worker
-    this.opened = new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }))
-    worker.on('message', (answer: Answer) => {
-      const asked = this.#waiting.shift()
-      if (answer.ok) asked?.resolve(answer.value)
-      else asked?.reject(answer.name === 'StateFull' ? new StateFull(answer.message) : new Error(answer.message))
-    })
-    worker.on('error', error =>
-      this.#end(error instanceof Error ? error : new Error('the store of escalations failed')),
-    )
-    worker.on('exit', () => this.#end(new Error('the store of escalations is closed')))
-    // An idle store keeps no process alive; one that is being opened does, or a start with nothing else to wait for would end.
-    const idle = () => {
-      if (this.#waiting.length === 0) worker.unref()
-    }
-    this.opened.then(idle, idle)
+  constructor(thread: StoreThread<Call>) {
+    this.#thread = thread
   }
 
   async create(e: StoredEscalation, answer: Uint8Array): Promise<void> {
-    await this.#ask({ op: 'create', e, answer })
+    await this.#thread.ask({ op: 'create', e, answer })
   }
 
   async get(id: string): Promise<StoredEscalation | undefined> {
-    const found = await this.#ask({ op: 'get', id })
+    const found = await this.#thread.ask({ op: 'get', id })
     return isStored(found) ? found : undefined
   }
 
   async answer(id: string): Promise<Uint8Array | undefined> {
-    const found = await this.#ask({ op: 'answer', id })
+    const found = await this.#thread.ask({ op: 'answer', id })
     return found instanceof Uint8Array ? found : undefined
   }
 
   async replace(next: StoredEscalation, answer?: Uint8Array | 'drop'): Promise<boolean> {
-    return (await this.#ask({ op: 'replace', next, answer })) === true
+    return (await this.#thread.ask({ op: 'replace', next, answer })) === true
   }
 
   async list(query: EscalationQuery): Promise<readonly StoredEscalation[]> {
-    const found = await this.#ask({ op: 'list', query })
+    const found = await this.#thread.ask({ op: 'list', query })
     return Array.isArray(found) ? found.filter(isStored) : []
   }
 
   async due(nowMs: number, states: readonly string[], limit: number): Promise<readonly string[]> {
-    const found = await this.#ask({ op: 'due', nowMs, states, limit })
+    const found = await this.#thread.ask({ op: 'due', nowMs, states, limit })
     return Array.isArray(found) ? found.filter(id => typeof id === 'string') : []
   }
 
   async dropAnswers(nowMs: number, states: readonly string[]): Promise<void> {
-    await this.#ask({ op: 'dropAnswers', nowMs, states })
+    await this.#thread.ask({ op: 'dropAnswers', nowMs, states })
   }
 
   async forget(beforeMs: number, states: readonly string[]): Promise<void> {
-    await this.#ask({ op: 'forget', beforeMs, states })
+    await this.#thread.ask({ op: 'forget', beforeMs, states })
   }
 
-  async close(): Promise<void> {
-    if (this.#over !== undefined) return
-    await this.#ask({ op: 'close' })
-    await this.#worker.terminate()
-  }
-
-  #ask(call: Call): Promise<unknown> {
-    if (this.#over !== undefined) return Promise.reject(this.#over)
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ resolve, reject })
-      this.#worker.ref()
-      this.#worker.postMessage(call)
-    }).finally(() => {
-      if (this.#waiting.length === 0) this.#worker.unref()
-    })
-  }
-
-  #end(why: Error): void {
-    this.#over ??= why
-    for (const asked of this.#waiting.splice(0)) asked.reject(why)
+  close(): Promise<void> {
+    return this.#thread.close({ op: 'close' })
   }
 }
 
@@ -159,29 +109,10 @@ function isStart(value: unknown): value is Start {
   return typeof value === 'object' && value !== null && 'task' in value && value.task === 'signet-escalations'
 }
 
-/** The thread's own half. */
-function serveThread(start: Start, port: NonNullable<typeof parentPort>): void {
-  const attempt = (work: () => unknown): void => {
-    let answer: Answer
-    try {
-      answer = { ok: true, value: work() }
-    } catch (error) {
-      const known = error instanceof Error ? error : new Error('the store of escalations failed')
-      answer = { ok: false, name: known.name, message: known.message }
-    }
-    port.postMessage(answer)
-  }
-  let store: SqliteEscalations | undefined
-  attempt(() => {
-    store = new SqliteEscalations(start.path, start.bounds)
-    return undefined
+if (!isMainThread && parentPort !== null && isStart(workerData)) {
+  const { path, bounds } = workerData
+  serveStore<Call>(parentPort, WHAT, () => {
+    const store = new SqliteEscalations(path, bounds)
+    return call => run(store, call)
   })
-  port.on('message', (call: Call) =>
-    attempt(() => {
-      if (store === undefined) throw new Error('the store of escalations could not be opened')
-      return run(store, call)
-    }),
-  )
 }
-
-if (!isMainThread && parentPort !== null && isStart(workerData)) serveThread(workerData, parentPort)
