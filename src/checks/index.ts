@@ -1,4 +1,6 @@
 /** The built-in checks. */
+export type { ArgumentOptions } from './arguments/policy.ts'
+export type { ArgumentRule } from './arguments/rules.ts'
 export { ClassificationGateCheck, type ClassificationGateOptions } from './classification-gate.ts'
 export { ContinuingConsentCheck, type ContinuingConsentOptions, type Revalidate } from './continuing-consent.ts'
 export type { LevelOptions } from './levels.ts'

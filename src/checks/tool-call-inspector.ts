@@ -1,10 +1,11 @@
 /**
- * `tool_call_inspector`: which tools may fire, by risk tier.
+ * `tool_call_inspector`: which tools may fire, by risk tier, and with which arguments.
  *
  * Every complete call the model proposes is judged by the registry, whatever surface it came on; a tool that is not in
  * it does not run. Tools that upstream itself would run (web search, remote MCP servers) fire before anybody could
  * judge a call, so declaring one is judged at admission, under the name `upstream:<type>[:<server>]`.
- * Names match exactly, case included. What the arguments say is not looked at here.
+ * Names match exactly, case included. What the arguments may say is in `arguments/`; how often a tool may be called is for
+ * `call_limits`.
  */
 import type { Assurances, Audiences, Check, Ctx } from '../core/check.ts'
 import type { Exchange } from '../core/exchange.ts'
@@ -12,6 +13,15 @@ import { ownerString } from '../core/owner.ts'
 import { ASSURANCES, type Assurance } from '../core/row.ts'
 import { ALLOW, block, type Code, type Details, escalate, type Verdict, worse } from '../core/verdict.ts'
 import type { ToolCall } from '../core/wire.ts'
+import {
+  type Approvers,
+  type ArgumentOptions,
+  type ArgumentPolicy,
+  canEscalate,
+  describeArguments,
+  judgeArguments,
+  readArgumentPolicy,
+} from './arguments/policy.ts'
 import { CheckOptions, type Common, type CommonOptions, description, printable } from './options.ts'
 
 const TIERS = ['low', 'medium', 'high', 'critical'] as const
@@ -31,6 +41,8 @@ export interface ToolSpec {
    * checkpoint of the transparency log) or `witnessed` (one that enough witnesses have cosigned).
    */
   readonly assurance?: Assurance
+  /** What its arguments may say. Default: anything that has one reading. */
+  readonly arguments?: ArgumentOptions
 }
 
 export interface RegisteredTool {
@@ -39,6 +51,7 @@ export interface RegisteredTool {
   readonly dryrunSupported: boolean
   readonly audience: string | undefined
   readonly assurance: Assurance
+  readonly arguments: ArgumentPolicy | undefined
 }
 
 export interface ToolCallInspectorOptions extends CommonOptions {
@@ -54,7 +67,7 @@ export interface ToolCallInspectorOptions extends CommonOptions {
   readonly allowUnregistered?: boolean
 }
 
-const SPEC_FIELDS = ['riskTier', 'irreversible', 'dryrunSupported', 'audience', 'assurance']
+const SPEC_FIELDS = ['riskTier', 'irreversible', 'dryrunSupported', 'audience', 'assurance', 'arguments']
 /** Prefix of the registry names of tools that upstream runs. */
 const UPSTREAM = 'upstream:'
 
@@ -102,7 +115,12 @@ export class ToolCallInspectorCheck implements Check {
     return description(this.name, ['admission', 'commitment'], this.#common, {
       registry: [...this.registry]
         .sort(([a], [b]) => (a < b ? -1 : 1))
-        .map(([tool, spec]) => ({ tool, ...spec, audience: spec.audience ?? null })),
+        .map(([tool, spec]) => ({
+          tool,
+          ...spec,
+          audience: spec.audience ?? null,
+          arguments: describeArguments(spec.arguments),
+        })),
       maxAllowedTier: this.#maxAllowedTier,
       escalateAtTier: this.#escalateAtTier,
       allowCritical: this.#allowCritical,
@@ -112,7 +130,10 @@ export class ToolCallInspectorCheck implements Check {
 
   /** Can this check ever escalate? A pipeline that can needs an approver at start. */
   get canEscalate(): boolean {
-    for (const spec of this.registry.values()) if (this.#judge('', spec, undefined).kind === 'escalate') return true
+    for (const spec of this.registry.values()) {
+      const { kind } = this.#judge('', spec, undefined)
+      if (kind === 'escalate' || (kind === 'allow' && canEscalate(spec.arguments))) return true
+    }
     return false
   }
 
@@ -141,13 +162,19 @@ export class ToolCallInspectorCheck implements Check {
       })
     }
     // RFC 7493: arguments that two parsers can read differently are not the arguments that were judged.
-    if (call.form === 'json' && call.arguments === undefined) {
+    // Text for a free-form tool is no arguments that a policy could judge.
+    const policy = spec?.arguments
+    if (call.arguments === undefined && (call.form === 'json' || policy !== undefined)) {
       return block('arguments_ambiguous', `the arguments of tool '${printable(call.name)}' are not unambiguous JSON`, {
         tool: printable(call.name),
+        problem: ambiguityOf(call),
         hint: 'expected I-JSON (RFC 7493): one value, no duplicate keys, no lone surrogates, finite numbers',
       })
     }
-    return spec === undefined ? ALLOW : this.#judge(call.name, spec, x)
+    if (spec === undefined) return ALLOW
+    const byTier = this.#judge(call.name, spec, x)
+    if (policy === undefined || byTier.kind === 'block') return byTier
+    return worse(byTier, judgeArguments(policy, call, x.owner, approversOf(x)))
   }
 
   #judge(tool: string, spec: RegisteredTool, x: Exchange | undefined): Verdict {
@@ -159,19 +186,35 @@ export class ToolCallInspectorCheck implements Check {
       return refusal('tool_tier', tool, spec, `tier ${riskTier} is above ${this.#maxAllowedTier}`)
     }
     if (!spec.irreversible || rank(riskTier) < rank(this.#escalateAtTier)) return ALLOW
-    // Nobody approves a call of their own.
-    const self = x === undefined ? undefined : ownerString(x.owner)
-    const approvers = (x?.owner.approvalChain ?? []).filter(principal => principal !== self)
     return escalate(
       'tool_irreversible',
       `tool '${printable(tool)}' is irreversible (tier ${riskTier}) and needs a human's approval`,
       {
         ...facts(tool, spec),
-        requires_approval_from: approvers,
-        current_approver: approvers[0] ?? null,
+        ...approversOf(x),
       },
     )
   }
+}
+
+/** Nobody approves a call of their own. */
+function approversOf(x: Exchange | undefined): Approvers {
+  const self = x === undefined ? undefined : ownerString(x.owner)
+  const others = (x?.owner.approvalChain ?? []).filter(principal => principal !== self)
+  return { requires_approval_from: others, current_approver: others[0] ?? null }
+}
+
+/** Why there is no one reading of the arguments, as far as it can be said in a word. */
+function ambiguityOf(call: ToolCall): string {
+  if (call.form === 'text') return 'not_json'
+  let value: unknown
+  try {
+    value = JSON.parse(call.argumentsText)
+  } catch {
+    return 'not_json'
+  }
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
+  return isObject ? 'more_than_one_reading' : 'not_an_object'
 }
 
 function refusal(code: Code, tool: string, spec: RegisteredTool, why: string): Verdict {
@@ -212,7 +255,15 @@ function readRegistry(read: CheckOptions): ReadonlyMap<string, RegisteredTool> {
     if (spec === null || typeof spec !== 'object' || Array.isArray(spec)) {
       throw read.wrong(at, "a specification, e.g. { riskTier: 'low', irreversible: false }", spec)
     }
-    registry.set(tool, readSpec(read, at, { ...spec }))
+    const entry = readSpec(read, at, { ...spec })
+    if (tool.startsWith(UPSTREAM) && entry.arguments !== undefined) {
+      throw read.wrong(
+        `${at}.arguments`,
+        'left out: upstream runs the tool, and its arguments are never seen here',
+        spec,
+      )
+    }
+    registry.set(tool, entry)
   }
   return registry
 }
@@ -222,6 +273,7 @@ function readSpec(read: CheckOptions, at: string, spec: Readonly<Record<string, 
     if (!SPEC_FIELDS.includes(field)) throw read.wrong(at, `made of ${SPEC_FIELDS.join(', ')} only`, field)
   }
   const { riskTier = 'low', irreversible = false, dryrunSupported = false, audience, assurance = 'durable' } = spec
+  const policy = readArgumentPolicy(read, `${at}.arguments`, spec['arguments'])
   const tier = TIERS.find(known => known === riskTier)
   if (tier === undefined) throw read.wrong(`${at}.riskTier`, `one of ${TIERS.map(t => `'${t}'`).join(', ')}`, riskTier)
   if (typeof irreversible !== 'boolean') throw read.wrong(`${at}.irreversible`, 'true or false', irreversible)
@@ -233,5 +285,5 @@ function readSpec(read: CheckOptions, at: string, spec: Readonly<Record<string, 
   if (level === undefined) {
     throw read.wrong(`${at}.assurance`, `one of ${ASSURANCES.map(a => `'${a}'`).join(', ')}`, assurance)
   }
-  return Object.freeze({ riskTier: tier, irreversible, dryrunSupported, audience, assurance: level })
+  return Object.freeze({ riskTier: tier, irreversible, dryrunSupported, audience, assurance: level, arguments: policy })
 }
