@@ -13,9 +13,20 @@ const dist = join(root, 'dist')
 
 /** What reads a command line and says how it ended: `signet --version` should load nothing else. */
 const PROGRAM = [
-  ...['audit', 'bench', 'doctor', 'escalations', 'init', 'keys', 'lint', 'log', 'plugins', 'receipt', 'serve'].map(
-    c => `cli/commands/${c}`,
-  ),
+  ...[
+    'audit',
+    'bench',
+    'doctor',
+    'escalations',
+    'init',
+    'keys',
+    'lint',
+    'log',
+    'plugins',
+    'policy',
+    'receipt',
+    'serve',
+  ].map(c => `cli/commands/${c}`),
   ...['context', 'escape', 'failure', 'http', 'log-option', 'main', 'percentiles', 'pipeline-file', 'terminal'].map(
     f => `cli/${f}`,
   ),
@@ -62,6 +73,7 @@ const APART = [
   'cli/log-sections',
   'cli/log-source',
   'cli/new-file',
+  'cli/policy-',
   'cli/report',
   'cli/row-text',
   'cli/sealing-option',
@@ -70,6 +82,8 @@ const APART = [
   'cli/worker.',
   'clients/',
   'config/default-pipeline',
+  'config/policy-table',
+  'checks/testing',
   'gate/redeem.ts',
   'identity/issuer',
   'identity/jwt',

@@ -11,6 +11,7 @@ import { registerKeys } from './commands/keys.ts'
 import { registerLint } from './commands/lint.ts'
 import { registerLog } from './commands/log.ts'
 import { registerPlugins } from './commands/plugins.ts'
+import { registerPolicy } from './commands/policy.ts'
 import { registerReceipt } from './commands/receipt.ts'
 import { registerServe } from './commands/serve.ts'
 import type { Context } from './context.ts'
@@ -56,6 +57,7 @@ export async function run(args: readonly string[], io: Io): Promise<ExitCode> {
     registerServe,
     registerDoctor,
     registerLint,
+    registerPolicy,
     registerAudit,
     registerReceipt,
     registerLog,

@@ -38,8 +38,9 @@ export function valuesAt(place: Place, root: unknown): readonly Found[] {
 
 function collect(value: unknown, tokens: readonly string[], at: number, out: Found[]): void {
   const token = tokens[at]
-  if (token === undefined) out.push({ kind: 'value', value })
-  else if (value === undefined || value === null) out.push(MISSING)
+  if (value === undefined) out.push(MISSING)
+  else if (token === undefined) out.push({ kind: 'value', value })
+  else if (value === null) out.push(MISSING)
   else if (Array.isArray(value)) {
     if (token === '*') for (const item of value) collect(item, tokens, at + 1, out)
     else if (INDEX.test(token)) collect(value[Number(token)], tokens, at + 1, out)
