@@ -3,14 +3,15 @@
  * with Redis and workers write different digests of the same rules; none of these is another policy.
  */
 import type { Check } from '../core/check.ts'
+import { MemoryBudgetState, MemoryRateLimitState } from '../core/memory-state.ts'
 import type { BudgetState, RateLimitState, SharedState } from '../core/state.ts'
 import { policyDigest } from '../pipeline/digest.ts'
 
-/** Gives the checks state that does nothing: they must not be asked afterwards. */
+/** Leaves the checks with state that does nothing: they must not be asked afterwards. */
 export function policyDigests(checks: readonly Check[], shadow: boolean): ReadonlySet<string> {
   const inOrder = [...checks].sort((a, b) => a.priority - b.priority)
   const digests = new Set([policyDigest(inOrder, shadow)])
-  for (const shared of [inRedis(), inPrimary()]) {
+  for (const shared of [inMemory(), inRedis(), inPrimary()]) {
     for (const check of inOrder) check.shareState?.(shared)
     digests.add(policyDigest(inOrder, shadow))
   }
@@ -19,6 +20,10 @@ export function policyDigests(checks: readonly Check[], shadow: boolean): Readon
 
 const unasked = (): never => {
   throw new Error('this state is only described')
+}
+
+function inMemory(): SharedState {
+  return stateOf(new MemoryRateLimitState(), new MemoryBudgetState())
 }
 
 function inRedis(): SharedState {

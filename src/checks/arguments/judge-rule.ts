@@ -22,7 +22,6 @@ type Test = (value: unknown) => Judgement
 
 export function judgeRule(rule: ReadRule, value: unknown, owner: Owner): Judgement {
   const test = testOf(rule.demand, owner)
-  if ('kind' in test) return test
   const found = valuesAt(rule.place, value)
   if (found.length === 0 && rule.required) return unjudged('missing')
   let worst: Judgement = KEPT
@@ -54,7 +53,7 @@ function allowsNull(demand: Demand): boolean {
   return (demand.kind === 'allow' || demand.kind === 'deny') && demand.values.includes(null)
 }
 
-function testOf(demand: Demand, owner: Owner): Test | Judgement {
+function testOf(demand: Demand, owner: Owner): Test {
   switch (demand.kind) {
     case 'range':
       return value => inRange(demand, value)
@@ -72,7 +71,7 @@ function testOf(demand: Demand, owner: Owner): Test | Judgement {
       return value => (typeof value === 'string' ? kept(noLongerThan(value, demand.most)) : unjudged('not_a_text'))
     case 'claim': {
       const claimed = claimOf(owner, demand.claim, demand.asserted)
-      if (claimed === undefined) return unjudged('claim_missing')
+      if (claimed === undefined) return () => unjudged('claim_missing')
       const same = new Set(claimed.map(String))
       return value => {
         if (typeof value !== 'string' && typeof value !== 'number') return unjudged('not_a_plain_value')
