@@ -26,15 +26,16 @@ export interface ArgumentSchema {
 export function compileSchema(given: unknown, named: NamedKeys): ArgumentSchema {
   const json = copyOf(given)
   walkSchema(json, named)
-  const ajv = theAjv()
-  if (ajv.validateSchema(json) !== true) {
-    const { instancePath = '', keyword = 'schema' } = ajv.errors?.[0] ?? {}
-    throw new SchemaProblem(instancePath, `not a JSON Schema of 2020-12 (${keyword})`)
-  }
+  const compiler = theAjv()
   let validate: ValidateFunction
   try {
-    validate = ajv.compile(json)
+    if (compiler.validateSchema(json) !== true) {
+      const { instancePath = '', keyword = 'schema' } = compiler.errors?.[0] ?? {}
+      throw new SchemaProblem(instancePath, `not a JSON Schema of 2020-12 (${keyword})`)
+    }
+    validate = compiler.compile(json)
   } catch (error) {
+    if (error instanceof SchemaProblem) throw error
     throw new SchemaProblem(
       '',
       error instanceof Error ? error.message.replace(/\s+/g, ' ').slice(0, 200) : 'not usable',
