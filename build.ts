@@ -83,7 +83,7 @@ const APART = [
   'plugins/tribunal',
   'jws/',
   'receipt/',
-  'state/escalations/sqlite',
+  'state/escalations/sqlite-thread',
   'state/redemptions/sqlite',
   'state/redis/',
   'upstream/demo/',
@@ -95,6 +95,16 @@ const isServing = (id: string): boolean => {
   const file = inSrc(id)
   return file !== undefined && !APART.some(apart => file.startsWith(apart))
 }
+
+/** What the stores' threads load: a thread that loads the whole gate keeps a start waiting, and its memory. */
+const STORES = [
+  'core/memory-state.',
+  'state/escalations/bounds.',
+  'state/escalations/sqlite-file.',
+  'state/private-database.',
+  'state/store-thread.',
+]
+const isStore = (id: string): boolean => STORES.some(start => inSrc(id)?.startsWith(start))
 
 const bundle = await rolldown({
   cwd: root,
@@ -136,6 +146,7 @@ await bundle.write({
     includeDependenciesRecursively: false,
     groups: [
       { name: 'program', test: isProgram, priority: 1 },
+      { name: 'stores', test: isStore, priority: 1 },
       { name: 'serving', test: isServing },
     ],
   },

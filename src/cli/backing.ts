@@ -74,6 +74,7 @@ export async function openBacking(
   let index: IndexKeeper | undefined
   let log: LogParts | undefined
   let audit: AuditLog | undefined
+  let opening: Promise<Approvals> | undefined
   const egress = openEgress()
   const close = async (): Promise<void> => {
     await log?.close()
@@ -103,6 +104,10 @@ export async function openBacking(
         ...(events.onEviction === undefined ? {} : { onEviction: events.onEviction }),
       })
     }
+    const changes = new Changes(systemClock)
+    // Its thread starts while the log is looked through.
+    opening = openApprovals(resolved, checks, folder, { egress, now: Date.now, randomBytes }, changes)
+    opening.catch(() => undefined)
     audit = await openAuditLog({
       path: settings.auditLogPath,
       ring: opened.ring,
@@ -121,8 +126,7 @@ export async function openBacking(
       const folders = settings.auditSegmentFolder === undefined ? [] : [settings.auditSegmentFolder]
       index = keepIndex(settings.auditLogPath, folders, text => events.onAuditSegment?.(false, text))
     }
-    const changes = new Changes(systemClock)
-    const approvals = await openApprovals(resolved, checks, folder, { egress, now: Date.now, randomBytes }, changes)
+    const approvals = await opening
     const capabilities = await openCapabilities(resolved, checks, opened)
     const signer = settings.transparencyLog ? await noteSigner(settings) : undefined
     if (signer !== undefined) {
@@ -145,6 +149,10 @@ export async function openBacking(
       close,
     }
   } catch (error) {
+    await opening?.then(
+      ({ escalations }) => escalations.store?.close(),
+      () => undefined,
+    )
     await audit?.close().catch(() => undefined)
     await close()
     throw error
