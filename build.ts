@@ -62,6 +62,7 @@ const APART = [
   'cli/log-sections',
   'cli/log-source',
   'cli/new-file',
+  'cli/receipt-',
   'cli/report',
   'cli/row-text',
   'cli/sealing-option',
