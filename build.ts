@@ -13,9 +13,20 @@ const dist = join(root, 'dist')
 
 /** What reads a command line and says how it ended: `signet --version` should load nothing else. */
 const PROGRAM = [
-  ...['audit', 'bench', 'doctor', 'escalations', 'init', 'keys', 'lint', 'log', 'plugins', 'receipt', 'serve'].map(
-    c => `cli/commands/${c}`,
-  ),
+  ...[
+    'audit',
+    'bench',
+    'doctor',
+    'escalations',
+    'init',
+    'keys',
+    'lint',
+    'log',
+    'passkeys',
+    'plugins',
+    'receipt',
+    'serve',
+  ].map(c => `cli/commands/${c}`),
   ...['context', 'escape', 'failure', 'http', 'log-option', 'main', 'percentiles', 'pipeline-file', 'terminal'].map(
     f => `cli/${f}`,
   ),
@@ -70,6 +81,9 @@ const APART = [
   'cli/worker.',
   'clients/',
   'config/default-pipeline',
+  'escalation/assertion',
+  'escalation/passkeys',
+  'escalation/verify-evidence',
   'gate/redeem.ts',
   'identity/issuer',
   'identity/jwt',
@@ -84,6 +98,7 @@ const APART = [
   'jws/',
   'receipt/',
   'state/escalations/sqlite',
+  'state/passkeys/',
   'state/redemptions/sqlite',
   'state/redis/',
   'upstream/demo/',
@@ -114,6 +129,7 @@ const bundle = await rolldown({
     'audit/segments/packer': 'src/audit/segments/packer.ts',
     'audit/index-thread': 'src/audit/index-thread.ts',
     'state/escalations/sqlite-thread': 'src/state/escalations/sqlite-thread.ts',
+    'state/passkeys/sqlite-thread': 'src/state/passkeys/sqlite-thread.ts',
     'state/redemptions/sqlite-thread': 'src/state/redemptions/sqlite-thread.ts',
   },
   platform: 'node',

@@ -53,6 +53,8 @@ export interface Held {
   readonly check: string
   readonly reason: string
   readonly audienceOf: (tool: string) => string | undefined
+  /** Whoever approves must have signed with a passkey. */
+  readonly approverAuth?: 'passkey' | undefined
   readonly answer: HeldAnswer
 }
 
@@ -124,7 +126,7 @@ export class Desk {
    */
   async hold(held: Held): Promise<Opened | { readonly kind: 'nobody' }> {
     const { clock, random, box, store, policy, ttlMs } = this.#p
-    const rule = ruleFor(policy, held.owner, held.claimsVerified)
+    const rule = ruleFor(policy, held.owner, held.claimsVerified, held.approverAuth)
     if (rule === undefined) return { kind: 'nobody' }
     const token = Buffer.from(random.bytes(TOKEN_BYTES)).toString('base64url')
     const now = clock.now()
@@ -206,6 +208,11 @@ export class Desk {
       }
       throw new Error('the escalation changed again and again while it was decided')
     })
+  }
+
+  /** Writes down that a decision did not count, where that was found out before it got as far as `decide`. */
+  async notCounted(e: Escalation, said: Omit<ApproverDecision, 'atMs'>, because: RefusedBecause): Promise<void> {
+    await this.#row(refusedRow(e, { ...said, atMs: this.#p.clock.now() }, because, this.#newId))
   }
 
   /** Releases an approved answer, or gives what was released again while its time lasts. */
