@@ -225,6 +225,8 @@ export class Desk {
         if (e.release !== undefined) return await this.#readAgain(e, e.release)
         if (e.state !== 'approved') return { kind: 'not_released', escalation: e }
         const answer = await this.#answer(id)
+        // Another process may have released it between the two readings: then this is the answer of another version.
+        if ((await this.#p.store.get(id))?.version !== read.version) continue
         if (answer === undefined) return { kind: 'not_released', escalation: e }
         const made = await make(e, answer)
         const t = made.kind === 'denied' ? withdraw(e, made.reason, this.#p.clock.now()) : this.#released(e, made)
