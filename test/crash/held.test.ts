@@ -9,6 +9,7 @@ import OpenAI from 'openai'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { verifyLog } from '../../src/audit/verify.ts'
 import { type DemoUpstream, startDemoUpstream } from '../../src/upstream/demo/server.ts'
+import { Authenticator } from '../support/authenticator.ts'
 import { signet } from '../support/served.ts'
 import { seeded } from './run.ts'
 import { type Gate, gone, killAll, ringOf, startWorkersGate } from './workers-run.ts'
@@ -29,7 +30,8 @@ afterAll(async () => {
 const LONG = { timeout: 300_000 }
 
 let projects = 0
-function project(): string {
+/** `settings`: more of the pipeline file's. */
+function project(settings = ''): string {
   const folder = join(root, `p${(projects += 1)}`)
   mkdirSync(folder)
   writeFileSync(
@@ -40,6 +42,7 @@ export default definePipeline({
     new OwnerResolutionCheck(),
     new ToolCallInspectorCheck({ registry: { issue_refund: { riskTier: 'high', irreversible: true } } }),
   ],
+  ${settings}
 })
 `,
   )
@@ -119,6 +122,28 @@ class Story {
     return out + error
   }
 
+  /** The control plane's API, as the approver that `--dev` made. */
+  async post(path: string, body: object): Promise<{ readonly status: number; readonly body: unknown }> {
+    const token = readFileSync(join(this.folder, '.signet/approver.token'), 'utf8').trim()
+    const res = await fetch(`${this.#control}/api/v1${path}`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+    return { status: res.status, body: await res.json() }
+  }
+
+  async show(id: string): Promise<{ readonly digest: string }> {
+    const { out } = await signet(this.folder, ['escalations', 'show', id, '--json', '--control', this.#control])
+    return JSON.parse(out) as { digest: string }
+  }
+
+  async evidence(id: string): Promise<string> {
+    const args = ['escalations', 'evidence', id, '--audit-log', join(this.folder, 'audit.jsonl')]
+    const { out, error } = await signet(this.folder, [...args, '--control', this.#control])
+    return out + error
+  }
+
   /** Rows of this name about this escalation. */
   rows(name: string, id: string): readonly { readonly reason: string }[] {
     return readFileSync(join(this.folder, 'audit.jsonl'), 'utf8')
@@ -179,6 +204,37 @@ describe.each([1, 2])('killed with %i serving', workers => {
     // Nothing is decided twice, whatever has died in between.
     expect(await story.decide('approve', id)).toMatch(/said no \(409\)/)
     expect(calls - before).toBe(1)
+    await story.end()
+  })
+
+  it('with passkeys: what was registered before signs after, and its evidence is in the log', LONG, async () => {
+    const origin = 'http://localhost:8444'
+    const settings = `passkeyRpId: 'localhost', approverAuth: 'passkey', passkeyRegistration: 'self', passkeyOrigins: ['${origin}'],`
+    const story = new Story(project(settings), workers)
+    await story.start()
+    const passkey = new Authenticator('ES256', origin)
+    const begun = await story.post('/passkeys/registration', {})
+    const response = passkey.create(begun.body as Parameters<Authenticator['create']>[0])
+    expect(await story.post('/passkeys', { response })).toMatchObject({ status: 201 })
+    const { id, ticket } = await story.hold()
+    await story.kill()
+    await story.start()
+    expect(await story.decide('approve', id)).toMatch(/approved with a passkey only/)
+    const e = await story.show(id)
+    const asked = await story.post(`/escalations/${id}/passkey`, { decision: 'approve', digest: e.digest })
+    const signed = passkey.get(asked.body as Parameters<Authenticator['get']>[0])
+    await story.kill()
+    await story.start()
+    const decided = await story.post(`/escalations/${id}/approve`, { digest: e.digest, passkey: signed })
+    expect(decided).toMatchObject({ status: 200, body: { state: 'approved' } })
+    const said = await story.evidence(id)
+    expect(said).toMatch(/signature {3}holds/)
+    expect(said).toMatch(/audit log {3}has this decision, and this key as the approver’s/)
+    await story.kill()
+    await story.start()
+    expect(await story.ask(ticket)).toMatchObject({ status: 200, text: expect.stringContaining('issue_refund') })
+    expect(story.firstReleases(id)).toBe(1)
+    expect(await story.evidence(id)).toBe(said)
     await story.end()
   })
 
