@@ -10,9 +10,11 @@ export const registerPasskeys: Register = (program, context) => {
   controlCommand(group, 'invite <principal>', 'let somebody register one, within a day; for admins').action(
     (principal: string, options: ControlFlags) => invite(principal, options, context),
   )
-  controlCommand(group, 'revoke <id>', "take one away: your own, or for admins anybody's").action(
-    (id: string, options: ControlFlags) => revoke(id, options, context),
-  )
+  controlCommand(
+    group,
+    'revoke <id>',
+    'take one away: your own, or for admins anybody\'s (an id that begins with "-" goes behind "--")',
+  ).action((id: string, options: ControlFlags) => revoke(id, options, context))
 }
 
 async function list(options: ControlFlags & { readonly principal?: string }, context: Context): Promise<void> {
