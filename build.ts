@@ -117,6 +117,7 @@ const bundle = await rolldown({
     index: 'src/index.ts',
     'receipt/index': 'src/receipt/index.ts',
     'audit/log/index': 'src/audit/log/index.ts',
+    'escalation/verify-evidence': 'src/escalation/verify-evidence.ts',
     'clients/openai': 'src/clients/openai.ts',
     'clients/anthropic': 'src/clients/anthropic.ts',
     'clients/langchain': 'src/clients/langchain.ts',

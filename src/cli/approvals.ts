@@ -78,6 +78,9 @@ export async function openApprovals(
       if (passkeys === undefined) return undefined
       const { Passkeys } = await import('../escalation/passkeys.ts')
       const { openSqlitePasskeys } = await import('../state/passkeys/sqlite-thread.ts')
+      const { loadWebauthn } = await import('../escalation/assertion.ts')
+      // Before a store is opened that nobody would close.
+      await loadWebauthn()
       const random = systemRandom()
       return Passkeys.open({
         store: await openSqlitePasskeys(settings.passkeyStorePath ?? `${settings.auditLogPath}.passkeys.db`),

@@ -3,6 +3,7 @@ import { ConfigError, errorCode } from '../config/problem.ts'
 import { DEFAULT_CONTROL_PORT } from '../config/resolve.ts'
 import type { Settings } from '../config/settings.ts'
 import { VERSION } from '../config/version.ts'
+import { keepEvidence } from '../control/kept-evidence.ts'
 import { type RunningControl, startControl } from '../control/start.ts'
 import type { Gate } from '../gate/gate.ts'
 import type { Backing } from './backing.ts'
@@ -18,6 +19,7 @@ export async function startControlOf(
   if (log === undefined && access === undefined && metrics === undefined) return undefined
   // Where the data plane takes any free port, a second gate may be running.
   const passkeys = access === undefined ? undefined : await openPasskeys(counters.counting(audit))
+  if (passkeys !== undefined) await keepEvidence(desk, passkeys)
   const port = settings.controlPort ?? (settings.port === 0 ? 0 : DEFAULT_CONTROL_PORT)
   try {
     const control = await startControl({

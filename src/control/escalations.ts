@@ -65,7 +65,8 @@ export function escalationRoutes(o: EscalationsOptions): readonly Route[] {
     }),
     get(EVIDENCE, async (_, _me, id) => {
       const e = await o.desk.find(id)
-      return e === undefined ? notFound() : json(200, evidenceDocument(e))
+      const document = e === undefined ? await o.passkeys?.kept(id) : evidenceDocument(e)
+      return document === undefined ? notFound() : json(200, document)
     }),
     post('approve'),
     post('deny'),
@@ -141,6 +142,8 @@ async function decide(
     case 'unknown':
       return notFound()
     case 'decided':
+      // It has counted whatever comes of this; what is not kept now is at the next start.
+      await passkeys?.keep(decided.escalation).catch(() => undefined)
       return json(200, shown(decided.escalation, me))
     case 'refused':
       return problem(REFUSED[decided.because], decided.because, {

@@ -144,6 +144,9 @@ export interface PasskeyStore {
   /** Throws `StateFull` rather than forget an invitation that still counts. */
   invite(hash: string, ownerTag: string, untilMs: number, nowMs: number): MaybeAsync<void>
   invited(hash: string, ownerTag: string, nowMs: number): MaybeAsync<boolean>
+  /** Evidence of an escalation, for as long as the store is there; it takes the place of what was kept of it before. */
+  keep(escalation: string, evidence: Uint8Array): MaybeAsync<void>
+  kept(escalation: string): MaybeAsync<Uint8Array | undefined>
   close(): MaybeAsync<void>
 }
 

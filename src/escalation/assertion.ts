@@ -7,6 +7,7 @@
  */
 import { isFault, readJson, toValue } from '../dialects/json.ts'
 import type { PasskeyEvidence } from './escalation.ts'
+import type { AssertionProblem } from './evidence.ts'
 
 export class WebauthnMissing extends Error {
   override readonly name = 'WebauthnMissing'
@@ -36,17 +37,6 @@ export interface Expected {
 
 /** COSE algorithms (https://www.iana.org/assignments/cose): EdDSA, ES256, RS256. */
 export const ALGORITHMS = [-8, -7, -257]
-
-export type AssertionProblem =
-  | 'malformed'
-  | 'another_passkey'
-  | 'another_challenge'
-  | 'another_origin'
-  | 'another_relying_party'
-  | 'framed'
-  | 'user_not_verified'
-  | 'counter'
-  | 'signature'
 
 /** As `PublicKeyCredential.toJSON()` gives it (AuthenticationResponseJSON). */
 export interface AssertionJson {

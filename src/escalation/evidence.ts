@@ -14,6 +14,18 @@ export interface Decided extends Pick<ApproverDecision, 'approver' | 'decision' 
   readonly escalation: string
 }
 
+/** Why an answer of a passkey is none to what was asked. */
+export type AssertionProblem =
+  | 'malformed'
+  | 'another_passkey'
+  | 'another_challenge'
+  | 'another_origin'
+  | 'another_relying_party'
+  | 'framed'
+  | 'user_not_verified'
+  | 'counter'
+  | 'signature'
+
 /** SHA-256 over the RFC 8785 form of the decision, in base64url: the challenge of the WebAuthn request. */
 export function decisionChallenge({ escalation, approver, decision, digest, reason }: Decided): string {
   const said = { signet: 'escalation decision', v: 1, escalation, digest, decision, approver }

@@ -13,7 +13,6 @@ import type { AuditWriter, MetaValue } from '../core/row.ts'
 import type { PasskeyStore, StoredPasskey } from '../core/state.ts'
 import {
   ALGORITHMS,
-  type AssertionProblem,
   type Expected,
   loadWebauthn,
   type Registered,
@@ -23,8 +22,9 @@ import {
   type Webauthn,
 } from './assertion.ts'
 import type { Box } from './box.ts'
-import type { PasskeyEvidence } from './escalation.ts'
-import { type Decided, decisionChallenge, publicKeyDigest } from './evidence.ts'
+import type { Escalation, PasskeyEvidence } from './escalation.ts'
+import { type AssertionProblem, type Decided, decisionChallenge, publicKeyDigest } from './evidence.ts'
+import { evidenceDocument } from './evidence-document.ts'
 import { passkeyRow } from './rows.ts'
 
 export interface RelyingParty {
@@ -66,6 +66,7 @@ const MAX_BEGUN = 1_000
 export const MAX_PASSKEYS_EACH = 10
 const TRIES = 8
 const PURPOSE = 'passkey'
+const EVIDENCE = 'evidence'
 
 export class Passkeys {
   readonly #p: PasskeyPorts
@@ -216,6 +217,21 @@ export class Passkeys {
       if (await this.#p.store.replace(next)) return { ok: true, evidence: verified.evidence }
     }
     throw new Error('the passkey changed again and again while it was used')
+  }
+
+  /** What passkeys have signed of it outlives the escalation. Nothing is kept of one that none has signed. */
+  async keep(e: Escalation): Promise<void> {
+    if (e.decisions.every(d => d.evidence === undefined)) return
+    const document = Buffer.from(JSON.stringify(evidenceDocument(e)))
+    await this.#p.store.keep(e.id, this.#p.box.seal(EVIDENCE, e.id, document))
+  }
+
+  /** The evidence document of an escalation that is forgotten, as it was at its last signature. */
+  async kept(escalation: string): Promise<object | undefined> {
+    const sealed = await this.#p.store.kept(escalation)
+    if (sealed === undefined) return undefined
+    const document: object = JSON.parse(Buffer.from(this.#p.box.open(EVIDENCE, escalation, sealed)).toString())
+    return document
   }
 
   async close(): Promise<void> {

@@ -1,15 +1,15 @@
 /**
- * Kept evidence, verified again, years later and without the gate.
+ * Kept evidence, verified again, years later and without the gate: `signet-gate/evidence`.
  *
  * Guarantees: `signed` means that the key in the evidence signed exactly this decision of this person about exactly what the
  * digest is over, with the user verified, for the page and relying party that are named. Whose key it is stands in the
  * audit log: the row `passkey.registered` has its digest, the row of the decision that of the evidence.
  */
 import { canonicalJson } from '../core/jcs.ts'
-import { type AssertionProblem, loadWebauthn, verifyAssertion, type Webauthn } from './assertion.ts'
+import { loadWebauthn, verifyAssertion, type Webauthn } from './assertion.ts'
 import { digestOf } from './digest.ts'
 import type { PasskeyEvidence } from './escalation.ts'
-import { type Decided, decisionChallenge, evidenceDigest, publicKeyDigest } from './evidence.ts'
+import { type AssertionProblem, type Decided, decisionChallenge, evidenceDigest, publicKeyDigest } from './evidence.ts'
 
 export interface EvidenceReport {
   readonly escalation: string

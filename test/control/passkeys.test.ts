@@ -6,7 +6,9 @@ import { DatabaseSync } from 'node:sqlite'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { ToolCallInspectorCheck } from '../../src/checks/tool-call-inspector.ts'
+import { keepEvidence } from '../../src/control/kept-evidence.ts'
 import { holds, verifyEvidence } from '../../src/escalation/verify-evidence.ts'
+import { MemoryPasskeyStore } from '../../src/state/passkeys/memory.ts'
 import { openSqlitePasskeys } from '../../src/state/passkeys/sqlite-thread.ts'
 import { Authenticator, type Lies } from '../support/authenticator.ts'
 import { DEMO_REGISTRY, demoChecks } from '../support/gate.ts'
@@ -306,6 +308,31 @@ describe('a passkey that is taken away', () => {
 })
 
 describe('kept evidence', () => {
+  it('outlives the escalation; and what a crash left out is kept at the next start', async () => {
+    const { desk } = s.gate.running.gate
+    const a = await withPasskey('bob')
+    const [e, bare] = [await s.hold(), await s.hold()]
+    await decide(e, 'bob', { passkey: a.get(await ask(e, 'bob')) })
+    await decide(bare, 'bob', { reason: 'no' }, 'deny')
+    const document = await s.passkeys.kept(e.id)
+    expect(document).toEqual(await json(await s.call('GET', `/api/v1/escalations/${e.id}/evidence`, 'viewer')))
+    expect(await s.passkeys.kept(bare.id)).toBeUndefined()
+    const report = await verifyEvidence(document)
+    expect(report !== undefined && holds(report)).toBe(true)
+
+    const store = new MemoryPasskeyStore()
+    const after = await startStand({ store })
+    try {
+      // Another store, as if the process had died before it wrote; another gate, as if the escalation were forgotten.
+      await keepEvidence(desk, after.passkeys)
+      const res = await after.call('GET', `/api/v1/escalations/${e.id}/evidence`, 'viewer')
+      expect([res.status, await res.json()]).toEqual([200, document])
+      expect((await after.call('GET', `/api/v1/escalations/${bare.id}/evidence`, 'viewer')).status).toBe(404)
+    } finally {
+      await after.close()
+    }
+  })
+
   it('does not verify once any part of it is another', async () => {
     const a = await withPasskey('bob')
     const e = await s.hold()

@@ -6,6 +6,7 @@ const MAX_INVITATIONS = 1_000
 
 export class MemoryPasskeyStore implements PasskeyStore {
   readonly #passkeys = new Map<string, StoredPasskey>()
+  readonly #evidence = new Map<string, Uint8Array>()
   readonly #invitations = new Map<string, { readonly ownerTag: string; readonly untilMs: number }>()
 
   add(passkey: StoredPasskey, invitation: string | undefined, most: number, nowMs: number) {
@@ -50,8 +51,17 @@ export class MemoryPasskeyStore implements PasskeyStore {
     return known !== undefined && known.ownerTag === ownerTag && nowMs < known.untilMs
   }
 
+  keep(escalation: string, evidence: Uint8Array): void {
+    this.#evidence.set(escalation, evidence)
+  }
+
+  kept(escalation: string): Uint8Array | undefined {
+    return this.#evidence.get(escalation)
+  }
+
   close(): void {
     this.#passkeys.clear()
     this.#invitations.clear()
+    this.#evidence.clear()
   }
 }

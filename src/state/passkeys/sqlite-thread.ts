@@ -25,6 +25,10 @@ CREATE TABLE IF NOT EXISTS invitation (
   owner_tag TEXT NOT NULL,
   until_ms  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS evidence (
+  escalation TEXT PRIMARY KEY,
+  record     BLOB NOT NULL
+) STRICT;
 `
 /** Of the file's form. */
 const FORM = 1
@@ -56,6 +60,8 @@ type Call =
       readonly nowMs: number
     }
   | { readonly op: 'invited'; readonly hash: string; readonly ownerTag: string; readonly nowMs: number }
+  | { readonly op: 'keep'; readonly escalation: string; readonly evidence: Uint8Array }
+  | { readonly op: 'kept'; readonly escalation: string }
   | { readonly op: 'close' }
 
 const WHAT = 'the store of passkeys'
@@ -106,6 +112,15 @@ class ThreadedPasskeys implements PasskeyStore {
     return (await this.#thread.ask({ op: 'invited', hash, ownerTag, nowMs })) === true
   }
 
+  async keep(escalation: string, evidence: Uint8Array): Promise<void> {
+    await this.#thread.ask({ op: 'keep', escalation, evidence })
+  }
+
+  async kept(escalation: string): Promise<Uint8Array | undefined> {
+    const found = await this.#thread.ask({ op: 'kept', escalation })
+    return found instanceof Uint8Array ? found : undefined
+  }
+
   close(): Promise<void> {
     return this.#thread.close({ op: 'close' })
   }
@@ -145,6 +160,12 @@ class File {
         const sql = 'SELECT count(*) AS n FROM invitation WHERE hash = ? AND owner_tag = ? AND until_ms > ?'
         return this.#count(sql, call.hash, call.ownerTag, call.nowMs) === 1
       }
+      case 'keep': {
+        const sql = 'INSERT OR REPLACE INTO evidence (escalation, record) VALUES (?, ?)'
+        return this.#change(sql, call.escalation, call.evidence)
+      }
+      case 'kept':
+        return this.#db.prepare('SELECT record FROM evidence WHERE escalation = ?').get(call.escalation)?.['record']
       case 'close':
         this.#db.close()
         return undefined

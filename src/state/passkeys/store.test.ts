@@ -58,6 +58,17 @@ describe.each(DRIVERS)('passkeys in %s', (_, open) => {
     await store.close()
   })
 
+  it('keep evidence, the newest of each escalation, without end', async () => {
+    const store = await open()
+    expect(await store.kept('e-1')).toBeUndefined()
+    await store.keep('e-1', Buffer.from('one'))
+    await store.keep('e-2', Buffer.from('two'))
+    await store.keep('e-1', Buffer.from('one, and more'))
+    expect(Buffer.from((await store.kept('e-1')) ?? []).toString()).toBe('one, and more')
+    expect(Buffer.from((await store.kept('e-2')) ?? []).toString()).toBe('two')
+    await store.close()
+  })
+
   it('keep a bounded number of invitations, and room again when they are over', async () => {
     const store = await open()
     for (let n = 0; n < 1_000; n += 1) await store.invite(`h${n}`, 'bob', 100, 0)
