@@ -5,7 +5,7 @@
  * digest is over, with the user verified, for the page and relying party that are named. Whose key it is stands in the
  * audit log: the row `passkey.registered` has its digest, the row of the decision that of the evidence.
  */
-import { canonicalJson } from '../core/jcs.ts'
+import { canonicalJson, NotCanonical } from '../core/jcs.ts'
 import { loadWebauthn, verifyAssertion, type Webauthn } from './assertion.ts'
 import { digestOf } from './digest.ts'
 import type { PasskeyEvidence } from './escalation.ts'
@@ -44,27 +44,19 @@ export async function verifyEvidence(document: unknown): Promise<EvidenceReport 
   if (v !== 1 || !isText(escalation) || !isText(digest) || facts === undefined || !Array.isArray(decisions))
     return undefined
   const webauthn = await loadWebauthn()
-  const reports: DecisionReport[] = []
-  for (const each of decisions) {
-    const report = await verifyOne(webauthn, each, escalation, digest)
-    if (report === undefined) return undefined
-    reports.push(report)
-  }
-  return {
-    escalation,
-    digest,
-    shown: facts,
-    digestHolds: facts['escalation'] === escalation && digestOfFacts(facts) === digest,
-    decisions: reports,
-  }
-}
-
-function digestOfFacts(facts: Readonly<Record<string, unknown>>): string | undefined {
   try {
-    return digestOf(canonicalJson(facts))
-  } catch {
+    const reports: DecisionReport[] = []
+    for (const each of decisions) {
+      const report = await verifyOne(webauthn, each, escalation, digest)
+      if (report === undefined) return undefined
+      reports.push(report)
+    }
+    const digestHolds = facts['escalation'] === escalation && digestOf(canonicalJson(facts)) === digest
+    return { escalation, digest, shown: facts, digestHolds, decisions: reports }
+  } catch (error) {
     // No I-JSON: no digest was ever made of it.
-    return undefined
+    if (error instanceof NotCanonical) return undefined
+    throw error
   }
 }
 
