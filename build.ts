@@ -13,9 +13,20 @@ const dist = join(root, 'dist')
 
 /** What reads a command line and says how it ended: `signet --version` should load nothing else. */
 const PROGRAM = [
-  ...['audit', 'bench', 'doctor', 'escalations', 'init', 'keys', 'lint', 'log', 'plugins', 'receipt', 'serve'].map(
-    c => `cli/commands/${c}`,
-  ),
+  ...[
+    'audit',
+    'bench',
+    'doctor',
+    'escalations',
+    'init',
+    'keys',
+    'lint',
+    'log',
+    'passkeys',
+    'plugins',
+    'receipt',
+    'serve',
+  ].map(c => `cli/commands/${c}`),
   ...['context', 'escape', 'failure', 'http', 'log-option', 'main', 'percentiles', 'pipeline-file', 'terminal'].map(
     f => `cli/${f}`,
   ),
@@ -71,6 +82,9 @@ const APART = [
   'cli/worker.',
   'clients/',
   'config/default-pipeline',
+  'escalation/assertion',
+  'escalation/passkeys',
+  'escalation/verify-evidence',
   'gate/redeem.ts',
   'identity/issuer',
   'identity/jwt',
@@ -85,6 +99,7 @@ const APART = [
   'jws/',
   'receipt/',
   'state/escalations/sqlite-thread',
+  'state/passkeys/',
   'state/redemptions/sqlite',
   'state/redis/',
   'upstream/demo/',
@@ -113,6 +128,7 @@ const bundle = await rolldown({
     index: 'src/index.ts',
     'receipt/index': 'src/receipt/index.ts',
     'audit/log/index': 'src/audit/log/index.ts',
+    'escalation/verify-evidence': 'src/escalation/verify-evidence.ts',
     'clients/openai': 'src/clients/openai.ts',
     'clients/anthropic': 'src/clients/anthropic.ts',
     'clients/langchain': 'src/clients/langchain.ts',
@@ -125,6 +141,7 @@ const bundle = await rolldown({
     'audit/segments/packer': 'src/audit/segments/packer.ts',
     'audit/index-thread': 'src/audit/index-thread.ts',
     'state/escalations/sqlite-thread': 'src/state/escalations/sqlite-thread.ts',
+    'state/passkeys/sqlite-thread': 'src/state/passkeys/sqlite-thread.ts',
     'state/redemptions/sqlite-thread': 'src/state/redemptions/sqlite-thread.ts',
   },
   platform: 'node',

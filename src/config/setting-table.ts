@@ -45,6 +45,11 @@ export const SHAPE = {
   escalationStorePath: value.path,
   approvers: value.principals,
   approvalQuorum: value.wholeNumber(1, 100),
+  approverAuth: value.oneOf('any', 'passkey'),
+  passkeyRpId: value.hostName,
+  passkeyOrigins: value.origins,
+  passkeyRegistration: value.oneOf('invited', 'self'),
+  passkeyStorePath: value.path,
   viewers: value.principals,
   admins: value.principals,
   controlIdentity: value.identity,
@@ -155,6 +160,11 @@ export const SPECS: Readonly<Record<SettingName, Spec>> = {
   escalationStorePath: { read: asText, expected: 'a path' },
   approvers: { read: asList, expected: 'a list of principals such as human:bob@example.com' },
   approvalQuorum: { read: asInteger, expected: 'a whole number from 1 to 100' },
+  approverAuth: { read: asText, expected: '"any" or "passkey"' },
+  passkeyRpId: { read: asText, expected: 'a host name' },
+  passkeyOrigins: { read: asList, expected: 'a list of origins such as https://signet.example.com' },
+  passkeyRegistration: { read: asText, expected: '"invited" or "self"' },
+  passkeyStorePath: { read: asText, expected: 'a path' },
   viewers: { read: asList, expected: 'a list of principals such as human:bob@example.com' },
   admins: { read: asList, expected: 'a list of principals such as human:bob@example.com' },
   controlIdentity: {
@@ -238,6 +248,8 @@ type Absent =
   | 'tlsClientCrlFile'
   | 'escalationStorePath'
   | 'approvalQuorum'
+  | 'passkeyRpId'
+  | 'passkeyStorePath'
   | 'controlIdentity'
   | 'controlIdentityFile'
   | 'identity'
@@ -293,6 +305,9 @@ export const DEFAULTS: Settings = Object.freeze({
   onEscalate: '202',
   escalationTtlS: 900,
   approvers: [],
+  approverAuth: 'any',
+  passkeyOrigins: [],
+  passkeyRegistration: 'invited',
   viewers: [],
   admins: [],
   redisKeyPrefix: 'signet:',
