@@ -14,6 +14,8 @@ import type { CountedOutcome } from './counters.ts'
 /** Where lines go. Rejects when a batch could not be written whole. */
 export interface LineSink {
   append(lines: Uint8Array): Promise<void>
+  /** Gives up what it has not written. */
+  close?(): void
 }
 
 /** Nothing that a caller wrote but the owner it was taken for. */
@@ -86,6 +88,7 @@ export class AccessLog {
     await Promise.race([this.#rest(), late])
     cancel()
     this.#cancel?.()
+    this.#o.sink.close?.()
   }
 
   async #rest(): Promise<void> {

@@ -1,4 +1,5 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -35,5 +36,37 @@ describe('a file of lines', () => {
     for (const name of ['link', '.', 'pipe', 'missing/file'])
       await expect(openLineFile(join(folder, name)), name).rejects.toThrow()
     expect(readFileSync(target, 'utf8')).toBe('')
+  })
+})
+
+describe('standard error', () => {
+  it('that nobody reads neither stops the process nor keeps it from ending', async () => {
+    const program = `
+      const { standardError } = await import(${JSON.stringify(new URL('line-sinks.ts', import.meta.url).href)})
+      const { systemClock } = await import(${JSON.stringify(new URL('../state/system.ts', import.meta.url).href)})
+      const sink = standardError(systemClock)
+      const writing = sink.append(Buffer.alloc(1024 * 1024, 'x')).catch(() => console.log('gave up'))
+      console.log('goes on')
+      process.stdin.once('data', () => sink.close())
+      process.stdin.once('end', () => writing.then(() => process.exit(0)))
+    `
+    const pipe = join(folder, 'stalled')
+    execFileSync('mkfifo', [pipe])
+    // Descriptor 3 is a reader that never reads. (What Node gives a child as a pipe is a socket.)
+    const child = spawn(
+      'sh',
+      ['-c', 'exec 3<>"$0"; exec "$1" --input-type=module -e "$2" 2>"$0"', pipe, process.execPath, program],
+      {
+        stdio: ['pipe', 'pipe', 'ignore'],
+      },
+    )
+    const exited = once(child, 'exit')
+    let said = ''
+    child.stdout.on('data', (text: Buffer) => {
+      said += text.toString()
+      if (said === 'goes on\n') child.stdin.end('close')
+    })
+    expect(await exited).toEqual([0, null])
+    expect(said).toBe('goes on\ngave up\n')
   })
 })

@@ -1,5 +1,5 @@
 /** Where lines of the access log go: a file, which may be renamed away at any time, or standard error. */
-import { constants, write } from 'node:fs'
+import { constants, openSync, write } from 'node:fs'
 import { open } from 'node:fs/promises'
 import type { Clock } from '../core/clock.ts'
 import type { LineSink } from './access-log.ts'
@@ -33,21 +33,36 @@ async function appendTo(path: string, lines: Uint8Array): Promise<void> {
 
 /** Not by way of `process.stderr`: that writes to a pipe synchronously, and a reader who stops would stop the gate. */
 export function standardError(clock: Clock): LineSink {
-  return { append: lines => writeAll(clock, lines) }
+  const fd = nonBlocking()
+  let closed = false
+  return {
+    append: async lines => {
+      for (let at = 0; at < lines.length; ) {
+        if (closed) throw new Error('closed')
+        const written = await writeSome(fd, lines.subarray(at))
+        if (written === 0) await new Promise<void>(resolve => clock.timer(PIPE_FULL_MS, resolve))
+        at += written
+      }
+    },
+    close: () => {
+      closed = true
+    },
+  }
 }
 
-async function writeAll(clock: Clock, lines: Uint8Array): Promise<void> {
-  for (let at = 0; at < lines.length; ) {
-    const written = await writeSome(lines.subarray(at))
-    if (written === 0) await new Promise<void>(resolve => clock.timer(PIPE_FULL_MS, resolve))
-    at += written
+/** A write that blocks holds a thread, and Node does not exit before its threads do. A socket cannot be opened anew: there it may block. */
+function nonBlocking(): number {
+  try {
+    return openSync('/dev/stderr', constants.O_WRONLY | constants.O_APPEND | (constants.O_NONBLOCK ?? 0))
+  } catch {
+    return STDERR
   }
 }
 
 /** 0: the pipe is full. */
-function writeSome(bytes: Uint8Array): Promise<number> {
+function writeSome(fd: number, bytes: Uint8Array): Promise<number> {
   return new Promise((resolve, reject) => {
-    write(STDERR, bytes, (error, written) => {
+    write(fd, bytes, (error, written) => {
       if (error === null) resolve(written)
       else if (error.code === 'EAGAIN') resolve(0)
       else reject(error)
