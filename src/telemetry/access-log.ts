@@ -63,6 +63,7 @@ export class AccessLog {
   #writing: Promise<void> | undefined
   #cancel: (() => void) | undefined
   #ok = true
+  #closed = false
 
   constructor(options: AccessLogOptions) {
     this.#o = options
@@ -88,6 +89,8 @@ export class AccessLog {
     await Promise.race([this.#rest(), late])
     cancel()
     this.#cancel?.()
+    // The operator may be told on the very pipe that is full.
+    this.#closed = true
     this.#o.sink.close?.()
   }
 
@@ -138,7 +141,7 @@ export class AccessLog {
 
   #tell(failure: string | undefined): void {
     const ok = failure === undefined
-    if (ok === this.#ok) return
+    if (this.#closed || ok === this.#ok) return
     this.#ok = ok
     this.#o.onState?.(ok, ok ? 'the access log is written again' : `the access log cannot be written: ${failure}`)
   }
