@@ -362,6 +362,12 @@ describe('audit', () => {
     expect(Object.keys(report as object)).toEqual(Object.keys(report as object).sort())
     expect(report).toHaveProperty('signet_version')
     expect(report).toHaveProperty('last_known_good_hmac')
+    writeFileSync(path, readFileSync(path, 'utf8').replace('admission cleared', 'admission granted'))
+    const broken = await signet(['audit', 'verify', path, '--json'], KEY)
+    expect(broken.code).toBe(1)
+    const said: unknown = JSON.parse(broken.out)
+    expect(said).toMatchObject({ ok: false, verified_at: '2026-01-02T00:00:00.000Z' })
+    expect(Object.keys(said as object)).toEqual(Object.keys(report as object))
   })
 
   it('keys come from a flag, a file, the environment, .env or earlier keys', async () => {

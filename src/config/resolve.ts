@@ -1,6 +1,6 @@
 /** From layers of values to settings that can be started with: secrets read from their files, the rules between settings checked. */
 import { existsSync, statSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import type { RelyingParty } from '../escalation/passkeys.ts'
 import type { IdentitySetting } from '../identity/open.ts'
 import { readSecretFile } from '../keys/store.ts'
@@ -124,6 +124,9 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
   if (segments !== undefined && !isFolder(segments)) {
     problems.push(`${name('auditSegmentFolder')}: the folder "${segments}" does not exist or is no folder; create it`)
   }
+  // Lines of another kind between the rows would be rows that somebody forged.
+  if (chosen.accessLogPath !== undefined && resolve(chosen.accessLogPath) === resolve(chosen.auditLogPath))
+    problems.push(`${name('accessLogPath')}: is the audit log; give the access log a file of its own`)
   if (chosen.shadow) warnings.push('shadow is on: policy verdicts are recorded and not enforced')
   for (const [key, url] of [
     [upstreamApiKey, chosen.upstreamUrl],

@@ -111,6 +111,7 @@ export const SHAPE = {
   corsAllowedHeaders: value.headerNames,
   corsAllowCredentials: value.flag,
   logFormat: value.oneOf('text', 'json'),
+  accessLogPath: value.path,
 } as const
 
 export type SettingName = keyof typeof SHAPE
@@ -229,6 +230,7 @@ export const SPECS: Readonly<Record<SettingName, Spec>> = {
   corsAllowedHeaders: { read: asList, expected: 'a list of header names' },
   corsAllowCredentials: { read: asBoolean, expected: 'true or false' },
   logFormat: { read: asText, expected: '"text" or "json"', flag: '--log-format' },
+  accessLogPath: { read: asText, expected: 'a path, or "-"', flag: '--access-log' },
 }
 
 export type Values = { readonly [K in SettingName]: (typeof SHAPE)[K] extends value.Shape<infer T> ? T : never }
@@ -275,6 +277,7 @@ type Absent =
   | 'receiptKeyFile'
   | 'receiptSigner'
   | 'keyFolder'
+  | 'accessLogPath'
   | 'capabilityKeyFile'
   | 'redemptionStorePath'
 

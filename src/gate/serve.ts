@@ -40,10 +40,10 @@ export async function serve(
   res: ServerResponse,
   dialect: Dialect,
   route: Route,
+  asked: Asked,
 ): Promise<void> {
   const receivedAtNs = gate.clock.nowNs()
   const target = gate.targets[dialect.provider]
-  const asked = newAsked(gate, dialect)
   const newId = () => gate.random.uuid()
   const preflight = (fault: Fault, owner: Owner = UNRESOLVED): Promise<void> =>
     preflightRefusal(gate, res, dialect, asked, fault, owner)
@@ -59,6 +59,7 @@ export async function serve(
     const body = await readBody(req, gate.settings.maxBodyBytes)
     if ('kind' in body) {
       if (body.code === 'client_disconnect') {
+        asked.outcome = 'disconnected'
         gate.audit.append(preflightRow(subject(gate, asked, UNRESOLVED, dialect), faultBecause(body), 0, newId))
         return
       }
@@ -130,7 +131,7 @@ export async function serve(
           outcome = judged.outcome
           break
       }
-      await close(gate, admission, settlement, outcome)
+      await close(gate, asked, admission, settlement, outcome)
     } catch (error) {
       // A verdict that cannot even be read, or a defect: whatever was reserved comes back, and nothing is let through.
       if (outcome === undefined) gate.counter.exchange('faulted')
@@ -159,6 +160,8 @@ export function newAsked(gate: Gate, dialect: Dialect): Asked {
     owner: undefined,
     waitMs: 0,
     shadowHeaders: {},
+    told: undefined,
+    outcome: undefined,
   }
 }
 
@@ -264,9 +267,17 @@ async function refused(
 }
 
 /** Settle first: what was reserved must come back even if a record check hangs until its time limit. */
-async function close(gate: Gate, admission: Admission, settlement: Settlement, outcome: Outcome): Promise<void> {
+async function close(
+  gate: Gate,
+  asked: Asked,
+  admission: Admission,
+  settlement: Settlement,
+  outcome: Outcome,
+): Promise<void> {
   gate.counter.exchange(outcome.kind)
+  asked.outcome = outcome.kind
   const x = admission.exchange
+  asked.told ??= { decision: admission.decisions.some(d => d.effect.kind === 'redact') ? 'redact' : 'allow' }
   const newId = () => gate.random.uuid()
   for (const errorClass of await settlement.settle(outcome)) {
     gate.audit.append(
@@ -296,6 +307,7 @@ export function preflightRefusal(
   const why = faultBecause(fault)
   const status = statusOf(why)
   gate.counter.exchange('preflight')
+  asked.outcome = 'preflight'
   const challenge = challengeFor(gate.identity, fault)
   return refuse(gate, res, dialect, asked, {
     because: why,

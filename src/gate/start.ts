@@ -77,6 +77,8 @@ export interface StartOptions {
   readonly shutdownGraceMs?: number
   /** Counts exchanges as they end. */
   readonly counter?: ExchangeCounter
+  /** One line per request; closed with the gate. Default: none. */
+  readonly access?: Gate['access']
   readonly clock?: Clock
   readonly random?: Random
   readonly version: string
@@ -217,6 +219,7 @@ function assemble(o: StartOptions): Gate {
     settings: { ...DEFAULT_SETTINGS, ...o.settings, cors: o.cors },
     load: { active: 0, heldBytes: 0 },
     counter: o.counter ?? { exchange: () => undefined },
+    access: o.access,
     clock,
     random,
     version: o.version,
@@ -306,6 +309,7 @@ async function shutDown(gate: Gate, server: Server, graceMs: number): Promise<vo
   await Promise.all([...new Set(Object.values(gate.targets).map(t => t.upstream))].map(u => u.destroy()))
   server.closeAllConnections()
   await closed
+  await gate.access?.close()
   await gate.audit.close()
 }
 
