@@ -19,7 +19,7 @@ const run = (file: string, args: readonly string[], cwd = folder) =>
 
 describe('the published package', () => {
   beforeAll(() => {
-    run('npm', ['pack', '--silent', '--pack-destination', folder], ROOT)
+    run('npm', ['pack', '--silent', '--ignore-scripts', '--pack-destination', folder], ROOT)
     const tarball = readdirSync(folder).find(f => f.endsWith('.tgz')) ?? ''
     writeFileSync(join(folder, 'package.json'), '{"name":"try-signet","private":true,"type":"module"}')
     run('npm', ['install', '--silent', '--no-audit', '--no-fund', join(folder, tarball)])

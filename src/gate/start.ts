@@ -135,16 +135,17 @@ const DEFAULT_SETTINGS: GateSettings = {
 export async function startGate(o: StartOptions): Promise<RunningGate> {
   checkTls(o.tls, o.identity)
   const gate = assemble(o)
-  checkAssurance(gate, o.log?.witnesses === true)
-  checkAudience(gate)
-  const server = createListener(gate, o.tls)
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen({ host: o.host ?? '127.0.0.1', port: o.port ?? 8443, backlog: 1024 }, () => {
-      server.off('error', reject)
-      resolve()
-    })
-  })
+  let server: Server
+  try {
+    checkAssurance(gate, o.log?.witnesses === true)
+    checkAudience(gate)
+    server = await listening(createListener(gate, o.tls), o)
+  } catch (error) {
+    // The desk looks for what is due by a timer, which would keep a process alive that serves nothing.
+    await gate.desk.close()
+    await gate.capabilities?.redemptions.close()
+    throw error
+  }
   markStarted(gate)
   const address = server.address()
   const { port } = isAddress(address) ? address : { port: 0 }
@@ -156,6 +157,16 @@ export async function startGate(o: StartOptions): Promise<RunningGate> {
     server,
     close: () => shutDown(gate, server, o.shutdownGraceMs ?? 10_000),
   }
+}
+
+function listening(server: Server, { host, port }: StartOptions): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host: host ?? '127.0.0.1', port: port ?? 8443, backlog: 1024 }, () => {
+      server.off('error', reject)
+      resolve(server)
+    })
+  })
 }
 
 function assemble(o: StartOptions): Gate {
