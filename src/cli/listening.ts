@@ -122,6 +122,7 @@ export async function listen(
       maxHeldBytes: settings.maxHeldBytes,
       maxHeldBytesTotal: settings.maxHeldBytesTotal,
       onEscalate: settings.onEscalate,
+      onRefuse: settings.onRefuse,
       beforeForward: settings.auditBeforeForward,
     },
     escalations,

@@ -8,7 +8,7 @@
 import type { MaybeAsync } from '../core/check.ts'
 import type { Outcome } from '../core/exchange.ts'
 import type { Assurance, Ticket } from '../core/row.ts'
-import { because, block } from '../core/verdict.ts'
+import { type Because, because, block } from '../core/verdict.ts'
 import type { Fault, Frame, Part } from '../core/wire.ts'
 import { RedactionUnwritable } from '../dialects/redaction-unwritable.ts'
 import { highestOf } from '../pipeline/assurance.ts'
@@ -21,10 +21,12 @@ import { unavailable } from './answer.ts'
 import { assure, NotAssured } from './assure.ts'
 import { cutOff, faulted, gone, refused } from './break-off.ts'
 import { completeStream, finished } from './complete.ts'
+import { continued } from './continue.ts'
 import { headFrame, withoutText } from './head.ts'
 import { openingReceipt, streamHead } from './opening.ts'
 import { StreamSink, UnarySink } from './sink.ts'
 import { type DeliveryOptions, UnderWay } from './under-way.ts'
+import type { Withheld } from './withheld.ts'
 
 type Work = Uint8Array | 'end' | Fault | Frame
 
@@ -45,7 +47,8 @@ export class Delivery implements UpstreamHandler {
   begin(call: UpstreamCall): void {
     this.#d.call = call
     // A stream's first byte needs its receipt: let it be signed beside the call, like the sync of its row.
-    if (this.#d.o.exchange.request.stream) openingReceipt(this.#d)?.catch(() => undefined)
+    if (this.#d.o.exchange.request.stream && this.#d.withheld === undefined)
+      openingReceipt(this.#d)?.catch(() => undefined)
     this.#d.o.res.on('close', () => gone(this.#d))
     if (this.#d.o.res.destroyed) gone(this.#d)
   }
@@ -139,7 +142,7 @@ export class Delivery implements UpstreamHandler {
   }
 
   #process(work: Work): MaybeAsync<void> {
-    if (isFault(work)) return faulted(this.#d, because(work.code, work.message, work.details))
+    if (isFault(work)) return this.#fault(because(work.code, work.message, work.details))
     const release = this.#d.release
     if (release === undefined) {
       return faulted(this.#d, because('upstream_protocol_violation', 'upstream ended its answer before it began'))
@@ -148,9 +151,26 @@ export class Delivery implements UpstreamHandler {
     return isThenable(steps) ? steps.then(s => this.#apply(s)) : this.#apply(steps)
   }
 
+  /** Upstream broke off, or too much is held. What was withheld goes the way it would have gone without. */
+  #fault(why: Because): MaybeAsync<void> {
+    const { withheld } = this.#d
+    if (withheld?.open !== true) return faulted(this.#d, why)
+    return this.#apply([...withheld.let(), { kind: 'fault', because: why }])
+  }
+
+  #withhold(steps: readonly Step[], withheld: Withheld): MaybeAsync<void> {
+    const due = withheld.take(steps)
+    this.#countHeld()
+    if (due === undefined) return undefined
+    if (due.kind === 'deliver') return this.#apply(due.steps)
+    return continued(this.#d, due.turn).then(goesOn => (goesOn || this.#d.done ? undefined : this.#apply(due.steps)))
+  }
+
   #apply(steps: readonly Step[]): MaybeAsync<void> {
     // A check may answer after the caller has left: what is held is no longer counted, and no row may follow the last.
     if (this.#d.done) return undefined
+    const { withheld } = this.#d
+    if (withheld?.open === true) return this.#withhold(steps, withheld)
     this.#countHeld()
     for (let i = 0; i < steps.length; i += 1) {
       const step = steps[i]
@@ -272,8 +292,12 @@ export class Delivery implements UpstreamHandler {
   }
 
   #countHeld(): void {
-    if (this.#d.kept.count(this.#d.release?.heldBytes ?? 0)) {
+    const withheld = this.#d.withheld?.bytes ?? 0
+    if (this.#d.kept.count((this.#d.release?.heldBytes ?? 0) + withheld)) {
       this.#work = [{ kind: 'fault', code: 'overloaded', message: 'too much of too many answers is being held back' }]
+    } else if (withheld > this.#d.o.gate.settings.maxHeldBytes) {
+      const message = `more than ${this.#d.o.gate.settings.maxHeldBytes} bytes of the answer would have to be withheld`
+      this.#work = [{ kind: 'fault', code: 'upstream_too_large', message }]
     }
   }
 }
