@@ -1,15 +1,19 @@
 /** `onRefuse: 'continue'`: a turn in which every call is refused is not delivered, and the model is asked again. */
 import Anthropic from '@anthropic-ai/sdk'
+import fc from 'fast-check'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { RegexOutputCheck } from '../src/checks/regex-output.ts'
 import { TokenBudgetCheck } from '../src/checks/token-budget.ts'
 import type { Check } from '../src/core/check.ts'
+import type { Clock } from '../src/core/clock.ts'
 import type { Outcome } from '../src/core/exchange.ts'
 import { ALLOW } from '../src/core/verdict.ts'
+import { BEAT_MS } from '../src/gate/beats.ts'
 import { verifyReceipt, verifyStreamReceipt } from '../src/receipt/index.ts'
+import { systemClock } from '../src/state/system.ts'
 import { demoChecks, ISSUER, startTestGate, type TestGate, type TestGateOptions } from './support/gate.ts'
-import { type Scripted, startScripted } from './support/scripted.ts'
+import { type Said, type Scripted, startScripted } from './support/scripted.ts'
 
 const OWNER = { 'x-commit-owner': 'human:alice@example.com' }
 const NAMES = ['get_weather', 'format_disk', 'wipe']
@@ -114,7 +118,7 @@ class Ledger implements Check {
   readonly timeLimitMs = 1000
   admitted = 0
   readonly settled: Outcome[] = []
-  admit: Check['admit'] = (_x, ctx) => {
+  admit: NonNullable<Check['admit']> = (_x, ctx) => {
     this.admitted += 1
     ctx.onSettle(outcome => {
       this.settled.push(outcome)
@@ -271,10 +275,8 @@ describe.each(CASES)('a refused turn ($name, stream: $stream)', ({ name, stream,
       { checks },
     )
     const found = rows.filter(r => r['check_name'] === 'pipeline.inspection')
-    expect(found.map(r => [r['decision'], meta(r)['_round'] ?? 0])).toEqual([
-      ['redact', 0],
-      ['block', 1],
-    ])
+    // A surface may tell the same text several times.
+    expect([...new Set(found.map(r => `${r['decision']} ${meta(r)['_round'] ?? 0}`))]).toEqual(['redact 0', 'block 1'])
   })
 
   it('is delivered when the budget is used up by then', async () => {
@@ -302,7 +304,8 @@ describe.each(CASES)('a refused turn ($name, stream: $stream)', ({ name, stream,
     const rows = await story(
       async gate => {
         upstream.say({ text: 'x'.repeat(2000), calls: [REFUSED] })
-        expect((await ask(gate, stream)).text).toContain(NOTICE)
+        const more = name === 'messages' ? { max_tokens: 1000 } : {}
+        expect((await ask(gate, stream, more)).text).toContain(NOTICE)
         expect(upstream.seen).toHaveLength(1)
       },
       { settings: { maxBodyBytes: 1500 } as never },
@@ -358,8 +361,8 @@ describe.each(CASES)('a refused turn ($name, stream: $stream)', ({ name, stream,
       const admit = ledger.admit
       const over = Promise.withResolvers<void>()
       ledger.admit = (x, ctx) => {
-        if (x.round === undefined) return admit?.(x, ctx) ?? ALLOW
-        admit?.(x, ctx)
+        if (x.round === undefined) return admit(x, ctx)
+        admit(x, ctx)
         caller.abort()
         return new Promise(resolve => ctx.signal.addEventListener('abort', () => resolve(ALLOW)))
       }
@@ -453,5 +456,148 @@ describe('chat answers that cannot go on', () => {
       expect(outcome).not.toContain('all-of-it')
       expect(upstream.seen).toHaveLength(1)
     })
+  })
+})
+
+/** Timers that the test lets go off. */
+class Hand {
+  readonly #due = new Set<{ readonly ms: number; readonly f: () => void }>()
+  #set: () => void = () => undefined
+  readonly clock: Clock = {
+    now: () => systemClock.now(),
+    nowNs: () => systemClock.nowNs(),
+    timer: (ms, f) => {
+      const timer = { ms, f }
+      if (ms !== BEAT_MS) return systemClock.timer(ms, f)
+      this.#due.add(timer)
+      this.#set()
+      return () => this.#due.delete(timer)
+    },
+  }
+  /** Once one is set. */
+  async beat(): Promise<void> {
+    while (this.#due.size === 0) await new Promise<void>(resolve => (this.#set = resolve))
+    for (const timer of [...this.#due]) {
+      this.#due.delete(timer)
+      timer.f()
+    }
+  }
+  get waiting(): number {
+    return this.#due.size
+  }
+}
+
+describe.each(CASES.filter(c => c.stream))('a withheld stream ($name)', ({ name }) => {
+  const PATHS: Record<string, string> = { chat: 'chat/completions', responses: 'responses', messages: 'messages' }
+  const post = (gate: TestGate) => {
+    const said = name === 'responses' ? { input: 'Hi.' } : { messages: [{ role: 'user', content: 'Hi.' }] }
+    const body = { model: 'm', max_tokens: 999, stream: true, tools: toolsOf(name, NAMES), ...said }
+    if (name === 'responses') Reflect.deleteProperty(body, 'max_tokens')
+    const headers = { 'content-type': 'application/json', ...OWNER }
+    return fetch(`${gate.url}/v1/${PATHS[name]}`, { method: 'POST', headers, body: JSON.stringify(body) })
+  }
+  /** The gate has read the head of the answer, and holds back what came behind it. */
+  const opened = async (hand: Hand, answer: Promise<Response>, until: () => boolean) => {
+    let res: Response | undefined
+    answer.then(
+      r => {
+        res = r
+      },
+      () => undefined,
+    )
+    while (res === undefined && !until()) {
+      await hand.beat()
+      await new Promise(resolve => setImmediate(resolve))
+    }
+    return answer
+  }
+
+  it.each([
+    ['an answer', { text: 'Declined.' }, 'Declined.'],
+    ['a fault of upstream', { status: 500 }, 'signet_abort'],
+    ['a broken answer', { text: 'Half', breaks: true as const }, 'signet_abort'],
+  ])('is kept alive by comments, and ends with %s', async (_what, then, expected) => {
+    const hand = new Hand()
+    const rows = await story(
+      async gate => {
+        const held = Promise.withResolvers<void>()
+        upstream.say({ text: 'Secret plan.', calls: [REFUSED], pause: () => held.promise }, then)
+        const res = await opened(hand, post(gate), () => false)
+        expect(res.status).toBe(200)
+        held.resolve()
+        const raw = await res.text().catch((error: unknown) => String(error))
+        expect(raw).toContain(': signet withholds this turn until it ends')
+        expect(raw).toContain(expected)
+        expect(raw).not.toMatch(/Secret plan|format_disk/)
+        expect(upstream.seen).toHaveLength(2)
+        expect(hand.waiting).toBe(0)
+        if (expected === 'Declined.') {
+          const options = { keys: { keys: [gate.signer.publicJwk] }, issuer: ISSUER }
+          await verifyStreamReceipt(Buffer.from(raw), options)
+        }
+      },
+      { clock: hand.clock },
+    )
+    expect(roundsOf(rows, 'pipeline.continue')).toEqual([0])
+  })
+
+  it('fails closed when it is longer than may be held', async () => {
+    await story(
+      async gate => {
+        upstream.say({ text: 'word '.repeat(2000), calls: [REFUSED] })
+        const raw = await (await post(gate)).text()
+        expect(raw).toMatch(/upstream_too_large|too large|held back|withheld/)
+        expect(raw).not.toContain('format_disk')
+        expect(upstream.seen).toHaveLength(1)
+      },
+      { settings: { maxHeldBytes: 8192 } as never },
+    )
+  })
+})
+
+describe('whatever upstream says', () => {
+  const call = fc.constantFrom(REFUSED, { ...REFUSED, name: 'wipe' }, ALLOWED)
+  const text = fc.constantFrom('Fine.', 'sk-test-ABCDEFGH1234', 'a sk-test-ABCDEFGH1234 b')
+  const said = fc.oneof(
+    {
+      weight: 6,
+      arbitrary: fc.record({ text: fc.option(text, { nil: undefined }), calls: fc.array(call, { maxLength: 3 }) }),
+    },
+    { weight: 1, arbitrary: fc.constant({ status: 500 }) },
+    { weight: 1, arbitrary: fc.constant({ text: 'Fine.', breaks: true as const }) },
+  )
+  it('no refused call and no withheld text leaves, and every round has its rows and its settlement once', async () => {
+    const rows = await story(async (gate, ledger) => {
+      await fc.assert(
+        fc.asyncProperty(
+          fc.constantFrom(...CASES),
+          fc.array(said, { minLength: 3, maxLength: 3 }),
+          async (c, turns) => {
+            upstream.say(...(turns as Said[]))
+            const before = ledger.admitted
+            const out = await c.ask(gate, c.stream).then(
+              t => t.raw,
+              e => String(e),
+            )
+            expect(out).not.toMatch(/all-of-it|sk-test-ABCDEFGH1234/)
+            expect(ledger.admitted - before).toBe(upstream.seen.length)
+            const goesOn = (turn: Said | undefined) =>
+              (turn?.calls ?? []).length > 0 && (turn?.calls ?? []).every(one => one.name !== ALLOWED.name)
+            const rounds = goesOn(turns[0] as Said) ? (goesOn(turns[1] as Said) ? 3 : 2) : 1
+            expect(upstream.seen).toHaveLength(rounds)
+          },
+        ),
+        { numRuns: 60 },
+      )
+    })
+    const byExchange = Map.groupBy(rows, r => String(meta(r)['_exchange_id']))
+    for (const [, own] of byExchange) {
+      const admitted = own.filter(r => r['reason'] === 'admission cleared').map(r => meta(r)['_round'] ?? 0)
+      expect(admitted).toEqual(admitted.map((_, i) => i))
+      const continued = roundsOf(own, 'pipeline.continue')
+      expect(continued).toEqual(admitted.slice(0, -1))
+      const ended = own.filter(r => meta(r)['_outcome'] !== undefined && meta(r)['_check_name'] !== 'pipeline.continue')
+      expect(ended.map(r => meta(r)['_round'] ?? 0)).toEqual([admitted.at(-1)])
+    }
   })
 })

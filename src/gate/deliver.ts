@@ -19,6 +19,7 @@ import { relayHeaders } from '../upstream/headers.ts'
 import type { UpstreamCall, UpstreamHandler, UpstreamHeaders } from '../upstream/upstream.ts'
 import { unavailable } from './answer.ts'
 import { assure, NotAssured } from './assure.ts'
+import { Beats } from './beats.ts'
 import { cutOff, faulted, gone, refused } from './break-off.ts'
 import { completeStream, finished } from './complete.ts'
 import { continued } from './continue.ts'
@@ -26,7 +27,7 @@ import { headFrame, withoutText } from './head.ts'
 import { openingReceipt, streamHead } from './opening.ts'
 import { StreamSink, UnarySink } from './sink.ts'
 import { type DeliveryOptions, UnderWay } from './under-way.ts'
-import type { Withheld } from './withheld.ts'
+import type { Due, Withheld } from './withheld.ts'
 
 type Work = Uint8Array | 'end' | Fault | Frame
 
@@ -34,9 +35,17 @@ export class Delivery implements UpstreamHandler {
   readonly #d: UnderWay
   #work: Work[] = []
   #busy = false
+  #beats: Beats | undefined
+  /** The headers that will be relayed have been inspected. */
+  #headKnown = false
 
   constructor(options: DeliveryOptions) {
     this.#d = new UnderWay(options)
+    const { dialect, exchange, line } = options
+    if (line?.stream?.started === true) {
+      this.#d.stream = line.stream.follow(dialect.openWriter({ ...exchange.request, stream: true }))
+      this.#headKnown = true
+    }
   }
 
   /** Resolves when the exchange is over and answered. Never rejects. */
@@ -49,6 +58,18 @@ export class Delivery implements UpstreamHandler {
     // A stream's first byte needs its receipt: let it be signed beside the call, like the sync of its row.
     if (this.#d.o.exchange.request.stream && this.#d.withheld === undefined)
       openingReceipt(this.#d)?.catch(() => undefined)
+    if (this.#d.o.exchange.request.stream && this.#d.withheld !== undefined) {
+      const beats = new Beats(
+        this.#d.o.gate.clock,
+        () => this.#beat(),
+        error => this.#crashed(error),
+      )
+      this.#beats = beats
+      this.#d.over.then(
+        () => beats.stop(),
+        () => undefined,
+      )
+    }
     this.#d.o.res.on('close', () => gone(this.#d))
     if (this.#d.o.res.destroyed) gone(this.#d)
   }
@@ -66,10 +87,17 @@ export class Delivery implements UpstreamHandler {
       this.#take(reader)
       return
     }
+    const opened = this.#d.stream
+    if (opened !== undefined && !reader.stream) {
+      const message = 'upstream answered with no stream where the caller has been told to expect one'
+      this.#take({ kind: 'fault', code: 'upstream_protocol_violation', message, details: { upstream_status: status } })
+      return
+    }
     // A stream request may be answered with JSON, an error say: the writer follows what came.
     const writer = dialect.openWriter({ ...exchange.request, stream: reader.stream })
     if (reader.stream) {
-      this.#d.stream = new StreamSink(writer, res, () => streamHead(this.#d))
+      this.#d.stream = opened?.follow(writer) ?? new StreamSink(writer, res, () => streamHead(this.#d))
+      if (this.#d.o.line !== undefined) this.#d.o.line.stream = this.#d.stream
       // A model may call a tool the request never declared, and that call may have to wait for a human too.
       if (gate.pipeline.commitment.length > 0) this.#d.kept.keepFrames()
     } else {
@@ -87,6 +115,7 @@ export class Delivery implements UpstreamHandler {
     })
     this.#d.head = headFrame(this.#d.relayed)
     if (this.#d.head !== undefined) this.#take(this.#d.head)
+    else this.#headKnown = true
   }
 
   onData(chunk: Uint8Array): void {
@@ -161,9 +190,28 @@ export class Delivery implements UpstreamHandler {
   #withhold(steps: readonly Step[], withheld: Withheld): MaybeAsync<void> {
     const due = withheld.take(steps)
     this.#countHeld()
+    for (const step of steps) {
+      if (step.kind !== 'emit' || step.frame !== this.#d.head) continue
+      // Nothing leaves by this: it says with which headers a stream may open.
+      if (step.edits.length > 0) this.#d.relayed = withoutText(this.#d.relayed)
+      this.#headKnown = true
+    }
     if (due === undefined) return undefined
+    const beaten = this.#beats?.stop()
+    return beaten === undefined ? this.#due(due) : beaten.then(() => this.#due(due))
+  }
+
+  #due(due: Due): MaybeAsync<void> {
     if (due.kind === 'deliver') return this.#apply(due.steps)
     return continued(this.#d, due.turn).then(goesOn => (goesOn || this.#d.done ? undefined : this.#apply(due.steps)))
+  }
+
+  /** Clients ignore comments. */
+  #beat(): MaybeAsync<void> {
+    const { stream, done, o } = this.#d
+    if (stream === undefined || done || !this.#headKnown || o.res.writableNeedDrain) return undefined
+    stream.comment('signet withholds this turn until it ends')
+    return stream.flush()
   }
 
   #apply(steps: readonly Step[]): MaybeAsync<void> {

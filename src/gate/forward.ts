@@ -31,7 +31,7 @@ export async function forward(
   { gate, res, dialect, asked, to, headers }: Forwarding,
   admission: Admission,
   x: Admitted,
-  withholding?: Pick<DeliveryOptions, 'goOn' | 'shadowed'>,
+  withholding?: Pick<DeliveryOptions, 'goOn' | 'shadowed' | 'line'>,
 ): Promise<Outcome> {
   const target = gate.targets[dialect.provider]
   const newId = () => gate.random.uuid()

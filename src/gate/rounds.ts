@@ -19,7 +19,7 @@ import { type Forwarding, forward } from './forward.ts'
 import { receiptsReady } from './receipts.ts'
 import { judgeReferences } from './references.ts'
 import { shadowHeaders } from './shadow.ts'
-import type { GoingOn, RefusedAnswer } from './under-way.ts'
+import type { DeliveryOptions, GoingOn, RefusedAnswer } from './under-way.ts'
 
 /** How often the model is asked again. */
 const MOST_ROUNDS = 2
@@ -41,6 +41,7 @@ export interface Rounds extends Forwarding {
 /** Closes every round but the last, which is the caller's to close with its outcome. */
 export async function inRounds(o: Rounds, first: Round): Promise<{ readonly outcome: Outcome; readonly round: Round }> {
   let round = first
+  const line: NonNullable<DeliveryOptions['line']> = { stream: undefined }
   try {
     for (;;) {
       const here = round
@@ -58,7 +59,7 @@ export async function inRounds(o: Rounds, first: Round): Promise<{ readonly outc
       }
       // The key stands for the caller's request: upstream would take the next one for the same, or refuse it.
       const headers = round === first ? o.headers : withoutKey(o.headers)
-      const more = { shadowed: here.shadowed, ...(mayGoOn(o, here.exchange) ? { goOn } : {}) }
+      const more = { line, shadowed: here.shadowed, ...(mayGoOn(o, here.exchange) ? { goOn } : {}) }
       const outcome = await forward({ ...o, headers }, here.admission, here.exchange, more)
       if (next === undefined) return { outcome, round: here }
       await close(o.gate, here.admission, here.settlement, outcome)

@@ -34,6 +34,8 @@ export interface DeliveryOptions {
   readonly forwarded: Uint8Array
   /** Something was let through by shadow alone before this round. */
   readonly shadowed?: boolean
+  /** The stream to the caller, when comments have opened it in a round before. */
+  readonly line?: { stream: StreamSink | undefined }
   /** The turn is withheld until it ends; asked when every call in it was refused. `undefined`: deliver it. Never rejects. */
   readonly goOn?: (turn: RefusedAnswer) => Promise<GoingOn | undefined>
 }

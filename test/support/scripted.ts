@@ -11,6 +11,8 @@ export interface Said {
   readonly breaks?: true
   /** Said to the test when the request is there; answered when it lets go. */
   readonly wait?: () => Promise<void>
+  /** Between the first piece of an answer and the rest of it. */
+  readonly pause?: () => Promise<void>
   readonly outputTokens?: number
   readonly finish?: string
 }
@@ -63,7 +65,10 @@ export async function startScripted(): Promise<Scripted> {
         return
       }
       res.writeHead(200, { 'content-type': stream ? 'text/event-stream' : 'application/json' })
-      for (const piece of all) res.write(piece)
+      for (const [i, piece] of all.entries()) {
+        res.write(piece)
+        if (i === 0) await said.pause?.()
+      }
       res.end()
     })
   })
@@ -91,7 +96,8 @@ function cut(res: ServerResponse, all: readonly string[], stream: boolean): void
 }
 
 const data = (value: unknown) => `data: ${JSON.stringify(value)}\n\n`
-const event = (value: { type: string }) => `event: ${value.type}\n${data(value)}`
+const event = (value: { readonly type: string; readonly [member: string]: unknown }) =>
+  `event: ${value.type}\n${data(value)}`
 
 function chat(said: Said, calls: readonly Call[], serial: number, stream: boolean): string[] {
   const head = { id: `chatcmpl-${serial}`, created: 1, model: 'm' }
@@ -168,12 +174,12 @@ function messages(said: Said, calls: readonly Call[], serial: number, stream: bo
     ]
     return [JSON.stringify({ ...head, stop_reason, content, usage })]
   }
-  const out = [event({ type: 'message_start', message: { ...head, stop_reason: null, content: [], usage } } as never)]
+  const out = [event({ type: 'message_start', message: { ...head, stop_reason: null, content: [], usage } })]
   let index = 0
   const block = (content_block: object, deltas: readonly object[]) => {
-    out.push(event({ type: 'content_block_start', index, content_block } as never))
-    for (const delta of deltas) out.push(event({ type: 'content_block_delta', index, delta } as never))
-    out.push(event({ type: 'content_block_stop', index } as never))
+    out.push(event({ type: 'content_block_start', index, content_block }))
+    for (const delta of deltas) out.push(event({ type: 'content_block_delta', index, delta }))
+    out.push(event({ type: 'content_block_stop', index }))
     index += 1
   }
   if (said.text !== undefined) {
@@ -189,7 +195,7 @@ function messages(said: Said, calls: readonly Call[], serial: number, stream: bo
       { type: 'input_json_delta', partial_json: c.args.slice(half) },
     ])
   }
-  out.push(event({ type: 'message_delta', delta: { stop_reason, stop_sequence: null }, usage } as never))
+  out.push(event({ type: 'message_delta', delta: { stop_reason, stop_sequence: null }, usage }))
   out.push(event({ type: 'message_stop' }))
   return out
 }
