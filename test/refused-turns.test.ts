@@ -1,10 +1,17 @@
 /** `onRefuse: 'continue'`: a turn in which every call is refused is not delivered, and the model is asked again. */
+import { spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import Anthropic from '@anthropic-ai/sdk'
 import fc from 'fast-check'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openAuditLog } from '../src/audit/open.ts'
+import { verifyLog } from '../src/audit/verify.ts'
 import { RegexOutputCheck } from '../src/checks/regex-output.ts'
 import { TokenBudgetCheck } from '../src/checks/token-budget.ts'
+import { ToolCallInspectorCheck } from '../src/checks/tool-call-inspector.ts'
 import type { Check } from '../src/core/check.ts'
 import type { Clock } from '../src/core/clock.ts'
 import type { Outcome } from '../src/core/exchange.ts'
@@ -12,9 +19,20 @@ import { ALLOW } from '../src/core/verdict.ts'
 import { BEAT_MS } from '../src/gate/beats.ts'
 import { verifyReceipt, verifyStreamReceipt } from '../src/receipt/index.ts'
 import { systemClock } from '../src/state/system.ts'
-import { demoChecks, ISSUER, startTestGate, type TestGate, type TestGateOptions } from './support/gate.ts'
+import {
+  DEMO_REGISTRY,
+  demoChecks,
+  ISSUER,
+  RING,
+  chat as sendChat,
+  startTestGate,
+  type TestGate,
+  type TestGateOptions,
+} from './support/gate.ts'
+import { saidAddress } from './support/said-address.ts'
 import { type Said, type Scripted, startScripted } from './support/scripted.ts'
 
+const CHILD = join(import.meta.dirname, 'crash/gate-child.ts')
 const OWNER = { 'x-commit-owner': 'human:alice@example.com' }
 const NAMES = ['get_weather', 'format_disk', 'wipe']
 /** In no registry, so refused. */
@@ -599,5 +617,116 @@ describe('whatever upstream says', () => {
       const ended = own.filter(r => meta(r)['_outcome'] !== undefined && meta(r)['_check_name'] !== 'pipeline.continue')
       expect(ended.map(r => meta(r)['_round'] ?? 0)).toEqual([admitted.at(-1)])
     }
+  })
+})
+
+it('a gate killed between two rounds has delivered nothing, and its log is sound', { timeout: 60_000 }, async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'signet-refused-'))
+  const logPath = join(folder, 'audit.jsonl')
+  const asked = Promise.withResolvers<void>()
+  const child = spawn(process.execPath, [CHILD, logPath, upstream.url, 'continue'])
+  try {
+    const url = await saidAddress(child)
+    const wait = () => {
+      asked.resolve()
+      return new Promise<void>(() => undefined)
+    }
+    upstream.say({ calls: [REFUSED] }, { wait })
+    const tools = toolsOf('chat', NAMES)
+    const body = { model: 'm', stream: true, messages: [{ role: 'user', content: 'Clean up.' }], tools }
+    const answer = thrown(() => sendChat({ url }, body).then(res => res.text()))
+    await asked.promise
+    const exited = new Promise(resolve => child.once('exit', resolve))
+    child.kill('SIGKILL')
+    await exited
+    await answer
+    // The next start takes the log up where it is whole.
+    const audit = await openAuditLog({ path: logPath, ring: RING })
+    await audit.close()
+    expect((await verifyLog(logPath, RING)).ok).toBe(true)
+    expect(readFileSync(logPath, 'utf8')).not.toContain('pipeline.complete')
+  } finally {
+    child.kill('SIGKILL')
+    rmSync(folder, { recursive: true })
+  }
+})
+
+describe.each(CASES)('the conversation after it ($name, stream: $stream)', ({ name, stream, ask }) => {
+  it('goes on with what was delivered, and a capability is for the delivered call alone', async () => {
+    const registry = { ...DEMO_REGISTRY, get_weather: { riskTier: 'low' as const, audience: 'weather' } }
+    const checks = [
+      ...demoChecks().filter(c => c.name !== 'tool_call_inspector'),
+      new ToolCallInspectorCheck({ registry }),
+    ]
+    await story(
+      async gate => {
+        upstream.say({ calls: [REFUSED] }, { calls: [{ ...ALLOWED, id: 'good' }] })
+        const turn = await ask(gate, stream)
+        expect(turn.calls).toEqual(['get_weather'])
+        const minted = new Set(turn.raw.match(/"capability":"[^"]+"/g))
+        expect(minted.size).toBe(1)
+        const claims = JSON.parse(
+          Buffer.from([...minted][0]?.split('"')[3]?.split('.')[1] ?? '', 'base64url').toString(),
+        ) as Record<string, unknown>
+        expect(claims).toMatchObject({ tool: 'get_weather', exchange: turn.headers.get('x-signet-correlation-id') })
+        const user = { role: 'user', content: 'Clean up.' }
+        const more =
+          name === 'responses'
+            ? {
+                input: [
+                  user,
+                  { type: 'function_call', call_id: 'good', name: 'get_weather', arguments: ALLOWED.args },
+                  { type: 'function_call_output', call_id: 'good', output: 'rain' },
+                ],
+              }
+            : name === 'chat'
+              ? {
+                  messages: [
+                    user,
+                    {
+                      role: 'assistant',
+                      content: null,
+                      tool_calls: [
+                        { id: 'good', type: 'function', function: { name: 'get_weather', arguments: ALLOWED.args } },
+                      ],
+                    },
+                    { role: 'tool', tool_call_id: 'good', content: 'rain' },
+                  ],
+                }
+              : {
+                  messages: [
+                    user,
+                    {
+                      role: 'assistant',
+                      content: [{ type: 'tool_use', id: 'good', name: 'get_weather', input: { city: 'Oslo' } }],
+                    },
+                    { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'good', content: 'rain' }] },
+                  ],
+                }
+        upstream.say({ text: 'Rain. ', calls: [REFUSED] }, { text: 'It rains.' })
+        expect((await ask(gate, stream, more)).text).toBe('It rains.')
+        expect(upstream.seen[1]).toMatch(/rain.*Rain\. .*format_disk/s)
+      },
+      { checks },
+    )
+  })
+})
+
+describe('within a conversation kept upstream', () => {
+  it('a response may be built on, one that was withheld may not', async () => {
+    await story(async gate => {
+      upstream.say({ text: 'Hello.' })
+      const id = (turn: Turn) => /"id":"(resp_\d+)"/.exec(turn.raw)?.[1] ?? ''
+      const before = await responses(gate, false)
+      upstream.say({ calls: [REFUSED] }, { text: 'No.' })
+      const next = await responses(gate, false, { previous_response_id: id(before) })
+      expect(next.text).toBe('No.')
+      expect(upstream.seen[1]).toContain(`"previous_response_id":"${id(before)}"`)
+      const serial = Number(id(next).slice('resp_'.length))
+      upstream.say({ text: 'Goes on.' }, { text: 'never' })
+      expect((await responses(gate, false, { previous_response_id: id(next) })).text).toBe('Goes on.')
+      const withheld = thrown(() => responses(gate, false, { previous_response_id: `resp_${serial - 1}` }))
+      expect(await withheld).toMatchObject({ status: 403 })
+    })
   })
 })

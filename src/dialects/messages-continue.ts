@@ -78,7 +78,7 @@ function begin(node: JsonNode | undefined, text: string): Building | undefined {
   if (node?.kind !== 'object') return undefined
   const type = textOf(node, 'type') ?? ''
   const input = member(node, 'input')
-  const block = valueOf(node)
+  const block = membersOf(node)
   return {
     block,
     type,
@@ -113,7 +113,7 @@ function written(b: Building): string | undefined {
   return readObject(input) === undefined ? undefined : `${JSON.stringify(rest).slice(0, -1)},"input":${input}}`
 }
 
-function valueOf(node: JsonObject): Record<string, unknown> {
+function membersOf(node: JsonObject): Record<string, unknown> {
   return Object.fromEntries(
     node.keys.flatMap((key, i) => {
       const value = node.values[i]

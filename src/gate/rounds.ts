@@ -40,6 +40,9 @@ export interface Rounds extends Forwarding {
 
 /** Closes every round but the last, which is the caller's to close with its outcome. */
 export async function inRounds(o: Rounds, first: Round): Promise<{ readonly outcome: Outcome; readonly round: Round }> {
+  if (!mayGoOn(o, first.exchange)) {
+    return { outcome: await forward(o, first.admission, first.exchange), round: first }
+  }
   let round = first
   const line: NonNullable<DeliveryOptions['line']> = { stream: undefined }
   try {
@@ -62,8 +65,9 @@ export async function inRounds(o: Rounds, first: Round): Promise<{ readonly outc
       const more = { line, shadowed: here.shadowed, ...(mayGoOn(o, here.exchange) ? { goOn } : {}) }
       const outcome = await forward({ ...o, headers }, here.admission, here.exchange, more)
       if (next === undefined) return { outcome, round: here }
-      await close(o.gate, here.admission, here.settlement, outcome)
+      // First: whatever happens from here on, it is this round's reservations that have to come back.
       round = next
+      await close(o.gate, here.admission, here.settlement, outcome)
     }
   } catch (error) {
     // The first one's reservations are settled where they were made.

@@ -92,7 +92,8 @@ export class UnderWay {
   opening: Promise<string> | undefined
   #resolve: (outcome: Outcome) => void = () => undefined
   #calls = { released: 0, refused: 0 }
-  readonly #recorded = new Map<string, Ticket>()
+  /** Of a withheld turn. */
+  readonly #recorded: Map<string, Ticket> | undefined
   /** Redactions and shadowed findings so far. */
   #noted = 0
   #shadowed: boolean
@@ -104,6 +105,7 @@ export class UnderWay {
     this.given = new Given(options.gate, options.exchange)
     this.minting = new Minting(options.gate, options.exchange)
     this.withheld = options.goOn === undefined ? undefined : new Withheld()
+    this.#recorded = options.goOn === undefined ? undefined : new Map()
     this.#shadowed = options.shadowed === true || options.admission.decisions.some(isShadowed)
     this.over = new Promise(resolve => {
       this.#resolve = resolve
@@ -119,7 +121,7 @@ export class UnderWay {
 
   /** A row for each call, once: what was recorded when a withheld turn ended is not recorded again when it leaves. */
   recordCall(c: Commitment): Ticket {
-    if (this.withheld === undefined) return this.#recordCall(c)
+    if (this.#recorded === undefined) return this.#recordCall(c)
     const ticket = this.#recorded.get(c.call.key) ?? this.#recordCall(c)
     this.#recorded.set(c.call.key, ticket)
     return ticket
