@@ -76,9 +76,13 @@ export async function inRounds(o: Rounds, first: Round): Promise<{ readonly outc
   }
 }
 
-/** Without tools the model is not expected to call any: its answer need not be withheld. */
+/**
+ * Without tools the model is not expected to call any, and in shadow or without a check of calls nothing is refused: such
+ * an answer need not be withheld.
+ */
 function mayGoOn({ gate, dialect }: Rounds, x: Admitted): boolean {
   if (gate.settings.onRefuse !== 'continue' || dialect.continueRequest === undefined) return false
+  if (gate.pipeline.shadow || gate.pipeline.commitment.length === 0) return false
   return x.request.n === 1 && x.request.tools.length > 0 && (x.round ?? 0) < MOST_ROUNDS
 }
 
