@@ -85,6 +85,14 @@ describe('going on, responses', () => {
     expect(go('{"input":[],"model":"m"}', turnOf(said, { stream: true }))).toBe(`{"input":[${items}],"model":"m"}`)
   })
 
+  it('leaves out reasoning that upstream has not kept and has not handed over', () => {
+    const bare = { id: 'rs_0', type: 'reasoning', summary: [] }
+    const body = (more: string) => `{"input":[],"model":"m"${more}}`
+    const turn = turnOf([{ output: [bare, reasoning, item] }])
+    expect(go(body(',"store":false'), turn)).toBe(`{"input":[${items}],"model":"m","store":false}`)
+    expect(go(body(''), turn)).toContain('rs_0')
+  })
+
   it('answers a custom call in its own kind', () => {
     const custom = { id: 'ct', type: 'custom_tool_call', call_id: 'c1', name: 'sh', input: 'ls' }
     expect(go('{"input":[],"model":"m"}', turnOf([{ output: [custom] }]))).toContain(

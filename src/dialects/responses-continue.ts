@@ -16,7 +16,7 @@ export function continueResponses(v: RequestView, turn: RefusedTurn): Uint8Array
   const request = readObject(v.raw)
   const conversation = member(request?.root, 'conversation')
   if (request === undefined || (conversation !== undefined && conversation.kind !== 'null')) return undefined
-  const added = itemsOf(turn)
+  const added = itemsOf(turn, v.stored !== false)
   if (added === undefined) return undefined
   for (const { call, notice } of turn.refused) {
     const type = RESULTS[added.types.get(call.id) ?? '']
@@ -36,11 +36,15 @@ interface Items {
   readonly types: Map<string, string>
 }
 
-function itemsOf(turn: RefusedTurn): Items | undefined {
+/** `kept`: upstream keeps the items, and finds one by its id again. */
+function itemsOf(turn: RefusedTurn, kept: boolean): Items | undefined {
   const out: Items = { items: [], types: new Map() }
   const add = (source: Source, item: JsonNode): void => {
     const type = member(item, 'type')
     const callId = member(item, 'call_id')
+    // It would be looked up, and is not there.
+    const isBare = member(item, 'encrypted_content')?.kind !== 'string'
+    if (!kept && isBare && type?.kind === 'string' && type.value === 'reasoning') return
     if (type?.kind === 'string' && callId?.kind === 'string') out.types.set(callId.value, type.value)
     out.items.push(source.text.slice(item.start, item.end))
   }

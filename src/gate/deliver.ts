@@ -184,7 +184,7 @@ export class Delivery implements UpstreamHandler {
   #fault(why: Because): MaybeAsync<void> {
     const { withheld } = this.#d
     if (withheld?.open !== true) return faulted(this.#d, why)
-    return this.#apply([...withheld.let(), { kind: 'fault', because: why }])
+    return this.#due({ kind: 'deliver', steps: [...withheld.let(), { kind: 'fault', because: why }] })
   }
 
   #withhold(steps: readonly Step[], withheld: Withheld): MaybeAsync<void> {
@@ -197,11 +197,16 @@ export class Delivery implements UpstreamHandler {
       this.#headKnown = true
     }
     if (due === undefined) return undefined
-    const beaten = this.#beats?.stop()
-    return beaten === undefined ? this.#due(due) : beaten.then(() => this.#due(due))
+    return this.#due(due)
   }
 
   #due(due: Due): MaybeAsync<void> {
+    // A comment under way opens the stream: what comes next has to find it open, or not.
+    const beaten = this.#beats?.stop()
+    return beaten === undefined ? this.#do(due) : beaten.then(() => this.#do(due))
+  }
+
+  #do(due: Due): MaybeAsync<void> {
     if (due.kind === 'deliver') return this.#apply(due.steps)
     return continued(this.#d, due.turn).then(goesOn => (goesOn || this.#d.done ? undefined : this.#apply(due.steps)))
   }

@@ -89,6 +89,24 @@ describe.each(CASES.filter(c => c.stream))('a withheld stream ($name)', ({ name 
     expect(roundsOf(rows, 'pipeline.continue')).toEqual([0])
   })
 
+  it('that breaks off while it is withheld ends with the error frame of its API', async () => {
+    const hand = new Hand()
+    const rows = await story(
+      async gate => {
+        const held = Promise.withResolvers<void>()
+        upstream.say({ text: 'Secret plan.', calls: [REFUSED], pause: () => held.promise, breaks: true })
+        const res = await opened(hand, post(gate), () => false)
+        held.resolve()
+        const raw = await res.text()
+        expect(raw).toContain('signet_abort')
+        expect(raw).not.toMatch(/Secret plan|format_disk/)
+        expect(hand.waiting).toBe(0)
+      },
+      { clock: hand.clock },
+    )
+    expect(roundsOf(rows, 'pipeline.upstream')).toEqual([0])
+  })
+
   it('fails closed when it is longer than may be held', async () => {
     await story(
       async gate => {

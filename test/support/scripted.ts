@@ -61,7 +61,7 @@ export async function startScripted(): Promise<Scripted> {
       const write = path.includes('/messages') ? messages : path.includes('/responses') ? responses : chat
       const all = write(said, calls, serial, stream)
       if (said.breaks === true) {
-        cut(res, all, stream)
+        await cut(res, all, stream, said.pause)
         return
       }
       res.writeHead(200, { 'content-type': stream ? 'text/event-stream' : 'application/json' })
@@ -90,9 +90,11 @@ export async function startScripted(): Promise<Scripted> {
   }
 }
 
-function cut(res: ServerResponse, all: readonly string[], stream: boolean): void {
+async function cut(res: ServerResponse, all: readonly string[], stream: boolean, pause: Said['pause']): Promise<void> {
   res.writeHead(200, { 'content-type': stream ? 'text/event-stream' : 'application/json', 'content-length': '1000000' })
-  res.write((all[0] ?? '').slice(0, stream ? undefined : 20), () => res.destroy())
+  await new Promise<void>(resolve => res.write((all[0] ?? '').slice(0, stream ? undefined : 20), () => resolve()))
+  await pause?.()
+  res.destroy()
 }
 
 const data = (value: unknown) => `data: ${JSON.stringify(value)}\n\n`
