@@ -130,6 +130,7 @@ export async function listen(
       maxHeldBytes: settings.maxHeldBytes,
       maxHeldBytesTotal: settings.maxHeldBytesTotal,
       onEscalate: settings.onEscalate,
+      onRefuse: settings.onRefuse,
       beforeForward: settings.auditBeforeForward,
     },
     escalations,

@@ -66,6 +66,7 @@ describe('names', () => {
       identity: 'asserted',
       allowReferenceKinds: 'file,vector_store',
       onEscalate: '403',
+      onRefuse: 'continue',
       auditBeforeForward: 'always',
       redisUrl: 'rediss://redis.example.com',
       hmacSecret: SECRET,

@@ -116,6 +116,8 @@ export interface GateSettings {
    * error. `hold` keeps the request open until a human has decided, and answers 202 when that takes too long.
    */
   readonly onEscalate: '202' | '403' | 'hold'
+  /** A turn in which every call is refused: deliver it with notices, or tell the model and deliver what it says next. */
+  readonly onRefuse: 'deliver' | 'continue'
   /** Make the admission row durable before upstream is called: always, never, or above the lowest level and with upstream-run tools. */
   readonly beforeForward: 'auto' | 'always' | 'never'
   readonly cors: Cors | undefined

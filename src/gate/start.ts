@@ -128,6 +128,7 @@ const DEFAULT_SETTINGS: GateSettings = {
   maxHeldBytes: 32 * 1024 * 1024,
   maxHeldBytesTotal: 256 * 1024 * 1024,
   onEscalate: '202',
+  onRefuse: 'deliver',
   beforeForward: 'auto',
   cors: undefined,
 }

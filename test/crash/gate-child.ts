@@ -1,4 +1,4 @@
-/** A gate in a process of its own, for tests that kill it: `node gate-child.ts <log> <upstream url>`. Prints its URL. */
+/** A gate in a process of its own, for tests that kill it: `node gate-child.ts <log> <upstream url> <key folder> [onRefuse]`. Prints its URL. */
 import type { TransparencyLog } from '../../src/audit/log/open.ts'
 import { openAuditLog } from '../../src/audit/open.ts'
 import { DIALECTS } from '../../src/dialects/registry.ts'
@@ -11,7 +11,7 @@ import { createUpstream } from '../../src/upstream/pool.ts'
 import { demoChecks, ISSUER } from '../support/gate.ts'
 import { openCrashLog } from './log.ts'
 
-const [path = '', upstreamUrl = '', keys = ''] = process.argv.slice(2)
+const [path = '', upstreamUrl = '', keys = '', onRefuse] = process.argv.slice(2)
 const folder = new KeyFolder(keys)
 const ring = folder.ring('chain')
 const receipts = folder.signers('receipts')
@@ -42,6 +42,7 @@ const running = await startGate({
   log: { rows: log, timeLimitMs: 5000, witnesses: false },
   upstream: createUpstream({ url: upstreamUrl }),
   port: 0,
+  ...(onRefuse === 'continue' ? { settings: { onRefuse } } : {}),
   version: '0.0.0-crash',
 })
 process.stdout.write(`${running.url}\n`)
