@@ -19,6 +19,7 @@ export function escapeText(text: string): string {
 
 /** JSON text stays JSON: what the terminal must not see becomes `\uXXXX`, two of them beyond the basic plane. Line feeds of indentation stay. */
 export function escapeJson(json: string): string {
+  if (/^[\x20-\x7e\n]*$/.test(json)) return json
   return json.replace(UNSAFE, character => {
     if (character === '\n') return character
     let escaped = ''
