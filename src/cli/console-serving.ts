@@ -10,9 +10,14 @@ import type { Check } from '../core/check.ts'
 import { systemClock, systemRandom } from '../state/system.ts'
 import type { Backing } from './backing.ts'
 import type { Listening, ListeningGate } from './listening.ts'
+import type { Project } from './project.ts'
 
 /** Two folders up, from the source as from what is built of it. */
 const FOLDER = fileURLToPath(new URL('../../dist/console', import.meta.url))
+
+export interface ServedPipeline extends Pick<Project, 'file' | 'consoleFolder'> {
+  readonly checks: readonly Check[]
+}
 
 export interface OpenConsole {
   readonly parts: ConsoleParts
@@ -23,12 +28,12 @@ export function consoleOf(
   settings: Settings,
   { counters, audit: log, log: parts, logName, keys }: Backing,
   listening: Listening & Pick<ListeningGate, 'gate'>,
-  pipeline: { readonly checks: readonly Check[]; readonly file: string | undefined },
+  pipeline: ServedPipeline,
 ): OpenConsole {
   const audit = counters.counting(log)
   const random = systemRandom()
   const folders = settings.auditSegmentFolder === undefined ? [] : [settings.auditSegmentFolder]
-  const reading = settings.auditIndex ? openReading(settings.auditLogPath, folders) : undefined
+  const reading = openReading(settings.auditLogPath, folders)
   const sessions = new Sessions({
     clock: systemClock,
     random,
@@ -37,7 +42,7 @@ export function consoleOf(
   })
   return {
     parts: {
-      folder: FOLDER,
+      folder: pipeline.consoleFolder ?? FOLDER,
       reading,
       clock: systemClock,
       sessions,
@@ -79,6 +84,6 @@ export function consoleOf(
               },
       },
     },
-    close: async () => reading?.close(),
+    close: () => reading.close(),
   }
 }

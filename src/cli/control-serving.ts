@@ -5,9 +5,8 @@ import type { Settings } from '../config/settings.ts'
 import { VERSION } from '../config/version.ts'
 import { keepEvidence } from '../control/kept-evidence.ts'
 import { type RunningControl, startControl } from '../control/start.ts'
-import type { Check } from '../core/check.ts'
 import type { Backing } from './backing.ts'
-import { consoleOf } from './console-serving.ts'
+import { consoleOf, type ServedPipeline } from './console-serving.ts'
 import type { Listening, ListeningGate } from './listening.ts'
 import { metricsFor } from './metrics-serving.ts'
 
@@ -16,7 +15,7 @@ export async function startControlOf(
   settings: Settings,
   backing: Backing,
   listening: Listening & Pick<ListeningGate, 'gate'>,
-  pipeline: { readonly checks: readonly Check[]; readonly file: string | undefined },
+  pipeline: ServedPipeline,
 ): Promise<RunningControl | undefined> {
   const { access, openPasskeys } = backing.approvals
   const { counters, audit, log, changes } = backing

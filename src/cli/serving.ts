@@ -82,7 +82,7 @@ export async function startServing(
       })
     }
     gate = listening
-    control = await startControlOf(settings, opened, listening, { checks: pipeline.checks, file: project.file })
+    control = await startControlOf(settings, opened, listening, { checks: pipeline.checks, ...project })
     const { devToken } = approvals
     return {
       ...listening,

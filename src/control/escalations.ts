@@ -132,7 +132,7 @@ async function decide(
   decision: 'approve' | 'deny',
   me: Person,
 ): Promise<Answer> {
-  const members = await readMembers(request, 'digest', 'reason', 'passkey')
+  const members = await readMembers(request, 'digest', 'reason', 'passkey', 'seen_decisions')
   const read = typeof members === 'string' ? members : readDecision(members, decision)
   if (typeof read === 'string' || typeof members === 'string')
     return problem(400, 'body_invalid', { description: typeof read === 'string' ? read : '' })
@@ -153,7 +153,7 @@ async function decide(
       escalation: shown(e, me),
     })
   }
-  const decided = await desk.decide(id, signed)
+  const decided = await desk.decide(id, signed, read.seen)
   switch (decided.kind) {
     case 'unknown':
       return notFound()
@@ -190,6 +190,7 @@ const REFUSED: Readonly<Record<RefusedBecause, number>> = {
   already_decided: 409,
   not_pending: 409,
   not_approved: 409,
+  changed: 409,
   expired: 410,
 }
 

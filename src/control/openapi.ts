@@ -29,6 +29,11 @@ const decide = (summary: string, required: readonly string[]) => ({
     requestBody: takes(required, {
       digest,
       reason,
+      seen_decisions: {
+        type: 'integer',
+        minimum: 0,
+        description: 'How many had decided when it was shown; `changed` when others have since.',
+      },
       passkey: { type: 'object', description: 'AuthenticationResponseJSON over the challenge of `…/passkey`.' },
     }),
     responses: {

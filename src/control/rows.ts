@@ -20,23 +20,19 @@ export const PERIODS = {
 } as const
 
 export interface RowsOptions {
-  /** `undefined`: there is no index, and rows are not read. */
-  readonly reading: RowReading | undefined
+  readonly reading: RowReading
   readonly clock: Clock
 }
 
 export function rowRoutes({ reading, clock }: RowsOptions, access: Access): readonly Route[] {
-  const get = (path: string, answer: (reading: RowReading, request: ControlRequest) => Promise<Answer>): Route => ({
+  const get = (path: string, answer: (request: ControlRequest) => Promise<Answer>): Route => ({
     path,
     methods: ['GET'],
     takes: asked => asked === path,
     answer: (_, request) =>
       asPerson(access, request, 'viewer', async () => {
-        if (reading === undefined) {
-          return problem(503, 'index_off', { description: 'rows are read through the index; set auditIndex' })
-        }
         try {
-          return await answer(reading, request)
+          return await answer(request)
         } catch (error) {
           if (!(error instanceof ReadingUnavailable)) throw error
           return problem(503, 'rows_unavailable', { description: error.message })
@@ -44,12 +40,12 @@ export function rowRoutes({ reading, clock }: RowsOptions, access: Access): read
       }),
   })
   return [
-    get(ROWS, async (reading, { query }) => {
+    get(ROWS, async ({ query }) => {
       const asked = readQuery(query)
       if (typeof asked === 'string') return problem(400, 'query_invalid', { description: asked })
       return json(200, await reading.rows(asked))
     }),
-    get(OVERVIEW, async (reading, { query }) => {
+    get(OVERVIEW, async ({ query }) => {
       const period = query.get('period') ?? '24h'
       if (!isPeriod(period)) {
         return problem(400, 'query_invalid', { description: `period: one of ${Object.keys(PERIODS).join(', ')}` })
