@@ -14,7 +14,13 @@ export type Session = ReturnType<typeof readSession>
 const readMe = shape({ principal: text, role, by: text, session_ends_at: nullable(text) })
 export type Me = ReturnType<typeof readMe>
 
-const readDecision = shape({ approver: text, decision: oneOf('approve', 'deny'), by: text, at: text, reason: nullable(text) })
+const readDecision = shape({
+  approver: text,
+  decision: oneOf('approve', 'deny'),
+  by: text,
+  at: text,
+  reason: nullable(text),
+})
 const readEscalation = shape({
   id: text,
   state,
@@ -42,9 +48,7 @@ const readProposal = shape({
   digest: text,
   shown: record,
   arguments: list(text),
-  similar: list(
-    nullable(shape({ escalation: text, state, same_owner: flag, created_at: text, arguments: text })),
-  ),
+  similar: list(nullable(shape({ escalation: text, state, same_owner: flag, created_at: text, arguments: text }))),
 })
 export type Proposal = ReturnType<typeof readProposal>
 export type Similar = Proposal['similar'][number]
@@ -84,9 +88,7 @@ const readPipeline = shape({
 export type Pipeline = ReturnType<typeof readPipeline>
 
 const readTrust = shape({
-  receipts: nullable(
-    shape({ issuer: text, header: text, form: text, jwks: shape({ keys: list(record) }) }),
-  ),
+  receipts: nullable(shape({ issuer: text, header: text, form: text, jwks: shape({ keys: list(record) }) })),
   log: nullable(shape({ origin: text, key: text })),
 })
 export type Trust = ReturnType<typeof readTrust>

@@ -1,6 +1,7 @@
 /** The frame around the pages: who is signed in, where one is, what waits. */
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { api, type Me, Refused, whenSessionEnds } from './api.ts'
+import mark from './mark.svg'
 import { Approvals } from './pages/approvals.tsx'
 import { Audit } from './pages/audit.tsx'
 import { Health } from './pages/health.tsx'
@@ -15,7 +16,6 @@ import { useKeys } from './parts/keyboard.ts'
 import { Untrusted } from './parts/untrusted.tsx'
 import { addressOf, go, type PageName, type Place, usePlace } from './route.ts'
 import { setTheme, type Theme, themeNow } from './theme.ts'
-import mark from './mark.svg'
 
 type Who =
   | { readonly kind: 'asking' }
@@ -30,13 +30,18 @@ export function App() {
     api.me(false).then(
       me => setWho({ kind: 'known', me }),
       (error: unknown) =>
-        setWho(error instanceof Refused && error.status < 500 ? { kind: 'nobody', because: '' } : { kind: 'lost', error }),
+        setWho(
+          error instanceof Refused && error.status < 500 ? { kind: 'nobody', because: '' } : { kind: 'lost', error },
+        ),
     )
   }
-  // biome-ignore lint/correctness/useExhaustiveDependencies: once.
   useEffect(() => {
     whenSessionEnds(() =>
-      setWho(was => (was.kind === 'known' ? { kind: 'nobody', because: 'The session is over. Sign in again to go on where you were.' } : was)),
+      setWho(was =>
+        was.kind === 'known'
+          ? { kind: 'nobody', because: 'The session is over. Sign in again to go on where you were.' }
+          : was,
+      ),
     )
     ask()
   }, [])
@@ -52,7 +57,9 @@ export function App() {
     case 'nobody':
       return <SignIn because={who.because} onSession={ask} />
     case 'known':
-      return <Signed me={who.me} place={place} onOut={() => setWho({ kind: 'nobody', because: 'You are signed out.' })} />
+      return (
+        <Signed me={who.me} place={place} onOut={() => setWho({ kind: 'nobody', because: 'You are signed out.' })} />
+      )
   }
 }
 
@@ -71,7 +78,13 @@ const ENTRIES: readonly Entry[] = [
   { page: 'audit', name: 'Audit log', key: 'u', sign: 'M4 5h16M4 10h16M4 15h16M4 20h10' },
   { page: 'receipts', name: 'Receipts', key: 'r', sign: 'M6 3h12v18l-3-2-3 2-3-2-3 2zM9 8h6M9 12h6' },
   { page: 'pipeline', name: 'Pipeline', key: 'p', sign: 'M3 6h6v5H3zM15 13h6v5h-6zM9 8.5h4v7h2' },
-  { page: 'health', name: 'Keys and log', key: 'h', sign: 'M14 8a4 4 0 1 0-3.5 4L9 13.5V16H6.5v2.5H4V16l6-6', admin: true },
+  {
+    page: 'health',
+    name: 'Keys and log',
+    key: 'h',
+    sign: 'M14 8a4 4 0 1 0-3.5 4L9 13.5V16H6.5v2.5H4V16l6-6',
+    admin: true,
+  },
 ]
 
 function Signed({ me, place, onOut }: { readonly me: Me; readonly place: Place; readonly onOut: () => void }) {
@@ -79,7 +92,8 @@ function Signed({ me, place, onOut }: { readonly me: Me; readonly place: Place; 
   const [changes, setChanges] = useState(0)
   const main = useRef<HTMLElement>(null)
   const entries = ENTRIES.filter(e => e.admin === undefined || me.role === 'admin')
-  const waiting = useLoaded(background => api.escalations(['pending'], background), [changes], 20_000).value?.escalations
+  const waiting = useLoaded(background => api.escalations(['pending'], background), [changes], 20_000).value
+    ?.escalations
   const trust = useLoaded(() => api.trust(), [])
   useWatch(() => setChanges(n => n + 1))
   useKeys({
@@ -88,7 +102,6 @@ function Signed({ me, place, onOut }: { readonly me: Me; readonly place: Place; 
     ...Object.fromEntries(entries.map(e => [`g ${e.key}`, () => go(e.page)])),
   })
   const first = useRef(true)
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another page begins at its top.
   useEffect(() => {
     document.title = `${ENTRIES.find(e => e.page === place.page)?.name ?? ''} · signet`
     if (!first.current) main.current?.scrollTo(0, 0)
@@ -96,9 +109,9 @@ function Signed({ me, place, onOut }: { readonly me: Me; readonly place: Place; 
   }, [place.page])
   return (
     <div class="frame">
-      <a class="skip" href="#main" onClick={event => (event.preventDefault(), main.current?.focus())}>
+      <button type="button" class="skip" onClick={() => main.current?.focus()}>
         Skip to the page
-      </a>
+      </button>
       <aside class="side">
         <a class="brand" href={addressOf('overview')}>
           <img src={mark} width="20" height="20" alt="" /> signet
@@ -125,7 +138,7 @@ function Signed({ me, place, onOut }: { readonly me: Me; readonly place: Place; 
         </nav>
         <SessionBox me={me} onOut={onOut} onHelp={() => setHelp(true)} />
       </aside>
-      <main id="main" ref={main} tabIndex={-1} class={place.page}>
+      <main id="main" ref={main} tabIndex={-1} class={`page-${place.page}`}>
         <Page place={place} me={me} changes={changes} waiting={waiting?.length} trust={trust.value} />
       </main>
       {help && <Help entries={entries} onClose={() => setHelp(false)} />}
@@ -161,7 +174,15 @@ function Page(props: {
 
 const THEMES: readonly Theme[] = ['system', 'light', 'dark']
 
-function SessionBox({ me, onOut, onHelp }: { readonly me: Me; readonly onOut: () => void; readonly onHelp: () => void }) {
+function SessionBox({
+  me,
+  onOut,
+  onHelp,
+}: {
+  readonly me: Me
+  readonly onOut: () => void
+  readonly onHelp: () => void
+}) {
   const [theme, choose] = useState(themeNow())
   const now = useNow()
   // Asked by itself now and then, which keeps nothing open: it says when the session ends.
@@ -170,8 +191,10 @@ function SessionBox({ me, onOut, onHelp }: { readonly me: Me; readonly onOut: ()
   return (
     <div class="session">
       <p class="me">
-        <Untrusted text={me.principal} fold={60} />
-        <span class="tag">{me.role}</span>
+        <span class="one-line" title={me.principal}>
+          <Untrusted text={me.principal} fold={60} />
+        </span>
+        <span class="quiet">{me.role}</span>
       </p>
       {ends !== undefined && ends - now < 5 * 60_000 && (
         <p class="note warn" role="status">

@@ -46,12 +46,11 @@ function tokenOf(node: JsonNode): string {
 
 function collect(node: JsonNode, pointer: string, into: Map<string, JsonNode>): void {
   into.set(pointer, node)
-  if (node.kind === 'array') node.items.forEach((item, i) => collect(item, `${pointer}/${i}`, into))
-  if (node.kind === 'object')
-    node.keys.forEach((key, i) => {
-      const value = node.values[i]
-      if (value !== undefined) collect(value, childPointer(pointer, key), into)
-    })
+  if (node.kind === 'array') {
+    for (const [i, item] of node.items.entries()) collect(item, `${pointer}/${i}`, into)
+  } else if (node.kind === 'object') {
+    for (const [i, value] of node.values.entries()) collect(value, childPointer(pointer, node.keys[i] ?? ''), into)
+  }
 }
 
 export function childPointer(pointer: string, key: string | number): string {

@@ -4,10 +4,10 @@
  * public key, which it says; whoever was told the key another way compares it.
  */
 import { quote } from '../audit/canonical.ts'
-import { leafHash } from '../audit/log/merkle.ts'
-import { CUT_NAME, leafJson, MAX_NAME_BYTES } from '../audit/log/leaf-json.ts'
-import { LogInvalid, parseKey, proveIndex, verifyProof, parseProof } from '../audit/log/index.ts'
 import type { TileSource } from '../audit/log/index.ts'
+import { LogInvalid, parseKey, parseProof, proveIndex, verifyProof } from '../audit/log/index.ts'
+import { CUT_NAME, leafJson, MAX_NAME_BYTES } from '../audit/log/leaf-json.ts'
+import { leafHash } from '../audit/log/merkle.ts'
 import { readStored, type StoredRow } from '../audit/stored.ts'
 import { toHex, toUtf8 } from '../jws/bytes.ts'
 

@@ -44,12 +44,15 @@ export async function checkProposal(p: Proposal, id: string, digest: string): Pr
     facts = readFacts(p.shown)
     computed = await digestOf(canonicalJson(p.shown))
   } catch (error) {
-    if (error instanceof NotCanonical || error instanceof Error) return { kind: 'differs', what: 'its facts cannot be read' }
+    if (error instanceof NotCanonical || error instanceof Error)
+      return { kind: 'differs', what: 'its facts cannot be read' }
     throw error
   }
   if (facts.escalation !== id) return { kind: 'differs', what: 'these are the facts of another escalation' }
-  if (computed !== digest || p.digest !== digest) return { kind: 'differs', what: 'the digest of what is shown is another one' }
-  if (p.arguments.length !== facts.calls.length) return { kind: 'differs', what: 'the calls are not as many as their arguments' }
+  if (computed !== digest || p.digest !== digest)
+    return { kind: 'differs', what: 'the digest of what is shown is another one' }
+  if (p.arguments.length !== facts.calls.length)
+    return { kind: 'differs', what: 'the calls are not as many as their arguments' }
   const calls: ShownCall[] = []
   for (const [i, call] of facts.calls.entries()) {
     const argumentsText = p.arguments[i] ?? ''
@@ -60,7 +63,14 @@ export async function checkProposal(p: Proposal, id: string, digest: string): Pr
     if ((await digestOf(canonical)) !== call.arguments)
       return { kind: 'differs', what: `the arguments of call ${i + 1} mean something else than the digest says` }
     const { id: callId, tool, audience } = call
-    calls.push({ id: callId, tool, audience, argumentsText, isExact: value !== undefined, similar: p.similar[i] ?? null })
+    calls.push({
+      id: callId,
+      tool,
+      audience,
+      argumentsText,
+      isExact: value !== undefined,
+      similar: p.similar[i] ?? null,
+    })
   }
   return { kind: 'intact', digest: computed, facts, calls }
 }

@@ -12,5 +12,11 @@ export default defineConfig({
     assetsInlineLimit: 0,
     reportCompressedSize: false,
   },
-  server: { proxy: { '/api': 'http://127.0.0.1:8444', '/checkpoint': 'http://127.0.0.1:8444', '/tile': 'http://127.0.0.1:8444' } },
+  server: {
+    proxy: {
+      '/api': 'http://127.0.0.1:8444',
+      '/checkpoint': 'http://127.0.0.1:8444',
+      '/tile': 'http://127.0.0.1:8444',
+    },
+  },
 })

@@ -9,11 +9,11 @@ import OpenAI from 'openai'
 import { type BrowserContext, chromium, type Page } from 'playwright-core'
 import { build } from 'vite'
 import { ToolCallInspectorCheck } from '../../src/checks/tool-call-inspector.ts'
-import { startServing, type Serving } from '../../src/cli/serving.ts'
+import { type Serving, startServing } from '../../src/cli/serving.ts'
 import { definePipeline } from '../../src/config/pipeline.ts'
 import { resolveSettings } from '../../src/config/resolve.ts'
-import { fromPipeline } from '../../src/config/settings.ts'
 import type { SettingsInput } from '../../src/config/setting-table.ts'
+import { fromPipeline } from '../../src/config/settings.ts'
 import { newApiKey } from '../../src/identity/api-key.ts'
 import { systemRandom } from '../../src/state/system.ts'
 import { DEMO_REGISTRY, demoChecks, scenario } from '../support/gate.ts'
@@ -55,7 +55,10 @@ export interface ConsoleStand {
   readonly complaints: readonly string[]
   openai(owner?: string): OpenAI
   /** Lets the demo model propose these calls; the answer waits for a human where it must. */
-  ask(calls: readonly { readonly name: string; readonly arguments: string }[], owner?: string): Promise<OpenAI.ChatCompletion>
+  ask(
+    calls: readonly { readonly name: string; readonly arguments: string }[],
+    owner?: string,
+  ): Promise<OpenAI.ChatCompletion>
   shot(page: Page, name: string): Promise<void>
   api(who: Who, path: string, init?: RequestInit): Promise<Response>
   /** Resolves when so many escalations wait. */
@@ -122,7 +125,8 @@ export async function startConsole(more: SettingsInput = {}): Promise<ConsoleSta
     })
     page.on('pageerror', error => complaints.push(`error: ${error.message}`))
     page.on('request', request => {
-      if (new URL(request.url()).origin !== control && !request.url().startsWith('blob:')) complaints.push(`request: ${request.url()}`)
+      if (new URL(request.url()).origin !== control && !request.url().startsWith('blob:'))
+        complaints.push(`request: ${request.url()}`)
     })
     await page.goto(`${control}/console/${fragment}`)
     return page

@@ -7,7 +7,15 @@ import { Proposed } from '../parts/proposed.tsx'
 import { Untrusted } from '../parts/untrusted.tsx'
 import { addressOf, go, type Place } from '../route.ts'
 
-export function Approvals({ place, me, changes }: { readonly place: Place; readonly me: Me; readonly changes: number }) {
+export function Approvals({
+  place,
+  me,
+  changes,
+}: {
+  readonly place: Place
+  readonly me: Me
+  readonly changes: number
+}) {
   const [over, setOver] = useState(false)
   const { value, error, again } = useLoaded(
     background => api.escalations(over ? ['approved', 'denied', 'expired', 'released'] : ['pending'], background),
@@ -61,8 +69,8 @@ export function Approvals({ place, me, changes }: { readonly place: Place; reado
             value === undefined ? null : (
               <Empty title="Nothing waits">
                 <p>
-                  When a check holds a tool call, it appears here with what exactly would happen. The caller waits; nothing fires until somebody
-                  whose word counts says yes, and time-out says no.
+                  When a check holds a tool call, it appears here with what exactly would happen. The caller waits;
+                  nothing fires until somebody whose word counts says yes, and time-out says no.
                 </p>
                 <p>
                   Tools are held from the tier <code>escalateAtTier</code> of <code>tool_call_inspector</code> on.
@@ -121,7 +129,11 @@ function One({ id, me, changes, onChange, act }: OneProps) {
   const found = useLoaded(() => Promise.all([api.escalation(id), api.proposal(id)]), [id, changes])
   useEffect(() => () => void (act.current = undefined), [act])
   if (found.value === undefined) {
-    return found.error === undefined ? <p class="quiet pad">Reading…</p> : <Problem error={found.error} again={found.again} />
+    return found.error === undefined ? (
+      <p class="quiet pad">Reading…</p>
+    ) : (
+      <Problem error={found.error} again={found.again} />
+    )
   }
   const [e, proposal] = found.value
   return (

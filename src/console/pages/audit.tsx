@@ -42,7 +42,6 @@ export function Audit({ place, trust }: { readonly place: Place; readonly trust:
       },
     )
   }
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another search is another list.
   useEffect(() => {
     setRows([])
     load(undefined)
@@ -111,8 +110,9 @@ export function Audit({ place, trust }: { readonly place: Place; readonly trust:
           {rows.length === 0 && !busy && error === undefined && (
             <Empty title={asked === '' ? 'The log is empty' : 'No row like that'}>
               <p>
-                Fields: <code>check:</code> <code>decision:</code> <code>owner:</code> <code>owner_type:</code> <code>stage:</code>{' '}
-                <code>exchange:</code> <code>since:</code> <code>until:</code>. Anything else is looked for in the rows' text.
+                Fields: <code>check:</code> <code>decision:</code> <code>owner:</code> <code>owner_type:</code>{' '}
+                <code>stage:</code> <code>exchange:</code> <code>since:</code> <code>until:</code>. Anything else is
+                looked for in the rows' text.
               </p>
               {asked !== '' && <a href={addressOf('audit')}>Show all rows</a>}
             </Empty>
@@ -124,7 +124,12 @@ export function Audit({ place, trust }: { readonly place: Place; readonly trust:
           )}
         </div>
         {chosen !== undefined && (
-          <Chosen index={chosen} known={rows.find(r => r.index === chosen)} trust={trust} onClose={() => search(asked)} />
+          <Chosen
+            index={chosen}
+            known={rows.find(r => r.index === chosen)}
+            trust={trust}
+            onClose={() => search(asked)}
+          />
         )}
       </div>
     </>
@@ -140,7 +145,10 @@ function Chosen(props: {
   const { index, known, trust, onClose } = props
   const found = useLoaded(
     async () =>
-      known ?? (await api.rows(new URLSearchParams({ before: String(index + 1), limit: '1' }))).rows.map(readRow).find(r => r.index === index),
+      known ??
+      (await api.rows(new URLSearchParams({ before: String(index + 1), limit: '1' }))).rows
+        .map(readRow)
+        .find(r => r.index === index),
     [index],
   )
   const shown = known ?? found.value

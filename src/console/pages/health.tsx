@@ -36,7 +36,12 @@ export function Health() {
             <ul class="keys">
               {value.chain_keys.ids.map(id => (
                 <li key={id}>
-                  <Untrusted text={id} /> {id === value.chain_keys.active ? <span class="tag on">writes now</span> : <span class="tag">verifies</span>}
+                  <Untrusted text={id} />{' '}
+                  {id === value.chain_keys.active ? (
+                    <span class="tag on">writes now</span>
+                  ) : (
+                    <span class="tag">verifies</span>
+                  )}
                 </li>
               ))}
             </ul>
@@ -74,14 +79,19 @@ function Log({ log }: { readonly log: Shown['log'] }) {
     return (
       <Card title="Transparency log">
         <p>
-          None is kept. Without it, whoever has the chain's key can rewrite the log unseen. Set <code>transparencyLog: true</code>; rows can then be
-          proved to others, and here.
+          None is kept. Without it, whoever has the chain's key can rewrite the log unseen. Set{' '}
+          <code>transparencyLog: true</code>; rows can then be proved to others, and here.
         </p>
       </Card>
     )
   }
   return (
-    <Card title="Transparency log" ok={log.ok && !log.halted} good="is written" bad={log.halted ? 'halted by an alarm' : 'is not written'}>
+    <Card
+      title="Transparency log"
+      ok={log.ok && !log.halted}
+      good="is written"
+      bad={log.halted ? 'halted by an alarm' : 'is not written'}
+    >
       {log.alarm !== null && (
         <p class="proof bad" role="alert">
           <b>
@@ -103,7 +113,11 @@ function Log({ log }: { readonly log: Shown['log'] }) {
         <dt>Signed</dt>
         <dd class="num">{log.size.toLocaleString('en')} entries</dd>
         <dt>Behind</dt>
-        <dd class="num">{log.behind_rows === 0 ? 'nothing' : `${log.behind_rows.toLocaleString('en')} rows, for ${(log.behind_ms / 1000).toFixed(1)} s`}</dd>
+        <dd class="num">
+          {log.behind_rows === 0
+            ? 'nothing'
+            : `${log.behind_rows.toLocaleString('en')} rows, for ${(log.behind_ms / 1000).toFixed(1)} s`}
+        </dd>
         <dt>Witnessed</dt>
         <dd class="num">{log.witnessed === null ? 'no witnesses' : `${log.witnessed.toLocaleString('en')} entries`}</dd>
         <dt>Key</dt>
@@ -119,7 +133,9 @@ function Receipts({ keys }: { readonly keys: Shown['receipt_keys'] }) {
   return (
     <Card
       title="Keys of receipts"
-      {...(keys === null ? {} : { ok: keys.signing !== null, good: 'sign', bad: 'no key is valid now: answers are refused' })}
+      {...(keys === null
+        ? {}
+        : { ok: keys.signing !== null, good: 'sign', bad: 'no key is valid now: answers are refused' })}
     >
       {keys === null ? (
         <p>No receipts are issued.</p>
@@ -127,7 +143,8 @@ function Receipts({ keys }: { readonly keys: Shown['receipt_keys'] }) {
         <ul class="keys">
           {keys.published.map(k => (
             <li key={k.kid}>
-              <Id of={k.kid} keep={22} /> {k.kid === keys.signing ? <span class="tag on">signs now</span> : <span class="tag">published</span>}
+              <Id of={k.kid} keep={22} />{' '}
+              {k.kid === keys.signing ? <span class="tag on">signs now</span> : <span class="tag">published</span>}
               {k.exp !== null && <span class="quiet"> until {new Date(k.exp * 1000).toLocaleDateString('en-GB')}</span>}
             </li>
           ))}
@@ -142,7 +159,8 @@ function Witnesses({ log }: { readonly log: NonNullable<Shown['log']> }) {
     <Card title="Witnesses">
       {log.witnesses.length === 0 ? (
         <p>
-          Nobody outside cosigns this log. Without witnesses it can show different people different histories. Set <code>witnessPolicyFile</code>.
+          Nobody outside cosigns this log. Without witnesses it can show different people different histories. Set{' '}
+          <code>witnessPolicyFile</code>.
         </p>
       ) : (
         <table class="plain">
@@ -164,7 +182,9 @@ function Witnesses({ log }: { readonly log: NonNullable<Shown['log']> }) {
                 <th scope="row">
                   <Untrusted text={w.name} />
                 </th>
-                <td>{w.problem === null ? <span class="state good">✓ cosigns</span> : <Untrusted text={w.problem} />}</td>
+                <td>
+                  {w.problem === null ? <span class="state good">✓ cosigns</span> : <Untrusted text={w.problem} />}
+                </td>
                 <td class="num right">{w.size.toLocaleString('en')}</td>
                 <td class="num right">{w.failures}</td>
               </tr>
@@ -187,7 +207,8 @@ function Anchors({ log, now }: { readonly log: NonNullable<Shown['log']>; readon
         <ul class="keys">
           {log.anchors.map(a => (
             <li key={a.authority}>
-              <Untrusted text={a.authority} /> <span class="quiet num">{a.at === null ? 'not yet' : ago(Date.parse(a.at), now)}</span>{' '}
+              <Untrusted text={a.authority} />{' '}
+              <span class="quiet num">{a.at === null ? 'not yet' : ago(Date.parse(a.at), now)}</span>{' '}
               {a.problem !== null && (
                 <span class="state bad">
                   ✕ <Untrusted text={a.problem} />

@@ -27,7 +27,9 @@ export function Live() {
       if (!paused && document.visibilityState === 'visible') {
         try {
           const after = newest.current
-          const query = new URLSearchParams(after === undefined ? { limit: '50' } : { after: String(after), limit: String(MOST_NEW) })
+          const query = new URLSearchParams(
+            after === undefined ? { limit: '50' } : { after: String(after), limit: String(MOST_NEW) },
+          )
           const page = await api.rows(query, true)
           if (over) return
           const fresh = page.rows.map(readRow)
@@ -70,7 +72,8 @@ export function Live() {
         </span>
         <div class="actions">
           <label class="check">
-            <input type="checkbox" checked={quiet} onChange={event => setQuiet(event.currentTarget.checked)} /> Only what did not simply pass
+            <input type="checkbox" checked={quiet} onChange={event => setQuiet(event.currentTarget.checked)} /> Only
+            what did not simply pass
           </label>
           <button type="button" aria-pressed={paused} onClick={() => setPaused(!paused)}>
             {paused ? 'Go on' : 'Pause'}

@@ -67,7 +67,11 @@ function Shown({
         </p>
       )}
       <dl class="tiles">
-        <Tile name="Requests" value={whole(requests)} note={`${whole(numbers.completed.reduce((n, c) => n + c, 0))} answered to the end`} />
+        <Tile
+          name="Requests"
+          value={whole(requests)}
+          note={`${whole(numbers.completed.reduce((n, c) => n + c, 0))} answered to the end`}
+        />
         <Tile name="Blocked" value={whole(sum('block'))} note={share(sum('block'), requests)} tone="block" />
         <Tile
           name="Held for a human"
@@ -77,8 +81,12 @@ function Shown({
           href={addressOf('approvals')}
         />
         <Tile name="Redacted" value={whole(sum('redact'))} note="cut from what was said" tone="redact" />
-        <Tile name="Slowest of most (p95)" value={slow.length === 0 ? '–' : duration(Math.max(...slow))} note="worst interval, admission to end" />
-        <Tile name="Tokens" value={whole(tokens)} note="in and out, as upstream says" />
+        <Tile
+          name="p95, at worst"
+          value={slow.length === 0 ? '–' : duration(Math.max(...slow))}
+          note="admission to end"
+        />
+        <Tile name="Tokens" value={whole(tokens)} note="in and out" />
       </dl>
       <div class="board">
         <section class="card wide">
@@ -114,14 +122,21 @@ function Shown({
       </div>
       {!sample.whole && (
         <p class="quiet foot">
-          Latency, tokens and owners are of the newest rows alone, since {new Date(sample.sinceMs).toLocaleString('en-GB')}.
+          Latency, tokens and owners are of the newest rows alone, since{' '}
+          {new Date(sample.sinceMs).toLocaleString('en-GB')}.
         </p>
       )}
     </>
   )
 }
 
-function Tile(props: { readonly name: string; readonly value: string; readonly note: string; readonly tone?: string; readonly href?: string }) {
+function Tile(props: {
+  readonly name: string
+  readonly value: string
+  readonly note: string
+  readonly tone?: string
+  readonly href?: string
+}) {
   const { name, value, note, tone = '', href } = props
   return (
     <div class={`tile ${tone}`}>
@@ -149,9 +164,19 @@ function ByCheck({ numbers }: { readonly numbers: Numbers }) {
                 </a>
               </th>
               <td class="bar">
-                <svg width="100%" height="12" role="img" aria-label={`${c.block} blocked, ${c.escalate} held, ${c.redact} redacted`}>
+                <svg
+                  width="100%"
+                  height="12"
+                  role="img"
+                  aria-label={`${c.block} blocked, ${c.escalate} held, ${c.redact} redacted`}
+                >
                   <rect class="tone-block" width={`${(c.block / most) * 100}%`} height="12" />
-                  <rect class="tone-escalate" x={`${(c.block / most) * 100}%`} width={`${(c.escalate / most) * 100}%`} height="12" />
+                  <rect
+                    class="tone-escalate"
+                    x={`${(c.block / most) * 100}%`}
+                    width={`${(c.escalate / most) * 100}%`}
+                    height="12"
+                  />
                   <rect
                     class="tone-redact"
                     x={`${((c.block + c.escalate) / most) * 100}%`}
@@ -170,7 +195,15 @@ function ByCheck({ numbers }: { readonly numbers: Numbers }) {
 }
 
 /** Tokens of each owner, against the budget that the pipeline names. */
-function Budgets({ numbers, pipeline, period }: { readonly numbers: Numbers; readonly pipeline: Pipeline | undefined; readonly period: string }) {
+function Budgets({
+  numbers,
+  pipeline,
+  period,
+}: {
+  readonly numbers: Numbers
+  readonly pipeline: Pipeline | undefined
+  readonly period: string
+}) {
   const options = pipeline?.checks.find(c => c.name === 'token_budget')?.options
   const cap = typeof options?.['cap'] === 'number' ? options['cap'] : undefined
   const window = typeof options?.['window'] === 'string' ? options['window'] : undefined
@@ -180,7 +213,9 @@ function Budgets({ numbers, pipeline, period }: { readonly numbers: Numbers; rea
     <>
       <h2>Owners and budgets</h2>
       <p class="quiet">
-        {cap === undefined ? 'No check sets a token budget. ' : `Each owner may use ${whole(cap)} tokens per ${window ?? 'window'}. `}
+        {cap === undefined
+          ? 'No check sets a token budget. '
+          : `Each owner may use ${whole(cap)} tokens per ${window ?? 'window'}. `}
         Used in the last {period}:
       </p>
       {owners.length === 0 && <p class="quiet">No answer came to its end.</p>}

@@ -24,7 +24,8 @@ export function Pipeline() {
         <h1>Pipeline</h1>
         {value !== undefined && (
           <span class="quiet">
-            <Untrusted text={value.source} /> → <Untrusted text={value.upstream} /> · policy <Id of={value.policy_digest} keep={12} />
+            <Untrusted text={value.source} /> → <Untrusted text={value.upstream} /> · policy{' '}
+            <Id of={value.policy_digest} keep={12} />
           </span>
         )}
       </header>
@@ -38,7 +39,8 @@ export function Pipeline() {
           )}
           {!value.identity.verified && (
             <p class="note warn">
-              <b>Callers are believed, not verified</b> (<Untrusted text={value.identity.name} />): owners in rows are what callers said.
+              <b>Callers are believed, not verified</b> (<Untrusted text={value.identity.name} />
+              ): owners in rows are what callers said.
             </p>
           )}
           <table class="pipeline">
@@ -66,8 +68,8 @@ export function Pipeline() {
             </tbody>
           </table>
           <p class="quiet foot">
-            The limit bounds what a check may wait for; beyond it the answer is a block. How long each check takes is not measured on the way of a
-            request: <code>npm run bench</code> measures it.
+            The limit bounds what a check may wait for; beyond it the answer is a block. How long each check takes is
+            not measured on the way of a request: <code>npm run bench</code> measures it.
           </p>
         </>
       )}

@@ -1,6 +1,6 @@
 /** A receipt, verified here: its signature and claims against this gate's keys, and its leaf against the log. */
 import { useState } from 'preact/hooks'
-import { parseKey, parseProof, proveEntry, verifyProof, LogInvalid } from '../../audit/log/index.ts'
+import { LogInvalid, parseKey, parseProof, proveEntry, verifyProof } from '../../audit/log/index.ts'
 import { ReceiptInvalid, type VerifiedReceipt, verifyReceipt } from '../../receipt/index.ts'
 import type { Trust } from '../api.ts'
 import { Id, Time, Verdict } from '../parts/common.tsx'
@@ -19,8 +19,15 @@ type Logged =
 export function Receipts({ trust }: { readonly trust: Trust | undefined }) {
   const [checked, setChecked] = useState<Checked | undefined>(undefined)
   const look = (text: string): void => {
-    const receipt = text.trim().replace(/^[A-Za-z-]*receipt[A-Za-z-]*:\s*/i, '').replace(/^:?\s*signet-receipt\s+/, '').replace(/\s+/g, '')
-    if (receipt === '' || trust === undefined) return setChecked(undefined)
+    const receipt = text
+      .trim()
+      .replace(/^[A-Za-z-]*receipt[A-Za-z-]*:\s*/i, '')
+      .replace(/^:?\s*signet-receipt\s+/, '')
+      .replace(/\s+/g, '')
+    if (receipt === '' || trust === undefined) {
+      setChecked(undefined)
+      return
+    }
     check(receipt, trust).then(setChecked, (error: unknown) =>
       setChecked({ kind: 'bad', code: 'failed', why: error instanceof Error ? error.message : 'it failed' }),
     )
@@ -32,18 +39,28 @@ export function Receipts({ trust }: { readonly trust: Trust | undefined }) {
       </header>
       <div class="narrow">
         <p class="quiet">
-          Every answer carries a signed receipt in <code>{trust?.receipts?.header ?? 'X-Signet-Receipt'}</code>; a stream says it in its last
-          comment. It is verified in this browser and sent nowhere.
+          Every answer carries a signed receipt in <code>{trust?.receipts?.header ?? 'X-Signet-Receipt'}</code>; a
+          stream says it in its last comment. It is verified in this browser and sent nowhere.
         </p>
         {trust?.receipts === null ? (
-          <p class="note warn">This gate issues no receipts (<code>emitReceipts</code>).</p>
+          <p class="note warn">
+            This gate issues no receipts (<code>emitReceipts</code>).
+          </p>
         ) : (
           <>
             <label for="receipt">Paste the header</label>
-            <textarea id="receipt" rows={5} spellcheck={false} placeholder="X-Signet-Receipt: eyJ…" onInput={event => look(event.currentTarget.value)} />
+            <textarea
+              id="receipt"
+              rows={5}
+              spellcheck={false}
+              placeholder="X-Signet-Receipt: eyJ…"
+              onInput={event => look(event.currentTarget.value)}
+            />
           </>
         )}
-        <div role="status">{checked !== undefined && <Result checked={checked} issuer={trust?.receipts?.issuer ?? ''} />}</div>
+        <div role="status">
+          {checked !== undefined && <Result checked={checked} issuer={trust?.receipts?.issuer ?? ''} />}
+        </div>
       </div>
     </>
   )
@@ -104,7 +121,8 @@ function Result({ checked, issuer }: { readonly checked: Checked; readonly issue
         </dd>
         <dt>Exchange</dt>
         <dd>
-          <Id of={claims.exchange} keep={36} /> <a href={addressOf('audit', '', { q: `exchange:${claims.exchange}` })}>its rows</a>
+          <Id of={claims.exchange} keep={36} />{' '}
+          <a href={addressOf('audit', '', { q: `exchange:${claims.exchange}` })}>its rows</a>
         </dd>
         {claims.owner !== undefined && (
           <>
@@ -134,7 +152,8 @@ function Result({ checked, issuer }: { readonly checked: Checked; readonly issue
         </dd>
       </dl>
       <p class="quiet">
-        To see that it is about your own bytes, compare their SHA-256 with those above: <code>signet receipt verify</code> does it from files.
+        To see that it is about your own bytes, compare their SHA-256 with those above:{' '}
+        <code>signet receipt verify</code> does it from files.
       </p>
     </>
   )
@@ -145,8 +164,8 @@ function InLog({ log }: { readonly log: Logged }) {
     case 'in':
       return (
         <>
-          ✓ leaf <a href={addressOf('audit', String(log.index))}>{log.index.toLocaleString('en')}</a> of {log.size.toLocaleString('en')}, proved in
-          this browser
+          ✓ leaf <a href={addressOf('audit', String(log.index))}>{log.index.toLocaleString('en')}</a> of{' '}
+          {log.size.toLocaleString('en')}, proved in this browser
         </>
       )
     case 'off':

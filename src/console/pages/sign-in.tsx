@@ -1,5 +1,5 @@
 /** Signing in: the credential is shown once, for a session that ends by itself. */
-import { useRef, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import { api, Refused, type Session } from '../api.ts'
 import mark from '../mark.svg'
 
@@ -8,11 +8,14 @@ export function SignIn({ because, onSession }: { readonly because: string; reado
   const [busy, setBusy] = useState(false)
   const [problem, setProblem] = useState('')
   const secure = isSecureContext
+  useEffect(() => field.current?.focus(), [])
   const submit = (event: SubmitEvent): void => {
     event.preventDefault()
     const token = field.current?.value.trim().replace(/^Bearer\s+/i, '') ?? ''
-    if (token === '') return setProblem('Paste a token first.')
-    if (!/^[\x21-\x7e]+$/.test(token)) return setProblem('A token has no spaces and no characters beyond ASCII.')
+    if (!/^[\x21-\x7e]+$/.test(token)) {
+      setProblem(token === '' ? 'Paste a token first.' : 'A token has no spaces and no characters beyond ASCII.')
+      return
+    }
     setBusy(true)
     setProblem('')
     api.signIn(token).then(onSession, (error: unknown) => {
@@ -29,8 +32,8 @@ export function SignIn({ because, onSession }: { readonly because: string; reado
         {because !== '' && <p class="note">{because}</p>}
         {!secure && (
           <p class="note warn">
-            This page came over plain http from another machine. Browsers then verify nothing here: use https, or open it on the
-            machine itself.
+            This page came over plain http from another machine. Browsers then verify nothing here: use https, or open
+            it on the machine itself.
           </p>
         )}
         <label for="token">Token</label>
@@ -40,7 +43,6 @@ export function SignIn({ because, onSession }: { readonly because: string; reado
           type="password"
           autocomplete="off"
           spellcheck={false}
-          autoFocus
           aria-describedby="where"
           aria-invalid={problem !== ''}
         />

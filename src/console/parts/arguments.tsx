@@ -2,7 +2,7 @@
 import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
 import { isFault, type JsonNode, parseJson } from '../../dialects/json.ts'
-import { childPointer, compare, type Compared, type Difference } from '../difference.ts'
+import { type Compared, childPointer, compare, type Difference } from '../difference.ts'
 import { oddities, Untrusted } from './untrusted.tsx'
 
 /** Values of one container that are shown at once. */
@@ -17,7 +17,8 @@ export function Arguments({ text, before }: { readonly text: string; readonly be
     <div class="arguments">
       {odd.length > 0 && (
         <p class="note warn">
-          <b>Look closely.</b> There {odd[0]?.startsWith('1 ') === true ? 'is' : 'are'} {odd.join(' and ')} in here, marked where they stand.
+          <b>Look closely.</b> There {odd[0]?.startsWith('1 ') === true ? 'is' : 'are'} {odd.join(' and ')} in here,
+          marked where they stand.
         </p>
       )}
       {isFault(doc) && <p class="note warn">This is no JSON, so there is no tree: it is shown as it was written.</p>}
@@ -72,11 +73,21 @@ function Node({ node, name, pointer, compared, depth }: NodeProps) {
     node.kind === 'array'
       ? node.items.map((item, i) => [i, item])
       : node.values.map((value, i) => [node.keys[i] ?? '', value])
-  const what = node.kind === 'array' ? `list of ${children.length}` : `${children.length} ${children.length === 1 ? 'member' : 'members'}`
+  const what =
+    node.kind === 'array'
+      ? `list of ${children.length}`
+      : `${children.length} ${children.length === 1 ? 'member' : 'members'}`
   const inner = children
     .slice(0, MOST)
     .map(([key, child]) => (
-      <Node node={child} name={key} pointer={childPointer(pointer, key)} compared={compared} depth={depth + 1} key={key} />
+      <Node
+        node={child}
+        name={key}
+        pointer={childPointer(pointer, key)}
+        compared={compared}
+        depth={depth + 1}
+        key={key}
+      />
     ))
   if (name === undefined) {
     return (
@@ -120,12 +131,20 @@ function Line({
   const kind = difference?.kind ?? 'same'
   return (
     <div class={`line ${kind}`}>
-      {name !== undefined && <span class="key">{typeof name === 'number' ? `${name}` : <Untrusted text={name} />}</span>}
+      {name !== undefined && (
+        <span class="key">{typeof name === 'number' ? `${name}` : <Untrusted text={name} />}</span>
+      )}
       <span class="value">{children}</span>
       {difference?.kind === 'changed' && (
         <span class="was">
           was{' '}
-          <del>{difference.was.kind === 'object' || difference.was.kind === 'array' ? difference.was.kind : <Leaf node={difference.was} />}</del>
+          <del>
+            {difference.was.kind === 'object' || difference.was.kind === 'array' ? (
+              difference.was.kind
+            ) : (
+              <Leaf node={difference.was} />
+            )}
+          </del>
         </span>
       )}
       {kind === 'new' && <span class="tag">new</span>}

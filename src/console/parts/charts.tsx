@@ -22,12 +22,14 @@ const BOTTOM = 20
 const TOP = 8
 
 export function whole(n: number): string {
-  return n >= 10_000 ? Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 }).format(n) : n.toLocaleString('en')
+  return n >= 10_000
+    ? Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 }).format(n)
+    : n.toLocaleString('en')
 }
 
 export function Bars(props: ChartProps) {
   return (
-    <Chart {...props} most={Math.max(...props.series[0]?.values.map((_, i) => total(props.series, i)) ?? [0])}>
+    <Chart {...props} most={Math.max(...(props.series[0]?.values.map((_, i) => total(props.series, i)) ?? [0]))}>
       {({ x, y, width }) => {
         const gap = width > 5 ? 1.5 : width > 3 ? 1 : 0.5
         return (props.series[0]?.values ?? []).map((_, i) => {
@@ -122,7 +124,6 @@ function Chart({
   const y = (v: number): number => height - BOTTOM - (v / top) * (height - BOTTOM - TOP)
   const times = labels(fromMs, bucketMs, n, wide)
   const at = over === undefined || over >= n ? undefined : over
-  const latest = at ?? n - 1
   return (
     <figure class="chart">
       <figcaption>
@@ -134,10 +135,10 @@ function Chart({
                 <rect class={s.tone} width="10" height="10" rx="2" />
               </svg>
               {s.name}
-              <b class="num">{at === undefined ? '' : cell(s.values[at] ?? null, format)}</b>
+              {at !== undefined && <b class="num">{cell(s.values[at] ?? null, format)}</b>}
             </li>
           ))}
-          <li class="when num">{at === undefined ? '' : timeLabel(fromMs + latest * bucketMs, bucketMs)}</li>
+          {at !== undefined && <li class="num">{timeLabel(fromMs + at * bucketMs, bucketMs)}</li>}
         </ul>
       </figcaption>
       <div ref={box} class="plotbox">

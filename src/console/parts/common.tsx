@@ -3,16 +3,17 @@ import type { ComponentChildren } from 'preact'
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks'
 import { Refused } from '../api.ts'
 
+/** Drawn, for no font of a machine is sure to have such signs. */
 const DECISIONS: Readonly<Record<string, { readonly sign: string; readonly word: string }>> = {
-  allow: { sign: '✓', word: 'allow' },
-  block: { sign: '✕', word: 'block' },
-  escalate: { sign: '⏸', word: 'escalate' },
-  redact: { sign: '▨', word: 'redact' },
-  pending: { sign: '⏸', word: 'waiting' },
-  approved: { sign: '✓', word: 'approved' },
-  denied: { sign: '✕', word: 'denied' },
-  expired: { sign: '◷', word: 'expired' },
-  released: { sign: '➜', word: 'released' },
+  allow: { sign: 'M2 6.5l2.5 2.5L10 3.5', word: 'allow' },
+  block: { sign: 'M2.5 2.5l7 7M9.5 2.5l-7 7', word: 'block' },
+  escalate: { sign: 'M4 2v8M8 2v8', word: 'escalate' },
+  redact: { sign: 'M1.5 4h9M1.5 6h9M1.5 8h9', word: 'redact' },
+  pending: { sign: 'M4 2v8M8 2v8', word: 'waiting' },
+  approved: { sign: 'M2 6.5l2.5 2.5L10 3.5', word: 'approved' },
+  denied: { sign: 'M2.5 2.5l7 7M9.5 2.5l-7 7', word: 'denied' },
+  expired: { sign: 'M6 1.5a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9M6 3.5V6l2 1.5', word: 'expired' },
+  released: { sign: 'M1.5 6h8M6.5 3l3 3-3 3', word: 'released' },
 }
 
 /** A decision or a state: a sign, a word and a colour, so that no one of them is needed. */
@@ -20,7 +21,9 @@ export function Verdict({ of }: { readonly of: string }) {
   const known = DECISIONS[of]
   return (
     <span class={`verdict ${known === undefined ? '' : of}`}>
-      <span aria-hidden="true">{known?.sign ?? '?'}</span>
+      <svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">
+        <path d={known?.sign ?? 'M2 6h8'} />
+      </svg>
       {known?.word ?? of}
     </span>
   )
@@ -68,7 +71,6 @@ export function Id({ of, keep = 8 }: { readonly of: string; readonly keep?: numb
       type="button"
       class="id"
       title={copied ? 'copied' : `${of} (copy)`}
-      aria-label={`${of}, copy`}
       onClick={event => {
         event.stopPropagation()
         navigator.clipboard?.writeText(of).then(
@@ -78,6 +80,7 @@ export function Id({ of, keep = 8 }: { readonly of: string; readonly keep?: numb
       }}
     >
       {copied ? 'copied' : short}
+      <span class="hidden"> copy</span>
     </button>
   )
 }
@@ -113,10 +116,13 @@ export interface Loaded<T> {
 }
 
 /** Loads, and again every `everyMs` while the page is seen. An older answer never replaces a newer one. */
-export function useLoaded<T>(load: (background: boolean) => Promise<T>, deps: readonly unknown[], everyMs?: number): Loaded<T> {
+export function useLoaded<T>(
+  load: (background: boolean) => Promise<T>,
+  deps: readonly unknown[],
+  everyMs?: number,
+): Loaded<T> {
   const [state, setState] = useState<{ value: T | undefined; error: unknown }>({ value: undefined, error: undefined })
   const latest = useRef(0)
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `deps` says when another thing is loaded.
   const run = useCallback(
     (background: boolean) => {
       const mine = ++latest.current

@@ -47,14 +47,25 @@ export function Proposed({ e, proposal, me, act, onDecided }: ProposedProps) {
   return (
     <article>
       <header>
-        <h2>{e.calls.length === 0 ? 'Held before the model is called' : e.calls.length === 1 ? 'A tool call is held' : `${e.calls.length} tool calls are held together`}</h2>
+        <h2>
+          {e.calls.length === 0
+            ? 'Held before the model is called'
+            : e.calls.length === 1
+              ? 'A tool call is held'
+              : `${e.calls.length} tool calls are held together`}
+        </h2>
         <Verdict of={e.state} />
-        {open && <span class={`num clock ${Date.parse(e.expires_at) - now < 120_000 ? 'soon' : ''}`}>{left(Date.parse(e.expires_at), now)}</span>}
+        {open && (
+          <span class={`num clock ${Date.parse(e.expires_at) - now < 120_000 ? 'soon' : ''}`}>
+            {left(Date.parse(e.expires_at), now)}
+          </span>
+        )}
       </header>
       {checked === undefined && <p class="quiet">Computing the digest of what is shown…</p>}
       {checked?.kind === 'differs' && (
         <div class="proof bad" role="alert">
-          <b>✕ What came is not what an approval would allow.</b> {checked.what}. It is not shown, and cannot be approved from here.
+          <b>✕ What came is not what an approval would allow.</b> {checked.what}. It is not shown, and cannot be
+          approved from here.
         </div>
       )}
       {checked?.kind === 'intact' && <Shown e={e} checked={checked} />}
@@ -109,7 +120,8 @@ function Shown({ e, checked }: { readonly e: Escalation; readonly checked: Extra
       ))}
       {calls.length === 0 && (
         <p class="note">
-          The request itself waits, and was sent to no model. Its content is not kept; its digest is <Id of={facts.request} keep={16} />.
+          The request itself waits, and was sent to no model. Its content is not kept; its digest is{' '}
+          <Id of={facts.request} keep={16} />.
         </p>
       )}
       <dl class="facts">
@@ -127,7 +139,8 @@ function Shown({ e, checked }: { readonly e: Escalation; readonly checked: Extra
         </dd>
         <dt>Exchange</dt>
         <dd>
-          <Id of={facts.exchange} keep={36} /> <a href={addressOf('audit', '', { q: `exchange:${facts.exchange}` })}>its rows</a>
+          <Id of={facts.exchange} keep={36} />{' '}
+          <a href={addressOf('audit', '', { q: `exchange:${facts.exchange}` })}>its rows</a>
         </dd>
         <dt>Ends</dt>
         <dd>
@@ -156,8 +169,8 @@ function Call({ call, number }: { readonly call: ShownCall; readonly number: num
       </h3>
       {!call.isExact && (
         <p class="note warn">
-          <b>Readers may disagree about these arguments:</b> they are no I-JSON object (doubled keys, numbers no double holds, or no JSON at all).
-          What is approved is this text.
+          <b>Readers may disagree about these arguments:</b> they are no I-JSON object (doubled keys, numbers no double
+          holds, or no JSON at all). What is approved is this text.
         </p>
       )}
       <Arguments text={call.argumentsText} before={compared ? similar?.arguments : undefined} />
@@ -166,10 +179,11 @@ function Call({ call, number }: { readonly call: ShownCall; readonly number: num
       ) : (
         <p class="quiet similar">
           <label class="check">
-            <input type="checkbox" checked={compared} onChange={event => setCompared(event.currentTarget.checked)} /> Compared with{' '}
-            <a href={addressOf('approvals', similar.escalation)}>the call before it</a>
+            <input type="checkbox" checked={compared} onChange={event => setCompared(event.currentTarget.checked)} />{' '}
+            Compared with <a href={addressOf('approvals', similar.escalation)}>the call before it</a>
           </label>
-          , {similar.same_owner ? 'of the same owner' : 'of somebody else'}, <Time ms={Date.parse(similar.created_at)} date />, {similar.state}
+          , {similar.same_owner ? 'of the same owner' : 'of somebody else'},{' '}
+          <Time ms={Date.parse(similar.created_at)} date />, {similar.state}
           {similar.arguments === call.argumentsText && <b> — exactly the same arguments</b>}
         </p>
       )}
@@ -182,7 +196,11 @@ function Decisions({ e }: { readonly e: Escalation }) {
   return (
     <section class="decisions">
       <h3>
-        {rule.kind === 'quorum' ? `Any ${rule.needed ?? 1} of ${rule.approvers.length} must say yes` : rule.approvers.length === 1 ? 'One must say yes' : 'Each must say yes, in turn'}
+        {rule.kind === 'quorum'
+          ? `Any ${rule.needed ?? 1} of ${rule.approvers.length} must say yes`
+          : rule.approvers.length === 1
+            ? 'One must say yes'
+            : 'Each must say yes, in turn'}
         {e.passkey_required && <span class="tag">with a passkey</span>}
       </h3>
       <ul>
@@ -259,7 +277,13 @@ function Confirm({ e, decision, digest, calls, onClose, onDecided }: ConfirmProp
       onDecided()
     } catch (error) {
       setBusy(false)
-      setProblem(error instanceof Refused ? error.message : error instanceof DOMException ? 'No passkey signed; nothing was decided.' : 'The control plane does not answer; nothing was decided.')
+      setProblem(
+        error instanceof Refused
+          ? error.message
+          : error instanceof DOMException
+            ? 'No passkey signed; nothing was decided.'
+            : 'The control plane does not answer; nothing was decided.',
+      )
       if (error instanceof Refused && error.status === 409) onDecided()
     }
   }
@@ -308,7 +332,13 @@ function Confirm({ e, decision, digest, calls, onClose, onDecided }: ConfirmProp
             Cancel
           </button>
           <button type="submit" class={approve ? 'approve' : 'deny'} disabled={busy}>
-            {busy ? 'Sending…' : approve ? (e.passkey_required ? 'Approve with a passkey' : 'Approve this call') : 'Deny'}
+            {busy
+              ? 'Sending…'
+              : approve
+                ? e.passkey_required
+                  ? 'Approve with a passkey'
+                  : 'Approve this call'
+                : 'Deny'}
           </button>
         </div>
       </form>

@@ -64,7 +64,8 @@ export function RowDetail({
           <>
             <dt>Exchange</dt>
             <dd>
-              <Id of={exchange} keep={36} /> <a href={addressOf('audit', '', { q: `exchange:${exchange}` })}>all its rows</a>
+              <Id of={exchange} keep={36} />{' '}
+              <a href={addressOf('audit', '', { q: `exchange:${exchange}` })}>all its rows</a>
             </dd>
           </>
         )}
@@ -121,7 +122,14 @@ export function RowDetail({
 }
 
 /** Shown above, or the chain's own. */
-const HIDDEN: ReadonlySet<string> = new Set(['_exchange_id', '_escalation_id', '_check_name', '_stage', '_anchor', '_salt'])
+const HIDDEN: ReadonlySet<string> = new Set([
+  '_exchange_id',
+  '_escalation_id',
+  '_check_name',
+  '_stage',
+  '_anchor',
+  '_salt',
+])
 
 function Head({ index, onClose }: { readonly index: number; readonly onClose: () => void }) {
   return (
@@ -155,17 +163,25 @@ function Value({ of }: { readonly of: Json }) {
   )
 }
 
-function Proof({ line, index, trust }: { readonly line: string; readonly index: number; readonly trust: Trust | undefined }) {
+function Proof({
+  line,
+  index,
+  trust,
+}: {
+  readonly line: string
+  readonly index: number
+  readonly trust: Trust | undefined
+}) {
   const [proved, setProved] = useState<Proved | undefined>(undefined)
   const [again, setAgain] = useState(0)
   const key = trust?.log?.key
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `again` asks once more.
   useEffect(() => {
     if (key === undefined) return
     let over = false
     proveRow(line, index, key).then(
       found => !over && setProved(found),
-      (error: unknown) => !over && setProved({ kind: 'refuted', why: error instanceof Error ? error.message : 'it failed' }),
+      (error: unknown) =>
+        !over && setProved({ kind: 'refuted', why: error instanceof Error ? error.message : 'it failed' }),
     )
     return () => {
       over = true
@@ -175,8 +191,8 @@ function Proof({ line, index, trust }: { readonly line: string; readonly index: 
   if (trust.log === null) {
     return (
       <p class="proof none">
-        <b>No proof.</b> This gate keeps no transparency log (<code>transparencyLog</code>), so only <code>signet audit verify</code>, with the
-        chain's key, says whether this row is what was written.
+        <b>No proof.</b> This gate keeps no transparency log (<code>transparencyLog</code>), so only{' '}
+        <code>signet audit verify</code>, with the chain's key, says whether this row is what was written.
       </p>
     )
   }
@@ -201,8 +217,8 @@ function Proof({ line, index, trust }: { readonly line: string; readonly index: 
       const { size, root, hashes, leafHash, proof } = proved.proof
       return (
         <div class="proof good">
-          <b>✓ In the log, verified in this browser.</b> Leaf {index.toLocaleString('en')} of {size.toLocaleString('en')}, under a checkpoint
-          signed by <Untrusted text={trust.log.origin} />.
+          <b>✓ In the log, verified in this browser.</b> Leaf {index.toLocaleString('en')} of{' '}
+          {size.toLocaleString('en')}, under a checkpoint signed by <Untrusted text={trust.log.origin} />.
           <details>
             <summary>What was verified</summary>
             <dl class="facts">
@@ -222,8 +238,8 @@ function Proof({ line, index, trust }: { readonly line: string; readonly index: 
               </dd>
             </dl>
             <p class="quiet">
-              The key is the one this gate names. Whoever must not believe the gate compares it with the one they were given, and keeps the
-              proof: <code>signet log verify</code> takes it.
+              The key is the one this gate names. Whoever must not believe the gate compares it with the one they were
+              given, and keeps the proof: <code>signet log verify</code> takes it.
             </p>
             <button type="button" onClick={() => save(`row-${index}.tlog-proof`, proof)}>
               Save the proof

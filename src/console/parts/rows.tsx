@@ -1,5 +1,5 @@
 /** Rows as a table: one line each, the newest first. */
-import { checkOf, msOf, metaOf, ownerOf, type ShownRow } from '../row.ts'
+import { checkOf, metaOf, msOf, ownerOf, type ShownRow } from '../row.ts'
 import { Time, Verdict } from './common.tsx'
 import { Untrusted } from './untrusted.tsx'
 
@@ -18,17 +18,32 @@ export function Rows({
     <table class="rows" aria-label={label}>
       <thead>
         <tr>
-          <th scope="col" class="c-index">Row</th>
-          <th scope="col" class="c-time">Time</th>
-          <th scope="col" class="c-decision">Decision</th>
-          <th scope="col" class="c-check">Check</th>
-          <th scope="col" class="c-owner">Owner</th>
+          <th scope="col" class="c-index">
+            Row
+          </th>
+          <th scope="col" class="c-time">
+            Time
+          </th>
+          <th scope="col" class="c-decision">
+            Decision
+          </th>
+          <th scope="col" class="c-check">
+            Check
+          </th>
+          <th scope="col" class="c-owner">
+            Owner
+          </th>
           <th scope="col">Reason</th>
         </tr>
       </thead>
       <tbody>
         {rows.map(({ index, row }) => (
-          <tr key={index} aria-selected={index === chosen} class={index === chosen ? 'chosen' : ''} onClick={() => onChoose(index)}>
+          <tr
+            key={index}
+            aria-selected={index === chosen}
+            class={index === chosen ? 'chosen' : ''}
+            onClick={() => onChoose(index)}
+          >
             <td class="num c-index">
               <button type="button" class="link" aria-label={`Row ${index}, open`} onClick={() => onChoose(index)}>
                 {index}
