@@ -121,21 +121,19 @@ it('search: by field, by decision, by text, by exchange', async () => {
   const search = async (line: string) => {
     await page.getByLabel('Search the log').fill(line)
     await page.keyboard.press('Enter')
-    await page.waitForFunction(`new URLSearchParams(location.hash.split('?')[1]).get('q') === ${JSON.stringify(line)}`)
+    await expect.poll(() => new URLSearchParams(new URL(page.url()).hash.split('?')[1]).get('q')).toBe(line)
     await found.first().waitFor()
   }
   await search('check:regex_content')
   expect(await found.count()).toBe(1)
   expect(await found.first().textContent()).toContain('redact')
   await search('owner:agent:support-bot')
-  await page.waitForFunction(
-    `[...document.querySelectorAll('tbody tr')].every(r => r.textContent.includes('support-bot'))`,
-  )
+  await expect.poll(async () => (await found.allTextContents()).every(t => t.includes('support-bot'))).toBe(true)
   await search('delete_everything decision:block')
-  await page.waitForFunction(`document.querySelectorAll('tbody tr').length === 1`)
+  await expect.poll(() => found.count()).toBe(1)
   await found.first().click()
   await page.getByRole('link', { name: 'all its rows' }).click()
-  await page.waitForFunction(`document.querySelectorAll('tbody tr').length === 3`)
+  await expect.poll(() => found.count()).toBe(3)
   await page.getByLabel('Search the log').fill('no such text anywhere')
   await page.keyboard.press('Enter')
   await page.getByText('No row like that').waitFor()
@@ -215,9 +213,9 @@ it('the page runs no script but its own, even when somebody gets a tag into it',
     return said + String(window.ran)
   })()`)
   expect(ran).toBe('TypeErrorundefined')
-  // What Chromium notes of it is what was asked for.
-  ;(s.complaints as string[]).splice(before)
   await other.close()
+  // What Chromium notes of it is what was asked for.
+  s.forgive(before)
 })
 
 it('nothing was loaded from elsewhere, and no page complained', () => {

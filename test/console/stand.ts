@@ -53,6 +53,8 @@ export interface ConsoleStand {
   open(fragment?: string): Promise<Page>
   /** Whatever the pages wrote to their consoles, or tried to load from elsewhere: nothing is expected. */
   readonly complaints: readonly string[]
+  /** Forgets what was complained of since there were so many. */
+  forgive(from: number): void
   openai(owner?: string): OpenAI
   /** Lets the demo model propose these calls; the answer waits for a human where it must. */
   ask(
@@ -146,6 +148,7 @@ export async function startConsole(more: SettingsInput = {}): Promise<ConsoleSta
     browser,
     logPath: settings.auditLogPath ?? '',
     complaints,
+    forgive: from => void complaints.splice(from),
     open,
     api,
     openai,

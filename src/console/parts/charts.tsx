@@ -17,7 +17,7 @@ export interface ChartProps {
   readonly height?: number
 }
 
-const LEFT = 44
+const LEFT = 54
 const BOTTOM = 20
 const TOP = 8
 
@@ -164,7 +164,7 @@ function Chart({
             </g>
           ))}
           {times.map(({ i, label }) => (
-            <text class="time" key={i} x={x(i)} y={height - 4} text-anchor={i === 0 ? 'start' : 'middle'}>
+            <text class="time" key={i} x={x(i)} y={height - 4} text-anchor={x(i) < LEFT + 24 ? 'start' : x(i) > wide - 32 ? 'end' : 'middle'}>
               {label}
             </text>
           ))}
@@ -244,12 +244,22 @@ function ticks(most: number): readonly number[] {
   return Array.from({ length: Math.ceil(most / nice) + 1 }, (_, i) => i * nice)
 }
 
+const MINUTE = 60_000
+const HOUR = 60 * MINUTE
+const DAY = 24 * HOUR
+/** Between two times under a chart. */
+const STEPS = [10 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 5 * DAY, 7 * DAY]
+
+/** Round times of the place where the reader is. */
 function labels(fromMs: number, bucketMs: number, n: number, wide: number) {
-  const every = Math.max(1, Math.ceil(n / Math.max(2, Math.floor(wide / 110))))
-  return Array.from({ length: Math.ceil(n / every) }, (_, k) => ({
-    i: k * every,
-    label: timeLabel(fromMs + k * every * bucketMs, bucketMs),
-  })).filter(({ i }) => i < n - every / 3)
+  const room = bucketMs < HOUR && n * bucketMs <= DAY ? 64 : 104
+  const step = STEPS.find(ms => (n * bucketMs) / ms <= (wide - LEFT) / room) ?? 7 * DAY
+  const offset = new Date(fromMs).getTimezoneOffset() * MINUTE
+  const found: { readonly i: number; readonly label: string }[] = []
+  for (let ms = Math.ceil((fromMs - offset) / step) * step + offset; ms < fromMs + n * bucketMs; ms += step) {
+    found.push({ i: (ms - fromMs) / bucketMs, label: timeLabel(ms, n * bucketMs > DAY ? HOUR : bucketMs) })
+  }
+  return found
 }
 
 export function timeLabel(ms: number, bucketMs: number): string {
