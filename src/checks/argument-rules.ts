@@ -80,7 +80,7 @@ function readRule(read: CheckOptions, at: string, given: unknown): ReadRule {
   if (given === null || typeof given !== 'object' || Array.isArray(given)) {
     throw read.wrong(at, "a rule, e.g. { path: '/amount', max: 100 }", given)
   }
-  const rule: Readonly<Record<string, unknown>> = structuredClone({ ...given })
+  const rule: Readonly<Record<string, unknown>> = { ...given }
   for (const field of Object.keys(rule)) {
     if (!FIELDS.includes(field)) throw read.wrong(at, `made of ${FIELDS.join(', ')} only`, field)
   }
@@ -117,11 +117,13 @@ function readRule(read: CheckOptions, at: string, given: unknown): ReadRule {
     if (whole !== undefined && (value.length > LONGEST_MATCHED || !whole.test(value))) return 'pattern'
     return undefined
   }
+  // Fields that are there and undefined are not part of the policy; the list given stays its owner's to change.
+  const plain: Readonly<Record<string, unknown>> = JSON.parse(JSON.stringify(rule))
   const steps = path
     .slice(1)
     .split('/')
     .map(step => step.replaceAll('~1', '/').replaceAll('~0', '~'))
-  return { name, action, given: rule, broken: args => walk(args, steps, 0, required, one) }
+  return { name, action, given: plain, broken: args => walk(args, steps, 0, required, one) }
 }
 
 function walk(
