@@ -181,7 +181,8 @@ function notFound(gate: Gate, res: ServerResponse, path: string): void {
     json(res, 404, { error: 'not found', endpoint: path.slice(0, 256) })
     return
   }
-  const gated = gate.dialects.flatMap(d => d.routes.map(r => r.path)).join(', ')
+  const paths = gate.dialects.flatMap(d => d.routes.map(r => r.path.replace(/\/$/, '')))
+  const gated = [...new Set(paths)].join(', ')
   json(res, 404, {
     error: `endpoint not implemented in signet v${gate.version}`,
     endpoint: path.slice(0, 256),
