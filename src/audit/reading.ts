@@ -88,8 +88,13 @@ export interface DecisionCounts {
   block: number
 }
 
-/** Rows about the log, and about answers that ended: no decision about what somebody asked for. */
-const NO_DECISION: ReadonlySet<string> = new Set(['pipeline.complete', 'pipeline.audit', 'pipeline.record'])
+/** Rows about the log and the console, and about answers that ended: no decision about what somebody asked for. */
+const NO_DECISION: ReadonlySet<string> = new Set([
+  'pipeline.complete',
+  'pipeline.audit',
+  'pipeline.record',
+  'pipeline.control',
+])
 const MOST_BUCKETS = 400
 
 export function overview(log: LogIndex, { fromMs, toMs, bucketMs }: OverviewAsked): Overview {

@@ -58,10 +58,9 @@ export function rowRoutes({ reading, clock }: RowsOptions, access: Access): read
   ]
 }
 
-const KNOWN = [...FILTER_FIELDS, 'text', 'before', 'after', 'since', 'until', 'limit']
-
 function readQuery(query: URLSearchParams): Parameters<RowReading['rows']>[0] | string {
-  for (const name of query.keys()) if (!KNOWN.includes(name)) return `expected nothing but ${KNOWN.join(', ')}`
+  const known: readonly string[] = [...FILTER_FIELDS, 'text', 'before', 'after', 'since', 'until', 'limit']
+  for (const name of query.keys()) if (!known.includes(name)) return `expected nothing but ${known.join(', ')}`
   const filter = new Map<FilterField, readonly string[]>()
   for (const field of FILTER_FIELDS) {
     const values = query.getAll(field)

@@ -53,6 +53,16 @@ it('decides in the name of who signed in', async () => {
   expect(await res.json()).toMatchObject({ decisions: [{ approver: PEOPLE.bob, by: 'api_key' }] })
 })
 
+it('a decision about what others have decided since is 409, and does not count', async () => {
+  const e = await s.hold()
+  const decide = (digest: string, seen: unknown) =>
+    s.call('POST', `/api/v1/escalations/${e.id}/approve`, 'bob', { digest, seen_decisions: seen })
+  const res = await decide(e.digest, 1)
+  expect([res.status, ((await res.json()) as { error: string }).error]).toEqual([409, 'changed'])
+  for (const seen of ['0', -1, 0.5, null]) expect((await decide(e.digest, seen)).status).toBe(400)
+  expect((await decide(e.digest, 0)).status).toBe(200)
+})
+
 it.each(['old', 'nobody', 'agent'] as const)('is not opened by %s', async who => {
   expect((await s.call('POST', '/api/v1/session', who, {})).status).toBe(who === 'old' ? 401 : 403)
 })

@@ -164,7 +164,13 @@ function Chart({
             </g>
           ))}
           {times.map(({ i, label }) => (
-            <text class="time" key={i} x={x(i)} y={height - 4} text-anchor={x(i) < LEFT + 24 ? 'start' : x(i) > wide - 32 ? 'end' : 'middle'}>
+            <text
+              class="time"
+              key={i}
+              x={x(i)}
+              y={height - 4}
+              text-anchor={x(i) < LEFT + 24 ? 'start' : x(i) > wide - 32 ? 'end' : 'middle'}
+            >
               {label}
             </text>
           ))}
@@ -248,7 +254,20 @@ const MINUTE = 60_000
 const HOUR = 60 * MINUTE
 const DAY = 24 * HOUR
 /** Between two times under a chart. */
-const STEPS = [10 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 5 * DAY, 7 * DAY]
+const STEPS = [
+  10 * MINUTE,
+  15 * MINUTE,
+  30 * MINUTE,
+  HOUR,
+  2 * HOUR,
+  3 * HOUR,
+  6 * HOUR,
+  12 * HOUR,
+  DAY,
+  2 * DAY,
+  5 * DAY,
+  7 * DAY,
+]
 
 /** Round times of the place where the reader is. */
 function labels(fromMs: number, bucketMs: number, n: number, wide: number) {

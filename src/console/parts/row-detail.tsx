@@ -43,7 +43,7 @@ export function RowDetail({
       <dl class="facts">
         <dt>Time</dt>
         <dd>
-          <Time ms={msOf(row)} date /> <span class="quiet num">{row.tsNs.toString()} ns</span>
+          <Time ms={msOf(row)} date /> <span class="quiet num one-line">{row.tsNs.toString()} ns</span>
         </dd>
         <dt>Check</dt>
         <dd>
