@@ -50,7 +50,8 @@ export interface ConsoleStand {
   token(who: Who): string
   /** A page that is signed in, by writing into its form. */
   signedIn(who: Who): Promise<Page>
-  open(fragment?: string): Promise<Page>
+  /** `at`: another name for the same listener. */
+  open(fragment?: string, at?: string): Promise<Page>
   /** Whatever the pages wrote to their consoles, or tried to load from elsewhere: nothing is expected. */
   readonly complaints: readonly string[]
   /** Forgets what was complained of since there were so many. */
@@ -119,7 +120,7 @@ export async function startConsole(more: SettingsInput = {}): Promise<ConsoleSta
   })
   const control = serving.controlUrl ?? ''
   const complaints: string[] = []
-  const open = async (fragment = ''): Promise<Page> => {
+  const open = async (fragment = '', at = control): Promise<Page> => {
     const page = await browser.newPage()
     page.on('console', message => {
       // What the API refuses is answered with its status, which Chromium notes.
@@ -127,10 +128,10 @@ export async function startConsole(more: SettingsInput = {}): Promise<ConsoleSta
     })
     page.on('pageerror', error => complaints.push(`error: ${error.message}`))
     page.on('request', request => {
-      if (new URL(request.url()).origin !== control && !request.url().startsWith('blob:'))
+      if (new URL(request.url()).origin !== at && !request.url().startsWith('blob:'))
         complaints.push(`request: ${request.url()}`)
     })
-    await page.goto(`${control}/console/${fragment}`)
+    await page.goto(`${at}/console/${fragment}`)
     return page
   }
   const api: ConsoleStand['api'] = (who, path, init = {}) =>
