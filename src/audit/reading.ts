@@ -53,6 +53,7 @@ export function findRows(log: LogIndex, q: RowsAsked): RowsFound {
 export interface OverviewAsked {
   readonly fromMs: number
   readonly toMs: number
+  readonly nowMs: number
   /** Of this many milliseconds each; a multiple of a slot, or less than one. */
   readonly bucketMs: number
 }
@@ -78,7 +79,17 @@ export interface Sample {
   readonly latency: readonly { readonly n: number; readonly p50: number | null; readonly p95: number | null }[]
   readonly tokens: readonly { readonly input: number; readonly output: number }[]
   /** The most first, at most ten. */
-  readonly owners: readonly { readonly owner: string; readonly tokens: number; readonly exchanges: number }[]
+  readonly owners: readonly OwnerUse[]
+}
+
+export interface OwnerUse {
+  readonly owner: string
+  /** In and out. */
+  readonly tokens: number
+  readonly exchanges: number
+  /** Tokens out since the hour and the day (UTC) began: what a budget counts. */
+  readonly outThisHour: number
+  readonly outToday: number
 }
 
 export interface DecisionCounts {
@@ -96,8 +107,11 @@ const NO_DECISION: ReadonlySet<string> = new Set([
   'pipeline.control',
 ])
 const MOST_BUCKETS = 400
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
 
-export function overview(log: LogIndex, { fromMs, toMs, bucketMs }: OverviewAsked): Overview {
+export function overview(log: LogIndex, asked: OverviewAsked): Overview {
+  const { fromMs, toMs, bucketMs } = asked
   const n = Math.min(MOST_BUCKETS, Math.max(1, Math.ceil((toMs - fromMs) / bucketMs)))
   const at = (ms: number): number => Math.min(n - 1, Math.max(0, Math.floor((ms - fromMs) / bucketMs)))
   const decisions = Array.from({ length: n }, none)
@@ -133,16 +147,18 @@ export function overview(log: LogIndex, { fromMs, toMs, bucketMs }: OverviewAske
     requests,
     completed,
     checks: [...checks].map(([check, of]) => ({ check, ...of })).sort((a, b) => total(b) - total(a)),
-    sample: sampled(log, fromMs, toMs, n, at),
+    sample: sampled(log, asked, n, at),
   }
 }
 
-function sampled(log: LogIndex, fromMs: number, toMs: number, n: number, at: (ms: number) => number): Sample {
+function sampled(log: LogIndex, { fromMs, toMs, nowMs }: OverviewAsked, n: number, at: (ms: number) => number): Sample {
+  const hour = Math.floor(nowMs / HOUR_MS) * HOUR_MS
+  const day = Math.floor(nowMs / DAY_MS) * DAY_MS
   const ended = new Map<string, number>()
   const held = new Set<string>()
   const latency: number[][] = Array.from({ length: n }, () => [])
   const tokens = Array.from({ length: n }, () => ({ input: 0, output: 0 }))
-  const owners = new Map<string, { tokens: number; exchanges: number }>()
+  const owners = new Map<string, { tokens: number; exchanges: number; outThisHour: number; outToday: number }>()
   let read = 0
   let sinceMs = fromMs
   let whole = true
@@ -163,9 +179,11 @@ function sampled(log: LogIndex, fromMs: number, toMs: number, n: number, at: (ms
         into.input += input
         into.output += output
       }
-      const owner = owners.get(f.owner) ?? { tokens: 0, exchanges: 0 }
+      const owner = owners.get(f.owner) ?? { tokens: 0, exchanges: 0, outThisHour: 0, outToday: 0 }
       owner.tokens += input + output
       owner.exchanges++
+      if (f.tsMs >= hour) owner.outThisHour += output
+      if (f.tsMs >= day) owner.outToday += output
       owners.set(f.owner, owner)
     } else if (f.filed === 'pipeline.admission' && metaText(row, '_check_name') === 'pipeline.admission') {
       const end = ended.get(f.exchange)

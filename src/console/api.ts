@@ -66,7 +66,7 @@ const readOverview = shape({
     whole: flag,
     latency: list(shape({ n: number, p50: nullable(number), p95: nullable(number) })),
     tokens: list(shape({ input: number, output: number })),
-    owners: list(shape({ owner: text, tokens: number, exchanges: number })),
+    owners: list(shape({ owner: text, tokens: number, exchanges: number, outThisHour: number, outToday: number })),
   }),
 })
 export type Overview = ReturnType<typeof readOverview>

@@ -52,8 +52,9 @@ export function rowRoutes({ reading, clock }: RowsOptions, access: Access): read
       }
       const { ms, bucketMs } = PERIODS[period]
       // Whole buckets: the last one is under way.
-      const toMs = (Math.floor(clock.now() / bucketMs) + 1) * bucketMs
-      return json(200, await reading.overview({ fromMs: toMs - ms, toMs, bucketMs }))
+      const nowMs = clock.now()
+      const toMs = (Math.floor(nowMs / bucketMs) + 1) * bucketMs
+      return json(200, await reading.overview({ fromMs: toMs - ms, toMs, nowMs, bucketMs }))
     }),
   ]
 }

@@ -90,7 +90,7 @@ it.each(['1h', '24h', '7d', '30d'])('the overview of %s counts what the log hold
     readonly sample: {
       readonly whole: boolean
       readonly latency: readonly { readonly n: number }[]
-      readonly owners: readonly { readonly owner: string; readonly exchanges: number }[]
+      readonly owners: readonly { readonly owner: string; readonly exchanges: number; readonly outToday: number }[]
     }
   }
   const sum = (of: readonly number[]) => of.reduce((a, b) => a + b, 0)
@@ -103,6 +103,15 @@ it.each(['1h', '24h', '7d', '30d'])('the overview of %s counts what the log hold
   // Whoever waits for a human is not slow.
   expect(sum(got.sample.latency.map(l => l.n))).toBe(701)
   expect(sum(got.sample.owners.map(o => o.exchanges))).toBe(701)
+  if (period !== '24h') return
+  // What a daily budget counts: tokens of output since midnight, UTC.
+  const day = BigInt(Math.floor(Date.now() / 86_400_000) * 86_400_000) * 1_000_000n
+  const out = lines
+    .map(line => JSON.parse(line) as { metadata: { output_tokens?: number } })
+    .map((row, i) =>
+      BigInt(/"ts_ns":(\d+)/.exec(lines[i] ?? '')?.[1] ?? 0) >= day ? (row.metadata.output_tokens ?? 0) : 0,
+    )
+  expect(sum(got.sample.owners.map(o => o.outToday))).toBe(sum(out))
 })
 
 it('on the wire no character moves a terminal', async () => {

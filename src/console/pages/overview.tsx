@@ -207,16 +207,20 @@ function Budgets({
   const options = pipeline?.checks.find(c => c.name === 'token_budget')?.options
   const cap = typeof options?.['cap'] === 'number' ? options['cap'] : undefined
   const window = typeof options?.['window'] === 'string' ? options['window'] : undefined
-  const { owners } = numbers.sample
+  const { owners, sinceMs } = numbers.sample
   const most = Math.max(1, ...owners.map(o => o.tokens))
+  // A share is told where the rows that were read go back to where the budget's window began.
+  const began =
+    window === 'hour' || window === 'day' ? Math.floor(Date.now() / WINDOW_MS[window]) * WINDOW_MS[window] : undefined
+  const shared = cap !== undefined && began !== undefined && sinceMs <= began
   return (
     <>
       <h2>Owners and budgets</h2>
       <p class="quiet">
         {cap === undefined
-          ? 'No check sets a token budget. '
-          : `Each owner may use ${whole(cap)} tokens per ${window ?? 'window'}. `}
-        Used in the last {period}:
+          ? 'No check sets a token budget.'
+          : `Each owner may use ${whole(cap)} tokens of output per ${window ?? 'window'}${shared ? '; the last column says how much of it is used now' : ''}.`}{' '}
+        Tokens in the last {period}:
       </p>
       {owners.length === 0 && <p class="quiet">No answer came to its end.</p>}
       <table class="ranks">
@@ -234,7 +238,9 @@ function Budgets({
                 </svg>
               </td>
               <td class="num">{whole(o.tokens)}</td>
-              <td class="num quiet">{cap === undefined ? `${whole(o.exchanges)}×` : share(o.tokens, cap)}</td>
+              <td class="num quiet">
+                {shared ? share(window === 'hour' ? o.outThisHour : o.outToday, cap) : `${whole(o.exchanges)}×`}
+              </td>
             </tr>
           ))}
         </tbody>
@@ -243,8 +249,11 @@ function Budgets({
   )
 }
 
+const WINDOW_MS = { hour: 3_600_000, day: 86_400_000 } as const
+
 function share(part: number, of: number): string {
   if (of === 0) return ''
+  if (part === 0) return '0 %'
   const percent = (part / of) * 100
   return `${percent > 0 && percent < 0.1 ? '<0.1' : percent.toFixed(percent < 10 ? 1 : 0)} %`
 }
