@@ -335,23 +335,25 @@ class Writer {
       this.any(assertion.alternatives, how, captures)
       this.put(')')
     }
+    const not = (how: Mode): void => {
+      this.put('(?!')
+      this.any(assertion.alternatives, how, false)
+      this.put(')')
+    }
     if (!assertion.negate) {
       if (inner !== 'partial' || this.#rounds === 0) {
         is(inner)
         return
       }
+      // Each case excludes the other: one that is settled must not be tried again as open when what follows fails.
       this.put('(?:')
       is('certain')
       this.put('|')
+      not('certain')
       is('possible')
       this.#undecided()
       this.put(')')
       return
-    }
-    const not = (how: Mode): void => {
-      this.put('(?!')
-      this.any(assertion.alternatives, how, false)
-      this.put(')')
     }
     switch (inner) {
       case 'plain':
@@ -364,10 +366,11 @@ class Writer {
         not('certain')
         return
       case 'partial':
-        // Surely absent; or not surely present, which the missing text decides.
+        // Surely absent; or neither that nor surely present, which the missing text decides.
         this.put('(?:')
         not('possible')
         this.put('|')
+        is('possible')
         not('certain')
         this.#undecided()
         this.put(')')
