@@ -16,6 +16,8 @@ export interface Matcher {
   readonly pattern: Pattern
   /** Units of settled text it needs before the place it looks at. */
   readonly behind: number
+  /** Units after a place that decide what happens there. */
+  readonly reach: number
   /**
    * Searches `text` from `at`; calls `hit(from, to)` for what is decided. Returns the earliest place still undecided,
    * `text.length` when there is none. `ended`: no more text will follow.
@@ -98,11 +100,13 @@ type Hit = (from: number, to: number) => void
 class PatternMatcher implements Matcher {
   readonly pattern: Pattern
   readonly behind: number
+  readonly reach: number
   readonly #parts: Parts
 
   constructor(parts: Parts) {
     this.pattern = parts.pattern
     this.behind = parts.behind
+    this.reach = parts.reach
     this.#parts = parts
   }
 

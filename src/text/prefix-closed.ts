@@ -10,7 +10,7 @@
  * (contradicting assertions, the last round of a bounded, repeated group).
  */
 import type { AST } from '@eslint-community/regexpp'
-import { isSingle, type Pattern, PatternError, type Single } from './pattern.ts'
+import { isSingle, measureElement, type Pattern, PatternError, type Single } from './pattern.ts'
 
 export interface PrefixClosed {
   readonly source: string
@@ -26,9 +26,11 @@ type Token = string | { readonly open: number } | { readonly reference: number }
 const MARK = { mark: true } as const
 const END = '(?![^])'
 const MORE = '(?=[^])'
+/** Of a group without a longest match: what its beginning is taken to be, at most, where a full window ends. */
+const SHORT = 64
 
 export interface Options {
-  /** Evaluate lookaheads and backreferences on the text as it is. */
+  /** Evaluate lookaheads on the text as it is, and take for the beginning of a backreference only what is shorter than its group. */
   readonly plainLookaround?: boolean
 }
 
@@ -43,6 +45,7 @@ export function prefixClosed(pattern: Pattern, options: Options = {}): PrefixClo
 class Writer {
   readonly #tokens: Token[] = []
   readonly #plainLookaround: boolean
+  readonly #unicode: boolean
   /** Capturing groups in order of their number; kept capturing only when referred to. */
   readonly #groups: readonly AST.CapturingGroup[]
   readonly #kept: ReadonlySet<number>
@@ -51,6 +54,7 @@ class Writer {
 
   constructor(pattern: Pattern, plainLookaround: boolean) {
     this.#plainLookaround = plainLookaround
+    this.#unicode = pattern.unicode
     const groups: AST.CapturingGroup[] = []
     collectGroups(pattern.tree.alternatives, groups)
     this.#groups = groups
@@ -170,15 +174,23 @@ class Writer {
       )
     }
     const reference = { reference: this.#groups.indexOf(target) }
-    if (mode === 'plain' || mode === 'certain' || this.#plainLookaround) {
+    if (mode === 'plain' || mode === 'certain') {
       if (mode === 'certain') this.put(MORE)
       this.put(reference)
       return
     }
-    // What a group captured cannot be cut in pieces here: whatever is left may be the beginning of it.
-    this.put('(?:', reference, '|[^]*')
+    // What a group captured cannot be cut in pieces here: whatever is left may be the beginning of it. In a full window
+    // that is only what is too short to be all of it.
+    const rest = this.#plainLookaround ? `[^]{0,${this.#shortOf(target)}}` : '[^]*'
+    this.put('(?:', reference, `|${rest}`)
     this.#end(mode)
     this.put(')')
+  }
+
+  /** The most units that may be the beginning of what the group took and not all of it. */
+  #shortOf(group: AST.CapturingGroup): number {
+    const { max } = measureElement(group, this.#unicode)
+    return Number.isFinite(max) ? Math.max(0, max - 1) : SHORT
   }
 
   #quantifier(quantifier: AST.Quantifier, mode: Mode, captures: boolean): void {
