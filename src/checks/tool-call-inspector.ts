@@ -4,14 +4,15 @@
  * Every complete call the model proposes is judged by the registry, whatever surface it came on; a tool that is not in
  * it does not run. Tools that upstream itself would run (web search, remote MCP servers) fire before anybody could
  * judge a call, so declaring one is judged at admission, under the name `upstream:<type>[:<server>]`.
- * Names match exactly, case included. What the arguments say is not looked at here.
+ * Names match exactly, case included. What the arguments may say is in `rules` of a tool (`argument-rules.ts`).
  */
-import type { Assurances, Audiences, Check, Ctx } from '../core/check.ts'
+import type { ApproverAuths, Assurances, Audiences, Check, Ctx } from '../core/check.ts'
 import type { Exchange } from '../core/exchange.ts'
 import { ownerString } from '../core/owner.ts'
 import { ASSURANCES, type Assurance } from '../core/row.ts'
 import { ALLOW, block, type Code, type Details, escalate, type Verdict, worse } from '../core/verdict.ts'
 import type { ToolCall } from '../core/wire.ts'
+import { type ArgumentRule, type ReadRule, readArguments, readRules } from './argument-rules.ts'
 import { CheckOptions, type Common, type CommonOptions, description, printable } from './options.ts'
 
 const TIERS = ['low', 'medium', 'high', 'critical'] as const
@@ -31,6 +32,10 @@ export interface ToolSpec {
    * checkpoint of the transparency log) or `witnessed` (one that enough witnesses have cosigned).
    */
   readonly assurance?: Assurance
+  /** How whoever approves a call must have shown who they are: `any` (default), or `passkey`: with a signature over it. */
+  readonly approverAuth?: 'any' | 'passkey'
+  /** What the arguments may say. Every rule must be kept. */
+  readonly rules?: readonly ArgumentRule[]
 }
 
 export interface RegisteredTool {
@@ -39,6 +44,10 @@ export interface RegisteredTool {
   readonly dryrunSupported: boolean
   readonly audience: string | undefined
   readonly assurance: Assurance
+  /** Absent: `any`. */
+  readonly approverAuth?: 'passkey'
+  /** Absent: none. */
+  readonly rules?: readonly ReadRule[]
 }
 
 export interface ToolCallInspectorOptions extends CommonOptions {
@@ -48,13 +57,15 @@ export interface ToolCallInspectorOptions extends CommonOptions {
   readonly maxAllowedTier?: RiskTier
   /** Irreversible tools of this tier or above wait for a human. Default `high`. */
   readonly escalateAtTier?: RiskTier
+  /** Tools of this tier or above are approved with a passkey only. Default `never`. */
+  readonly passkeyAtTier?: RiskTier | 'never'
   /** Critical tools are refused unless this is set, even when `maxAllowedTier` is `critical`. Default false. */
   readonly allowCritical?: boolean
   /** Let calls of unknown tools through. Never extends to tools that upstream runs. Default false. */
   readonly allowUnregistered?: boolean
 }
 
-const SPEC_FIELDS = ['riskTier', 'irreversible', 'dryrunSupported', 'audience', 'assurance']
+const SPEC_FIELDS = ['riskTier', 'irreversible', 'dryrunSupported', 'audience', 'assurance', 'approverAuth', 'rules']
 /** Prefix of the registry names of tools that upstream runs. */
 const UPSTREAM = 'upstream:'
 
@@ -67,9 +78,11 @@ export class ToolCallInspectorCheck implements Check {
   readonly registry: ReadonlyMap<string, RegisteredTool>
   readonly assurance: Assurances
   readonly audience: Audiences
+  readonly approverAuth: ApproverAuths
   readonly #common: Common
   readonly #maxAllowedTier: RiskTier
   readonly #escalateAtTier: RiskTier
+  readonly #passkeyAtTier: RiskTier | 'never'
   readonly #allowCritical: boolean
   readonly #allowUnregistered: boolean
 
@@ -78,6 +91,7 @@ export class ToolCallInspectorCheck implements Check {
       'registry',
       'maxAllowedTier',
       'escalateAtTier',
+      'passkeyAtTier',
       'allowCritical',
       'allowUnregistered',
     ])
@@ -85,6 +99,7 @@ export class ToolCallInspectorCheck implements Check {
     ;({ priority: this.priority, timeLimitMs: this.timeLimitMs, shadow: this.shadow } = this.#common)
     this.#maxAllowedTier = read.choice('maxAllowedTier', 'high', TIERS)
     this.#escalateAtTier = read.choice('escalateAtTier', 'high', TIERS)
+    this.#passkeyAtTier = read.choice('passkeyAtTier', 'never', [...TIERS, 'never'])
     this.#allowCritical = read.flag('allowCritical', false)
     this.#allowUnregistered = read.flag('allowUnregistered', false)
     const registry = readRegistry(read)
@@ -95,6 +110,14 @@ export class ToolCallInspectorCheck implements Check {
       any: [...registry.values()].some(spec => spec.audience !== undefined),
       of: tool => registry.get(tool)?.audience,
     }
+    const auth = (spec: RegisteredTool | undefined): 'passkey' | undefined => {
+      if (spec === undefined || this.#passkeyAtTier === 'never') return spec?.approverAuth
+      return rank(spec.riskTier) >= rank(this.#passkeyAtTier) ? 'passkey' : spec.approverAuth
+    }
+    this.approverAuth = {
+      any: [...registry.values()].some(spec => auth(spec) === 'passkey'),
+      of: tool => auth(registry.get(tool)),
+    }
     this.assurance = { highest, of: tool => registry.get(tool)?.assurance ?? 'durable' }
   }
 
@@ -102,9 +125,16 @@ export class ToolCallInspectorCheck implements Check {
     return description(this.name, ['admission', 'commitment'], this.#common, {
       registry: [...this.registry]
         .sort(([a], [b]) => (a < b ? -1 : 1))
-        .map(([tool, spec]) => ({ tool, ...spec, audience: spec.audience ?? null })),
+        .map(([tool, { rules, ...spec }]) => ({
+          tool,
+          ...spec,
+          audience: spec.audience ?? null,
+          ...(rules === undefined ? {} : { rules: rules.map(rule => rule.given) }),
+        })),
       maxAllowedTier: this.#maxAllowedTier,
       escalateAtTier: this.#escalateAtTier,
+      // Said where it is set: policies without it keep the digest they had.
+      ...(this.#passkeyAtTier === 'never' ? {} : { passkeyAtTier: this.#passkeyAtTier }),
       allowCritical: this.#allowCritical,
       allowUnregistered: this.#allowUnregistered,
     })
@@ -112,7 +142,11 @@ export class ToolCallInspectorCheck implements Check {
 
   /** Can this check ever escalate? A pipeline that can needs an approver at start. */
   get canEscalate(): boolean {
-    for (const spec of this.registry.values()) if (this.#judge('', spec, undefined).kind === 'escalate') return true
+    for (const spec of this.registry.values()) {
+      const { kind } = this.#judge('', spec, undefined)
+      if (kind === 'escalate') return true
+      if (kind !== 'block' && spec.rules?.some(rule => rule.action === 'escalate')) return true
+    }
     return false
   }
 
@@ -147,7 +181,9 @@ export class ToolCallInspectorCheck implements Check {
         hint: 'expected I-JSON (RFC 7493): one value, no duplicate keys, no lone surrogates, finite numbers',
       })
     }
-    return spec === undefined ? ALLOW : this.#judge(call.name, spec, x)
+    if (spec === undefined) return ALLOW
+    const verdict = this.#judge(call.name, spec, x)
+    return spec.rules === undefined ? verdict : worse(verdict, judgeArguments(call, spec, spec.rules, x))
   }
 
   #judge(tool: string, spec: RegisteredTool, x: Exchange | undefined): Verdict {
@@ -159,19 +195,47 @@ export class ToolCallInspectorCheck implements Check {
       return refusal('tool_tier', tool, spec, `tier ${riskTier} is above ${this.#maxAllowedTier}`)
     }
     if (!spec.irreversible || rank(riskTier) < rank(this.#escalateAtTier)) return ALLOW
-    // Nobody approves a call of their own.
-    const self = x === undefined ? undefined : ownerString(x.owner)
-    const approvers = (x?.owner.approvalChain ?? []).filter(principal => principal !== self)
     return escalate(
       'tool_irreversible',
       `tool '${printable(tool)}' is irreversible (tier ${riskTier}) and needs a human's approval`,
       {
         ...facts(tool, spec),
-        requires_approval_from: approvers,
-        current_approver: approvers[0] ?? null,
+        ...approval(x),
       },
     )
   }
+}
+
+function judgeArguments(call: ToolCall, spec: RegisteredTool, rules: readonly ReadRule[], x: Exchange): Verdict {
+  const tool = printable(call.name)
+  const args = call.form === 'json' ? readArguments(call.argumentsText) : undefined
+  if (args === undefined) {
+    return block('arguments_ambiguous', `the arguments of tool '${tool}' are not a JSON object, and it has rules`, {
+      tool,
+    })
+  }
+  let verdict: Verdict = ALLOW
+  for (const rule of rules) {
+    const kind = rule.broken(args)
+    if (kind === undefined) continue
+    const name = printable(rule.name)
+    const reason = `the arguments of tool '${tool}' break its rule '${name}' (${kind})`
+    const details = { ...facts(call.name, spec), rule: name, kind }
+    verdict = worse(
+      verdict,
+      rule.action === 'block'
+        ? block('argument_rule', reason, details)
+        : escalate('argument_rule', reason, { ...details, ...approval(x) }),
+    )
+  }
+  return verdict
+}
+
+/** Nobody approves a call of their own. */
+function approval(x: Exchange | undefined): Details {
+  const self = x === undefined ? undefined : ownerString(x.owner)
+  const approvers = (x?.owner.approvalChain ?? []).filter(principal => principal !== self)
+  return { requires_approval_from: approvers, current_approver: approvers[0] ?? null }
 }
 
 function refusal(code: Code, tool: string, spec: RegisteredTool, why: string): Verdict {
@@ -212,16 +276,28 @@ function readRegistry(read: CheckOptions): ReadonlyMap<string, RegisteredTool> {
     if (spec === null || typeof spec !== 'object' || Array.isArray(spec)) {
       throw read.wrong(at, "a specification, e.g. { riskTier: 'low', irreversible: false }", spec)
     }
-    registry.set(tool, readSpec(read, at, { ...spec }))
+    registry.set(tool, readSpec(read, at, tool, { ...spec }))
   }
   return registry
 }
 
-function readSpec(read: CheckOptions, at: string, spec: Readonly<Record<string, unknown>>): RegisteredTool {
+function readSpec(
+  read: CheckOptions,
+  at: string,
+  tool: string,
+  spec: Readonly<Record<string, unknown>>,
+): RegisteredTool {
   for (const field of Object.keys(spec)) {
     if (!SPEC_FIELDS.includes(field)) throw read.wrong(at, `made of ${SPEC_FIELDS.join(', ')} only`, field)
   }
-  const { riskTier = 'low', irreversible = false, dryrunSupported = false, audience, assurance = 'durable' } = spec
+  const {
+    riskTier = 'low',
+    irreversible = false,
+    dryrunSupported = false,
+    audience,
+    assurance = 'durable',
+    approverAuth = 'any',
+  } = spec
   const tier = TIERS.find(known => known === riskTier)
   if (tier === undefined) throw read.wrong(`${at}.riskTier`, `one of ${TIERS.map(t => `'${t}'`).join(', ')}`, riskTier)
   if (typeof irreversible !== 'boolean') throw read.wrong(`${at}.irreversible`, 'true or false', irreversible)
@@ -233,5 +309,24 @@ function readSpec(read: CheckOptions, at: string, spec: Readonly<Record<string, 
   if (level === undefined) {
     throw read.wrong(`${at}.assurance`, `one of ${ASSURANCES.map(a => `'${a}'`).join(', ')}`, assurance)
   }
-  return Object.freeze({ riskTier: tier, irreversible, dryrunSupported, audience, assurance: level })
+  if (approverAuth !== 'any' && approverAuth !== 'passkey') {
+    throw read.wrong(`${at}.approverAuth`, "'any' or 'passkey'", approverAuth)
+  }
+  const rules = readRules(read, `${at}.rules`, spec['rules'])
+  if (rules.length > 0 && tool.startsWith(UPSTREAM)) {
+    throw read.wrong(
+      `${at}.rules`,
+      'absent: the arguments of a tool that upstream runs are never seen here',
+      spec['rules'],
+    )
+  }
+  return Object.freeze({
+    riskTier: tier,
+    irreversible,
+    dryrunSupported,
+    audience,
+    assurance: level,
+    ...(approverAuth === 'passkey' ? { approverAuth } : {}),
+    ...(rules.length > 0 ? { rules } : {}),
+  })
 }

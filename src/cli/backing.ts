@@ -38,6 +38,8 @@ export interface ServingEvents {
   readonly onSharedState?: (ok: boolean, reason: string) => void
   /** The server of the shared state may throw keys away; `policy` is what it calls that. */
   readonly onEviction?: (policy: string) => void
+  /** The access log stopped being written, or is again. */
+  readonly onAccessState?: (ok: boolean, reason: string) => void
   /** A worker process listens, or ended. */
   readonly onWorker?: (ok: boolean, message: string) => void
 }

@@ -18,6 +18,8 @@ export type RefusedBecause =
   | 'not_an_approver'
   | 'not_your_turn'
   | 'already_decided'
+  | 'passkey_required'
+  | 'passkey_refused'
   | 'not_approved'
 
 export type Transition =
@@ -39,6 +41,10 @@ export function decide(e: Escalation, said: ApproverDecision): Transition {
   }
   if (!currentApprovers(e).includes(said.approver)) {
     return refused('not_your_turn', `${currentApprovers(e)[0] ?? 'somebody else'} is asked first`)
+  }
+  // A no needs no proof: it can only keep something from happening.
+  if (said.decision === 'approve' && e.rule.auth !== undefined && said.evidence?.kind !== e.rule.auth) {
+    return refused('passkey_required', 'this is approved with a passkey only')
   }
   const decisions = [...e.decisions, said]
   if (said.decision === 'deny') return next({ ...e, decisions, state: 'denied' })
