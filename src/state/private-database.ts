@@ -1,5 +1,5 @@
 /** One SQLite file (`node:sqlite`) for its owner alone (0600): a statement that returned is on the disk. */
-import { chmodSync, closeSync, openSync } from 'node:fs'
+import { chmodSync, closeSync, openSync, statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 
 /**
@@ -25,5 +25,18 @@ export function openPrivateDatabase(path: string, schema: string, form: number):
   } catch (error) {
     db.close()
     throw error
+  }
+}
+
+/**
+ * To be asked after a change: throws once another file, or none, has the name of the one that was opened. What is written
+ * into a file without a name is gone with the process, and the next one would begin with nothing.
+ */
+export function stillNamed(path: string): () => void {
+  const opened = statSync(path, { bigint: true })
+  return () => {
+    const now = statSync(path, { bigint: true, throwIfNoEntry: false })
+    if (now?.ino === opened.ino && now.dev === opened.dev) return
+    throw new Error(`${path} was moved, deleted or replaced while it was open: put it back, or restart`)
   }
 }

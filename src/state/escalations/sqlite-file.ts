@@ -2,14 +2,14 @@
  * Escalations in one SQLite file (`node:sqlite`), synchronously: it runs in a thread of its own (`sqlite-thread.ts`), for a
  * sync of the disk must not stop the gate.
  *
- * Guarantees: a call that returned is on the disk (`synchronous=FULL` with a write-ahead log); compare-and-set is one
- * statement; the file and those beside it are for their owner alone (0600). Does not guarantee: secrecy of more than the
- * sealed columns; ids, states and times stand there as they are.
+ * Guarantees: a call that returned is on the disk, in the file of that name (`synchronous=FULL` with a write-ahead log);
+ * compare-and-set is one statement; the file and those beside it are for their owner alone (0600). Does not guarantee:
+ * secrecy of more than the sealed columns; ids, states and times stand there as they are.
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { StateFull } from '../../core/memory-state.ts'
 import type { EscalationBounds, EscalationQuery, StoredEscalation } from '../../core/state.ts'
-import { openPrivateDatabase } from '../private-database.ts'
+import { openPrivateDatabase, stillNamed } from '../private-database.ts'
 import { type Bounds, OPEN_STATES, readBounds } from './bounds.ts'
 
 const SCHEMA = `
@@ -33,11 +33,13 @@ const COLUMNS = 'id, owner_tag, state, created_ms, expires_ms, version, record'
 export class SqliteEscalations {
   readonly #db: DatabaseSync
   readonly #bounds: Bounds
+  readonly #named: () => void
   readonly #statements = new Map<string, StatementSync>()
 
   constructor(path: string, bounds: EscalationBounds = {}) {
     this.#bounds = readBounds(bounds)
     this.#db = openPrivateDatabase(path, SCHEMA, FORM)
+    this.#named = stillNamed(path)
   }
 
   create(e: StoredEscalation, answer: Uint8Array): void {
@@ -166,7 +168,9 @@ export class SqliteEscalations {
   }
 
   #run(sql: string, ...values: readonly (string | number | null | Uint8Array)[]): number {
-    return Number(this.#prepare(sql).run(...values).changes)
+    const { changes } = this.#prepare(sql).run(...values)
+    this.#named()
+    return Number(changes)
   }
 
   #prepare(sql: string): StatementSync {

@@ -1,14 +1,14 @@
 /**
  * Redemptions in one SQLite file, in a thread of its own (see `StoreThread`).
  *
- * Guarantees: a call that returned is on the disk; who is first is decided by the primary key, also between processes;
+ * Guarantees: a call that returned is on the disk, in the file of that name; who is first is decided by the primary key, also between processes;
  * the file is for its owner alone.
  */
 import type { DatabaseSync } from 'node:sqlite'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { StateFull } from '../../core/memory-state.ts'
 import type { RedemptionStore } from '../../core/state.ts'
-import { openPrivateDatabase } from '../private-database.ts'
+import { openPrivateDatabase, stillNamed } from '../private-database.ts'
 import { StoreThread, serveStore } from '../store-thread.ts'
 
 const SCHEMA = `
@@ -80,10 +80,12 @@ class ThreadedRedemptions implements RedemptionStore {
 class File {
   readonly #db: DatabaseSync
   readonly #max: number
+  readonly #named: () => void
 
   constructor({ path, maxEntries }: Start) {
     this.#max = maxEntries
     this.#db = openPrivateDatabase(path, SCHEMA, FORM)
+    this.#named = stillNamed(path)
   }
 
   run(call: Call): string | boolean | undefined {
@@ -109,7 +111,9 @@ class File {
   }
 
   #change(sql: string, ...values: readonly (string | number)[]): number {
-    return Number(this.#db.prepare(sql).run(...values).changes)
+    const { changes } = this.#db.prepare(sql).run(...values)
+    this.#named()
+    return Number(changes)
   }
 }
 
