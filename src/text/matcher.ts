@@ -47,11 +47,11 @@ export function buildMatcher(source: string, flags: string, maxMatch: number | u
     throw new PatternError('a lookahead has no longest match: bound it, as in {0,64}, or give maxMatch')
   }
   const limit = Math.min(size.max, maxMatch ?? Number.POSITIVE_INFINITY)
-  const ahead = Number.isFinite(size.ahead) ? size.ahead : limit
+  const ahead = Number.isFinite(size.ahead) ? size.ahead : (maxMatch ?? limit)
   const narrow = size.backreferences || !Number.isFinite(size.ahead)
 
   const partial = prefixClosed(pattern)
-  const windowed = narrow ? prefixClosed(pattern, { plainLookaround: true }) : partial
+  const windowed = narrow ? prefixClosed(pattern, { fullWindow: true }) : partial
   const compile = (form: string, mode: 'g' | 'y'): RegExp => {
     try {
       return new RegExp(form, flags + mode)

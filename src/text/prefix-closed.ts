@@ -30,12 +30,15 @@ const MORE = '(?=[^])'
 const SHORT = 64
 
 export interface Options {
-  /** Evaluate lookaheads on the text as it is, and take for the beginning of a backreference only what is shorter than its group. */
-  readonly plainLookaround?: boolean
+  /**
+   * For a text that is cut off and not to be waited for: a lookahead holds as far as it surely does, and only what is
+   * shorter than its group is taken for the beginning of a backreference.
+   */
+  readonly fullWindow?: boolean
 }
 
 export function prefixClosed(pattern: Pattern, options: Options = {}): PrefixClosed {
-  const writer = new Writer(pattern, options.plainLookaround === true)
+  const writer = new Writer(pattern, options.fullWindow === true)
   writer.put(MORE, '(?:')
   writer.any(pattern.tree.alternatives, 'partial', true)
   writer.put(')')
@@ -44,7 +47,7 @@ export function prefixClosed(pattern: Pattern, options: Options = {}): PrefixClo
 
 class Writer {
   readonly #tokens: Token[] = []
-  readonly #plainLookaround: boolean
+  readonly #fullWindow: boolean
   readonly #unicode: boolean
   /** Capturing groups in order of their number; kept capturing only when referred to. */
   readonly #groups: readonly AST.CapturingGroup[]
@@ -52,8 +55,8 @@ class Writer {
   /** How many bodies that run more than once are being written. */
   #rounds = 0
 
-  constructor(pattern: Pattern, plainLookaround: boolean) {
-    this.#plainLookaround = plainLookaround
+  constructor(pattern: Pattern, fullWindow: boolean) {
+    this.#fullWindow = fullWindow
     this.#unicode = pattern.unicode
     const groups: AST.CapturingGroup[] = []
     collectGroups(pattern.tree.alternatives, groups)
@@ -181,7 +184,7 @@ class Writer {
     }
     // What a group captured cannot be cut in pieces here: whatever is left may be the beginning of it. In a full window
     // that is only what is too short to be all of it.
-    const rest = this.#plainLookaround ? `[^]{0,${this.#shortOf(target)}}` : '[^]*'
+    const rest = this.#fullWindow ? `[^]{0,${this.#shortOf(target)}}` : '[^]*'
     this.put('(?:', reference, `|${rest}`)
     this.#end(mode)
     this.put(')')
@@ -341,7 +344,6 @@ class Writer {
   }
 
   #lookahead(assertion: AST.LookaheadAssertion, mode: Mode, captures: boolean): void {
-    const inner = this.#plainLookaround ? 'plain' : mode
     const is = (how: Mode): void => {
       this.put('(?=')
       this.any(assertion.alternatives, how, captures)
@@ -352,9 +354,14 @@ class Writer {
       this.any(assertion.alternatives, how, false)
       this.put(')')
     }
+    if (this.#fullWindow && mode === 'partial') {
+      if (assertion.negate) not('certain')
+      else is('certain')
+      return
+    }
     if (!assertion.negate) {
-      if (inner !== 'partial' || this.#rounds === 0) {
-        is(inner)
+      if (mode !== 'partial' || this.#rounds === 0) {
+        is(mode)
         return
       }
       // Each case excludes the other: one that is settled must not be tried again as open when what follows fails.
@@ -367,7 +374,7 @@ class Writer {
       this.put(')')
       return
     }
-    switch (inner) {
+    switch (mode) {
       case 'plain':
         not('plain')
         return
@@ -388,7 +395,7 @@ class Writer {
         this.put(')')
         return
       default:
-        inner satisfies never
+        mode satisfies never
     }
   }
 

@@ -310,6 +310,22 @@ describe('patterns', () => {
     expect(stream(one, set, [...text]).hits).toEqual(order(one.whole(text).hits(set)))
   })
 
+  it.each([
+    ['password(?=[^\\n]*secret)', `password ${'x'.repeat(40)} secret`, 64, [0, 8]],
+    ['password(?=[^\\n]*secret)', `password ${'x'.repeat(80)} secret`, 64, undefined],
+    ['sk(?![ab]*\\b)', 'skabababababababab-', 8, [0, 2]],
+    ['sk(?=[ab]*$)', 'skababababababab-', 8, undefined],
+  ] as const)(
+    '%s looks ahead as far as maxMatch, where the text does not seem to end',
+    (source, text, maxMatch, found) => {
+      const set = { id: 'one', rules: [{ kind: 'regex', id: 'r', source, maxMatch }] } as const
+      const one = compileScanner([set])
+      const expected = found === undefined ? [] : [{ id: 'r', from: found[0], to: found[1] }]
+      expect(one.whole(text).hits(set)).toEqual(expected)
+      expect(stream(one, set, [...text]).hits).toEqual(expected)
+    },
+  )
+
   it('with a lookahead in a part that repeats hold back only what may still match', () => {
     const source = 'BEGIN(?:(?!END)[^]){0,40}KEY'
     const set = { id: 'one', rules: [{ kind: 'regex', id: 'r', source }] } as const
