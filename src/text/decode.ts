@@ -21,7 +21,15 @@ import {
   Z85,
 } from './decode-bits.ts'
 import { looksCompressed, looksLikeText, stringsOf, textExtent, textOf } from './decode-bytes.ts'
-import { unbackslash, unentity, uninvisible, unpercent, unpunycode, unquotedPrintable } from './decode-escape.ts'
+import {
+  percentBytes,
+  unbackslash,
+  unentity,
+  uninvisible,
+  unpercent,
+  unpunycode,
+  unquotedPrintable,
+} from './decode-escape.ts'
 import { decodeRadix, RADIX_MAX, RADIX_MIN, RADIXES } from './decode-radix.ts'
 
 export interface Candidate {
@@ -49,6 +57,8 @@ const MAX_STRINGS = 65_536
 const MAX_REALIGNED = 8192
 const peeked = new Uint8Array(PEEK)
 const firstBytes = new Uint8Array(4)
+/** Of hexadecimal: words behind the pairs often are pairs too. */
+const fewBytes = new Uint8Array(8)
 
 const HEX = digitTable('0123456789abcdef', '\t\n\r :,;-', '')
 for (let i = 65; i < 71; i++) HEX[i] = i - 55
@@ -69,6 +79,9 @@ const disguised = (name: string, table: DigitTable): readonly Variant[] => [
   ciphered(`atbash-${name}`, atbashOf(table)),
 ]
 
+const HEX_PLAIN = plain('hex', HEX)
+/** Of digits that were turned round already. */
+const HEX_REVERSED = ciphered('reversed-hex', HEX)
 const BASE64_PLAIN = plain('base64', BASE64)
 const BASE64_DISGUISED: readonly Variant[] = [
   ...disguised('base64', BASE64),
@@ -122,6 +135,7 @@ export function* decode(text: string, tools: DecodeTools): Generator<Candidate |
 
   const escaped = unescapeAll(text, work)
   if (escaped !== undefined) yield escaped
+  if ((seen.classes & OTHER) !== 0) yield* packedPercent(text, tools)
   const invisible = seen.ascii ? undefined : uninvisible(text)
   if (invisible !== undefined) yield { text: invisible, encoding: 'invisible' }
   if ((seen.classes & SIGN) !== 0) {
@@ -222,13 +236,30 @@ const ESCAPES: readonly (readonly [string, (text: string) => string])[] = [
   ['quoted-printable', unquotedPrintable],
 ]
 
+/** The header of gzip or zlib as RFC 3986 writes it; `x` is 0x78, and needs no escape. */
+const PACKED_PERCENT = /%1f%8b%08|(?:%78|x)(?:%01|%5e|%9c|%da)/gi
+
+/** Compressed bytes written with percent signs: as text they are noise, so they are looked for by their beginning. */
+function* packedPercent(text: string, tools: DecodeTools): Generator<Candidate, void, undefined> {
+  for (const { index } of text.matchAll(PACKED_PERCENT)) {
+    const start = percentBytes(text, index, PEEK * 4)
+    tools.work.spent += start.length
+    const format = looksCompressed(start)
+    // Two bytes are little evidence: the beginning must decompress.
+    if (format === undefined || tools.inflate?.(start, format) === undefined) continue
+    const bytes = percentBytes(text, index, MAX_COMPRESSED + 1)
+    tools.work.spent += bytes.length
+    yield* inflated(bytes, format, 'percent', tools)
+  }
+}
+
 /** Could this be the beginning of encoded text? Four bytes first: most spans fail on them. */
-function peek(text: string, from: number, to: number, v: Variant, radix: Radix): boolean {
-  for (const out of [firstBytes, peeked]) {
+function peek(text: string, from: number, to: number, v: Variant, radix: Radix, second = peeked): boolean {
+  for (const out of [firstBytes, second]) {
     const n = v.backwards
       ? readDigits(text, to - 1, from - 1, v.table, radix, out)
       : readDigits(text, from, to, v.table, radix, out)
-    if (n < out.length && n < (out === peeked ? 6 : 4)) return false
+    if (n < out.length && n < (out === second ? 6 : 4)) return false
     if (!looksLikeText(out, n)) return false
     // Two bytes of a zlib header are too little evidence among thirty readings of one run.
     if (v.disguised && looksCompressed(out) !== undefined) return false
@@ -342,7 +373,7 @@ function* follow(
   from: number,
   to: number,
   v: Variant,
-  bits: 5 | 6,
+  bits: 4 | 5 | 6,
   tools: DecodeTools,
 ): Generator<Candidate, number, undefined> {
   const near = Math.min(to, from + FIRST_LOOK)
@@ -352,7 +383,7 @@ function* follow(
     // Header bytes alone are not worth a long decoding: the beginning must decompress.
     const worth =
       format === undefined ? textExtent(bytes) >= bytes.length - 8 : tools.inflate?.(bytes, format) !== undefined
-    const far = format === undefined ? to : Math.min(to, from + 2 * MAX_COMPRESSED)
+    const far = format === undefined ? to : Math.min(to, from + 4 * MAX_COMPRESSED)
     if (worth) bytes = bytesOf(text, from, far, v, bits, tools.work)
   }
   yield* fromBytes(bytes, v.name, tools)
@@ -376,7 +407,9 @@ function* base64(text: string, runs: readonly Run[], tools: DecodeTools): Genera
     if (length < tools.base64MinLength && !spaced) continue
     work.spent += length + PEEK
     const end = spaced ? stretch.endFrom(run.to) : run.to
-    if (peek(text, run.from, end, BASE64_PLAIN, 6)) {
+    // The run alone too: words behind a short one are digits that spell nothing.
+    const alone = spaced && length >= tools.base64MinLength && peek(text, run.from, run.to, BASE64_PLAIN, 6)
+    if (alone || peek(text, run.from, end, BASE64_PLAIN, 6)) {
       done = yield* follow(text, run.from, end, BASE64_PLAIN, 6, tools)
       // The run alone, for a payload shorter than the words that happen to follow it.
       if (spaced && length >= tools.base64MinLength) {
@@ -448,12 +481,14 @@ function* alphanumeric(
     work.spent += PEEK
     for (const [i, v] of BASE32_VARIANTS.entries()) {
       if (run.from < (done[i] ?? 0)) continue
-      const near = v.backwards ? run.to : Math.min(text.length, run.from + 64)
-      if (!peek(text, run.from, near, v, 5)) continue
+      if (!peek(text, run.from, run.to, v, 5)) continue
       if (v.backwards) yield* fromBytes(bytesOf(text, run.from, run.to, v, 5, work), v.name, tools)
       else {
         const stretch = (stretches[i] ??= new Stretch(text, v.table))
-        done[i] = yield* follow(text, run.from, stretch.endFrom(run.to), v, 5, tools)
+        const end = stretch.endFrom(run.to)
+        done[i] = yield* follow(text, run.from, end, v, 5, tools)
+        // As with base64: words that follow are digits too.
+        if (end > run.to) yield* fromBytes(bytesOf(text, run.from, run.to, v, 5, work), v.name, tools)
       }
     }
     if (length > RADIX_MAX || (run.classes & SIGN) !== 0) continue
@@ -507,29 +542,33 @@ const isHex = (c: number): boolean => c < 128 && (HEX[c] ?? -1) >= 0
 
 /** Hexadecimal and binary digits and decimal or octal code points, however they are separated. */
 function* numbers(text: string, tools: DecodeTools): Generator<Candidate, void, undefined> {
-  const { work } = tools
-  work.spent += text.length
+  tools.work.spent += 2 * text.length
+  for (let i = 0; i < text.length; ) {
+    const end = isHex(text.charCodeAt(i)) ? hexReach(text, i) : i
+    if (end - i >= 12) yield* hexadecimal(text.slice(i, end).replace(/0x|\\x/gi, ' '), tools)
+    i = Math.max(i + 1, end)
+  }
   for (let i = 0; i < text.length; ) {
     const c = text.charCodeAt(i)
-    if (!isHex(c)) {
-      i++
-      continue
+    const end = c >= 48 && c < 58 ? codeReach(text, i) : i
+    if (end - i >= 11) yield* codePoints(text.slice(i, end), tools)
+    i = Math.max(i + 1, end)
+  }
+}
+
+/** Every text among the pairs: neither a word that ends in such letters (`decode 69 67`) nor bytes that are none may hide it. */
+function* hexadecimal(source: string, tools: DecodeTools): Generator<Candidate, void, undefined> {
+  for (const [v, digits] of [
+    [HEX_PLAIN, source],
+    [HEX_REVERSED, [...source].reverse().join('')],
+  ] as const) {
+    tools.work.spent += digits.length
+    for (let at = 0; at < digits.length; ) {
+      tools.work.spent += firstBytes.length
+      const found = isHex(digits.charCodeAt(at)) && peek(digits, at, digits.length, v, 4, fewBytes)
+      const end = found ? yield* follow(digits, at, digits.length, v, 4, tools) : at
+      at = Math.max(at + 1, end)
     }
-    const hexEnd = hexReach(text, i)
-    if (hexEnd - i >= 12) {
-      const source = text.slice(i, hexEnd).replace(/0x|\\x/gi, ' ')
-      for (const v of [plain('hex', HEX), { name: 'reversed-hex', table: HEX, backwards: true, disguised: true }]) {
-        if (peek(source, 0, source.length, v, 4)) {
-          yield* fromBytes(bytesOf(source, 0, source.length, v, 4, work), v.name, tools)
-        }
-      }
-    }
-    let end = i
-    if (c < 58) {
-      end = codeReach(text, i)
-      if (end - i >= 11) yield* codePoints(text.slice(i, end), tools)
-    }
-    i = Math.max(i + 1, hexEnd, end)
   }
 }
 

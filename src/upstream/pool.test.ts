@@ -388,24 +388,27 @@ describe('an upstream that is too slow', () => {
 })
 
 describe('an upstream that lies', () => {
-  it.each([301, 302, 303, 304, 307, 308])('%i is never followed and never relayed', async status => {
-    let followed = 0
-    const target = await httpServer((_, response) => {
-      followed++
-      response.end()
-    })
-    const port = await httpServer((_, response) =>
-      response.writeHead(status, { location: `http://127.0.0.1:${String(target)}/v1?token=x` }).end('secret'),
-    )
-    const seen = await run(upstream(port))
-    expect(seen.calls).toEqual(['error'])
-    expect(seen.fault?.code).toBe('upstream_redirect')
-    expect(seen.fault?.details).toEqual({
-      upstream_status: status,
-      upstream_location_host: `127.0.0.1:${String(target)}`,
-    })
-    expect(followed).toBe(0)
-  })
+  it.each([300, 301, 302, 303, 304, 305, 306, 307, 308, 399])(
+    '%i is never followed and never relayed',
+    async status => {
+      let followed = 0
+      const target = await httpServer((_, response) => {
+        followed++
+        response.end()
+      })
+      const port = await httpServer((_, response) =>
+        response.writeHead(status, { location: `http://127.0.0.1:${String(target)}/v1?token=x` }).end('secret'),
+      )
+      const seen = await run(upstream(port))
+      expect(seen.calls).toEqual(['error'])
+      expect(seen.fault?.code).toBe('upstream_redirect')
+      expect(seen.fault?.details).toEqual({
+        upstream_status: status,
+        upstream_location_host: `127.0.0.1:${String(target)}`,
+      })
+      expect(followed).toBe(0)
+    },
+  )
 
   it.each([
     ['https://user:pass@evil.example:8443/path?q=secret#f', 'evil.example:8443'],
