@@ -250,6 +250,8 @@ describe('work', () => {
     ['base32 words', n => 'NFTW433SMU2DKNZX '.repeat(n / 17)],
     ['zlib headers', n => 'eJwAAAAAAAAA '.repeat(n / 13)],
     ['percent signs', n => '%2541'.repeat(n / 5)],
+    ['headers in percent signs', n => '%1f%8b%08'.repeat(n / 9)],
+    ['pairs around a byte that is none', n => '01 61 62 63 64 65 66 67 68 '.repeat(n / 27)],
     ['numbers', n => '105 103 300 '.repeat(n / 12)],
     ['one letter', n => 'A'.repeat(n)],
     ['random characters', random],
@@ -259,6 +261,11 @@ describe('work', () => {
     const small = look(make(20_000)).work
     const large = look(make(160_000)).work
     expect(large).toBeLessThanOrEqual(8 * small * 1.5 + 200_000)
+  })
+
+  it('gives up on headers without end, and says so', () => {
+    expect(look('%1f%8b%08'.repeat(100))).toMatchObject({ findings: [], exhausted: true })
+    expect(look('printf("0x%01x 0x%01x", a, b); '.repeat(12))).toMatchObject({ findings: [], exhausted: false })
   })
 
   it('stays within the budget for large ordinary text', () => {
