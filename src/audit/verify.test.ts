@@ -260,6 +260,11 @@ describe('tampering', () => {
       () => withLines(l => (l[2] = line(2).replace('"_signing_key_id":"k1"', '"_signing_key_id":["k1"]'))),
       ['missing_key_id@2'],
     ],
+    ...['NaN', 'Infinity', '-Infinity'].map((n): [string, () => string, string[]] => [
+      `the constant ${n} in metadata`,
+      () => withLines(l => (l[2] = line(2).replace('"_stage":', `"_n":${n},"_stage":`))),
+      ['malformed_line@2'],
+    ]),
     ...['{"k1":1}', '1', 'null', 'true', '""'].map((id): [string, () => string, string[]] => [
       `the key id ${id}`,
       () => withLines(l => (l[2] = line(2).replace('"_signing_key_id":"k1"', `"_signing_key_id":${id}`))),

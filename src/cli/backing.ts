@@ -21,7 +21,7 @@ import { type Approvals, openApprovals } from './approvals.ts'
 import { openCapabilities } from './capabilities.ts'
 import { keyFolderOf } from './chain-keys.ts'
 import { type GateKeys, openGateKeys } from './gate-keys.ts'
-import { type LogParts, noteSigner, openLogOf } from './log-serving.ts'
+import { type LogParts, noteLateLog, noteSigner, openLogOf } from './log-serving.ts'
 
 export interface ServingEvents {
   /** Keys were read anew or could not be, or the signer process stopped or is back. */
@@ -135,6 +135,7 @@ export async function openBacking(
       const onState = events.onLogState ?? (() => undefined)
       const onAnchorState = events.onAnchorState ?? (() => undefined)
       log = await openLogOf(settings, signer, { audit, outside, egress, onState, onAnchorState })
+      if (log.log.begunLate) noteLateLog(audit, log.log, onState)
     }
     return {
       keys: opened,

@@ -62,6 +62,22 @@ export interface LogSurroundings {
   readonly onAnchorState: (ok: boolean, reason: string) => void
 }
 
+/** So that a log that was lost, and with it the word about how many rows there were, cannot begin anew unseen. */
+export function noteLateLog(audit: AuditLog, { origin }: TransparencyLog, onState: LogSurroundings['onState']): void {
+  const rows = Number(audit.head.size)
+  onState(
+    true,
+    `a transparency log is begun over ${rows} rows that were there before it; if there was one already, its folder is lost: restore it, and publish nothing of this one`,
+  )
+  const id = uuid7(BigInt(Date.now()), randomBytes)
+  audit
+    .append(
+      noteRow(id, 'log.begun', 'a transparency log was begun over rows that were there before it', { origin, rows }),
+    )
+    .durable()
+    .catch(() => undefined)
+}
+
 export async function openLogOf(settings: Settings, signer: NoteSigner, around: LogSurroundings): Promise<LogParts> {
   const { audit, onState } = around
   const path = logFolder(settings)

@@ -63,7 +63,9 @@ export async function verify(given: string | undefined, options: Options, contex
 function print(report: VerifyReport, shown: string, { terminal }: Context): void {
   const { from } = report
   if (from !== null) {
-    terminal.line(`rows before ${from.index} were not looked at; hmac ${from.hmac.slice(0, 16)}…, by ${from.fixed_by}`)
+    terminal.line(
+      `rows before ${from.index} were not looked at; hmac ${from.hmac.slice(0, 16)}..., by ${from.fixed_by}`,
+    )
   }
   const entries = `${report.total_entries} ${report.total_entries === 1 ? 'entry' : 'entries'}`
   const issues = report.breaks.length + report.more_breaks

@@ -1,5 +1,5 @@
 /** One contract, both drivers. */
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -193,6 +193,23 @@ describe('the file', () => {
     expect(plain(await again.get(id(1)))).toEqual(plain(stored(1)))
     await again.close()
   })
+
+  it.each(['deleted', 'replaced'])(
+    'that was %s takes nothing more, as it would be gone with the process',
+    async how => {
+      const path = file()
+      const store = await openSqliteEscalations(path)
+      await store.create(stored(1), Buffer.from('answer'))
+      if (how === 'deleted') rmSync(path)
+      else {
+        await (await openSqliteEscalations(`${path}.other`)).close()
+        renameSync(`${path}.other`, path)
+      }
+      await expect((async () => store.create(stored(2), Buffer.of()))()).rejects.toThrow(/deleted or replaced/)
+      await expect((async () => store.replace({ ...stored(1), state: 'approved', version: 2 }))()).rejects.toThrow()
+      await store.close()
+    },
+  )
 
   it('that is none, or of another form, is refused in one line', async () => {
     const path = file()
