@@ -202,13 +202,14 @@ export class Desk {
     }
   }
 
-  decide(id: string, said: Omit<ApproverDecision, 'atMs'>): Promise<Decided> {
+  /** `seen`: how many had decided when it was shown; what has changed since is shown again before it is decided. */
+  decide(id: string, said: Omit<ApproverDecision, 'atMs'>, seen?: number): Promise<Decided> {
     return this.#inTurn(id, async () => {
       for (let tries = 0; tries < TRIES; tries += 1) {
         const read = await this.#read(id)
         if (read === undefined) return { kind: 'unknown' }
         const decision = { ...said, atMs: this.#p.clock.now() }
-        const t = decide(read.escalation, decision)
+        const t = decide(read.escalation, decision, seen)
         if (t.kind === 'refused') {
           await this.#row(refusedRow(read.escalation, decision, t.because, this.#newId))
           return { ...t, escalation: read.escalation }

@@ -173,7 +173,7 @@ async function serve(options: Options, context: Context): Promise<void> {
   if (serving.devApprover !== undefined && serving.controlUrl !== undefined) {
     log.info(
       'approver',
-      `held calls: signet escalations list, then approve or deny (the token is in ${serving.devApprover.token})`,
+      `held calls: ${settings.console ? `${serving.controlUrl}/console/, or ` : ''}signet escalations list, then approve or deny (the token is in ${serving.devApprover.token})`,
     )
   }
   log.info('identity', `callers: ${identity.name}${identity.verified ? '' : ' (believed, not verified)'}`, {
