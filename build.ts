@@ -7,6 +7,7 @@
 import { chmodSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { rolldown } from 'rolldown'
+import { build as buildPages } from 'vite'
 
 const root = import.meta.dirname
 const dist = join(root, 'dist')
@@ -22,6 +23,7 @@ const PROGRAM = [
     'keys',
     'lint',
     'log',
+    'passkeys',
     'plugins',
     'policy',
     'receipt',
@@ -61,6 +63,7 @@ const APART = [
   'audit/segments/move',
   'audit/segments/packer',
   'audit/verify',
+  'console/',
   'control/',
   'capability/verify',
   'checks/prompt-injection/probes',
@@ -74,6 +77,7 @@ const APART = [
   'cli/log-source',
   'cli/new-file',
   'cli/policy-',
+  'cli/receipt-',
   'cli/report',
   'cli/row-text',
   'cli/sealing-option',
@@ -84,6 +88,9 @@ const APART = [
   'config/default-pipeline',
   'config/policy-table',
   'checks/testing',
+  'escalation/assertion',
+  'escalation/passkeys',
+  'escalation/verify-evidence',
   'gate/redeem.ts',
   'identity/issuer',
   'identity/jwt',
@@ -97,7 +104,8 @@ const APART = [
   'plugins/tribunal',
   'jws/',
   'receipt/',
-  'state/escalations/sqlite',
+  'state/escalations/sqlite-thread',
+  'state/passkeys/',
   'state/redemptions/sqlite',
   'state/redis/',
   'upstream/demo/',
@@ -110,12 +118,23 @@ const isServing = (id: string): boolean => {
   return file !== undefined && !APART.some(apart => file.startsWith(apart))
 }
 
+/** What the stores' threads load: a thread that loads the whole gate keeps a start waiting, and its memory. */
+const STORES = [
+  'core/memory-state.',
+  'state/escalations/bounds.',
+  'state/escalations/sqlite-file.',
+  'state/private-database.',
+  'state/store-thread.',
+]
+const isStore = (id: string): boolean => STORES.some(start => inSrc(id)?.startsWith(start))
+
 const bundle = await rolldown({
   cwd: root,
   input: {
     index: 'src/index.ts',
     'receipt/index': 'src/receipt/index.ts',
     'audit/log/index': 'src/audit/log/index.ts',
+    'escalation/verify-evidence': 'src/escalation/verify-evidence.ts',
     'clients/openai': 'src/clients/openai.ts',
     'clients/anthropic': 'src/clients/anthropic.ts',
     'clients/langchain': 'src/clients/langchain.ts',
@@ -127,7 +146,9 @@ const bundle = await rolldown({
     'audit/verify-parallel': 'src/audit/verify-parallel.ts',
     'audit/segments/packer': 'src/audit/segments/packer.ts',
     'audit/index-thread': 'src/audit/index-thread.ts',
+    'audit/reading-thread': 'src/audit/reading-thread.ts',
     'state/escalations/sqlite-thread': 'src/state/escalations/sqlite-thread.ts',
+    'state/passkeys/sqlite-thread': 'src/state/passkeys/sqlite-thread.ts',
     'state/redemptions/sqlite-thread': 'src/state/redemptions/sqlite-thread.ts',
   },
   platform: 'node',
@@ -150,6 +171,7 @@ await bundle.write({
     includeDependenciesRecursively: false,
     groups: [
       { name: 'program', test: isProgram, priority: 1 },
+      { name: 'stores', test: isStore, priority: 1 },
       { name: 'serving', test: isServing },
     ],
   },
@@ -167,3 +189,6 @@ const executor = await rolldown({
 })
 await executor.write({ dir: dist, format: 'esm', entryFileNames: '[name].js', sourcemap: true, minify: false })
 await executor.close()
+
+// The console's pages, with names that hold a hash of what is in the files.
+await buildPages({ configFile: join(root, 'src/console/vite.config.ts'), build: { outDir: join(dist, 'console') } })

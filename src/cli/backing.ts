@@ -17,11 +17,11 @@ import { type Egress, openEgress } from '../plugins/egress.ts'
 import { systemClock } from '../state/system.ts'
 import { GateCounters } from '../telemetry/counters.ts'
 import type { DemoUpstream } from '../upstream/demo/server.ts'
-import { type Approvals, openApprovals } from './approvals.ts'
+import { type Approvals, noteLostStore, openApprovals } from './approvals.ts'
 import { openCapabilities } from './capabilities.ts'
 import { keyFolderOf } from './chain-keys.ts'
 import { type GateKeys, openGateKeys } from './gate-keys.ts'
-import { type LogParts, noteSigner, openLogOf } from './log-serving.ts'
+import { type LogParts, noteLateLog, noteSigner, openLogOf } from './log-serving.ts'
 
 export interface ServingEvents {
   /** Keys were read anew or could not be, or the signer process stopped or is back. */
@@ -36,8 +36,12 @@ export interface ServingEvents {
   readonly onAnchorState?: (ok: boolean, reason: string) => void
   /** The shared state cannot be asked any longer, or can be again. */
   readonly onSharedState?: (ok: boolean, reason: string) => void
+  /** The store of escalations was gone, and was made anew. */
+  readonly onStoreLost?: (text: string) => void
   /** The server of the shared state may throw keys away; `policy` is what it calls that. */
   readonly onEviction?: (policy: string) => void
+  /** The access log stopped being written, or is again. */
+  readonly onAccessState?: (ok: boolean, reason: string) => void
   /** A worker process listens, or ended. */
   readonly onWorker?: (ok: boolean, message: string) => void
 }
@@ -74,6 +78,7 @@ export async function openBacking(
   let index: IndexKeeper | undefined
   let log: LogParts | undefined
   let audit: AuditLog | undefined
+  let opening: Promise<Approvals> | undefined
   const egress = openEgress()
   const close = async (): Promise<void> => {
     await log?.close()
@@ -103,6 +108,10 @@ export async function openBacking(
         ...(events.onEviction === undefined ? {} : { onEviction: events.onEviction }),
       })
     }
+    const changes = new Changes(systemClock)
+    // Its thread starts while the log is looked through.
+    opening = openApprovals(resolved, checks, folder, { egress, now: Date.now, randomBytes }, changes)
+    opening.catch(() => undefined)
     audit = await openAuditLog({
       path: settings.auditLogPath,
       ring: opened.ring,
@@ -121,14 +130,15 @@ export async function openBacking(
       const folders = settings.auditSegmentFolder === undefined ? [] : [settings.auditSegmentFolder]
       index = keepIndex(settings.auditLogPath, folders, text => events.onAuditSegment?.(false, text))
     }
-    const changes = new Changes(systemClock)
-    const approvals = await openApprovals(resolved, checks, folder, { egress, now: Date.now, randomBytes }, changes)
+    const approvals = await opening
+    if (approvals.storeLost !== undefined) noteLostStore(audit, approvals.storeLost, text => events.onStoreLost?.(text))
     const capabilities = await openCapabilities(resolved, checks, opened)
     const signer = settings.transparencyLog ? await noteSigner(settings) : undefined
     if (signer !== undefined) {
       const onState = events.onLogState ?? (() => undefined)
       const onAnchorState = events.onAnchorState ?? (() => undefined)
       log = await openLogOf(settings, signer, { audit, outside, egress, onState, onAnchorState })
+      if (log.log.begunLate) noteLateLog(audit, log.log, onState)
     }
     return {
       keys: opened,
@@ -145,6 +155,10 @@ export async function openBacking(
       close,
     }
   } catch (error) {
+    await opening?.then(
+      ({ escalations }) => escalations.store?.close(),
+      () => undefined,
+    )
     await audit?.close().catch(() => undefined)
     await close()
     throw error

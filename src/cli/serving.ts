@@ -77,11 +77,12 @@ export async function startServing(
         capabilities,
         counter: counters,
         egress,
+        onAccessState: events.onAccessState,
         demoUrl,
       })
     }
     gate = listening
-    control = await startControlOf(settings, opened, listening.gate)
+    control = await startControlOf(settings, opened, listening, { checks: pipeline.checks, ...project })
     const { devToken } = approvals
     return {
       ...listening,

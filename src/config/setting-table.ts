@@ -41,10 +41,16 @@ export const SHAPE = {
   identity: value.identity,
   identityFile: value.path,
   onEscalate: value.oneOf('202', '403', 'hold'),
+  onRefuse: value.oneOf('deliver', 'continue'),
   escalationTtlS: value.waitSeconds,
   escalationStorePath: value.path,
   approvers: value.principals,
   approvalQuorum: value.wholeNumber(1, 100),
+  approverAuth: value.oneOf('any', 'passkey'),
+  passkeyRpId: value.hostName,
+  passkeyOrigins: value.origins,
+  passkeyRegistration: value.oneOf('invited', 'self'),
+  passkeyStorePath: value.path,
   viewers: value.principals,
   admins: value.principals,
   controlIdentity: value.identity,
@@ -85,6 +91,9 @@ export const SHAPE = {
   controlHost: value.host,
   controlPort: value.port,
   controlAllowedHosts: value.hosts,
+  console: value.flag,
+  consoleSessionS: value.waitSeconds,
+  consoleIdleS: value.waitSeconds,
   hmacKeyId: value.keyId,
   hmacSecret: value.hexSecret,
   hmacSecretFile: value.path,
@@ -106,6 +115,7 @@ export const SHAPE = {
   corsAllowedHeaders: value.headerNames,
   corsAllowCredentials: value.flag,
   logFormat: value.oneOf('text', 'json'),
+  accessLogPath: value.path,
 } as const
 
 export type SettingName = keyof typeof SHAPE
@@ -151,10 +161,16 @@ export const SPECS: Readonly<Record<SettingName, Spec>> = {
   },
   identityFile: { read: asText, expected: 'a path' },
   onEscalate: { read: asText, expected: '"202", "403" or "hold"', flag: '--on-escalate' },
+  onRefuse: { read: asText, expected: '"deliver" or "continue"' },
   escalationTtlS: { read: asNumber, expected: 'a number of seconds above 0, at most 2147483' },
   escalationStorePath: { read: asText, expected: 'a path' },
   approvers: { read: asList, expected: 'a list of principals such as human:bob@example.com' },
   approvalQuorum: { read: asInteger, expected: 'a whole number from 1 to 100' },
+  approverAuth: { read: asText, expected: '"any" or "passkey"' },
+  passkeyRpId: { read: asText, expected: 'a host name' },
+  passkeyOrigins: { read: asList, expected: 'a list of origins such as https://signet.example.com' },
+  passkeyRegistration: { read: asText, expected: '"invited" or "self"' },
+  passkeyStorePath: { read: asText, expected: 'a path' },
   viewers: { read: asList, expected: 'a list of principals such as human:bob@example.com' },
   admins: { read: asList, expected: 'a list of principals such as human:bob@example.com' },
   controlIdentity: {
@@ -198,6 +214,9 @@ export const SPECS: Readonly<Record<SettingName, Spec>> = {
   controlHost: { read: asText, expected: 'a host name or an address', flag: '--control-host' },
   controlPort: { read: asInteger, expected: 'a whole number from 0 to 65535', flag: '--control-port' },
   controlAllowedHosts: { read: asList, expected: 'a list of host names' },
+  console: { read: asBoolean, expected: 'true or false' },
+  consoleSessionS: { read: asNumber, expected: 'a number of seconds above 0, at most 2147483' },
+  consoleIdleS: { read: asNumber, expected: 'a number of seconds above 0, at most 2147483' },
   hmacKeyId: { read: asText, expected: 'a key id', flag: '--key-id' },
   hmacSecret: { read: asText, expected: 'at least 32 bytes of hex', flag: '--hmac-secret', secret: true },
   hmacSecretFile: { read: asText, expected: 'a path', flag: '--hmac-secret-file' },
@@ -219,6 +238,7 @@ export const SPECS: Readonly<Record<SettingName, Spec>> = {
   corsAllowedHeaders: { read: asList, expected: 'a list of header names' },
   corsAllowCredentials: { read: asBoolean, expected: 'true or false' },
   logFormat: { read: asText, expected: '"text" or "json"', flag: '--log-format' },
+  accessLogPath: { read: asText, expected: 'a path, or "-"', flag: '--access-log' },
 }
 
 export type Values = { readonly [K in SettingName]: (typeof SHAPE)[K] extends value.Shape<infer T> ? T : never }
@@ -238,6 +258,8 @@ type Absent =
   | 'tlsClientCrlFile'
   | 'escalationStorePath'
   | 'approvalQuorum'
+  | 'passkeyRpId'
+  | 'passkeyStorePath'
   | 'controlIdentity'
   | 'controlIdentityFile'
   | 'identity'
@@ -263,6 +285,7 @@ type Absent =
   | 'receiptKeyFile'
   | 'receiptSigner'
   | 'keyFolder'
+  | 'accessLogPath'
   | 'capabilityKeyFile'
   | 'redemptionStorePath'
 
@@ -291,8 +314,12 @@ export const DEFAULTS: Settings = Object.freeze({
   maxHeldBytes: 33_554_432,
   maxHeldBytesTotal: 268_435_456,
   onEscalate: '202',
+  onRefuse: 'deliver',
   escalationTtlS: 900,
   approvers: [],
+  approverAuth: 'any',
+  passkeyOrigins: [],
+  passkeyRegistration: 'invited',
   viewers: [],
   admins: [],
   redisKeyPrefix: 'signet:',
@@ -315,6 +342,9 @@ export const DEFAULTS: Settings = Object.freeze({
   assuranceTimeoutS: 10,
   controlHost: '127.0.0.1',
   controlAllowedHosts: [],
+  console: true,
+  consoleSessionS: 28_800,
+  consoleIdleS: 1_800,
   hmacKeyId: 'k1',
   hmacLegacyKeys: {},
   allowEphemeralKey: false,

@@ -1,17 +1,20 @@
 /**
  * Who is at the control plane, and what they may do. Guarantees: a principal is proved by a credential in a header of the
- * request itself (no cookie, nothing a browser would send along), has exactly the role the operator gave it, and a
- * credential that fails is never tried as another kind.
+ * request itself (no cookie, nothing a browser would send along); it has the higher of the role in the operator's lists and
+ * the one that the operator's mapping reads from its token, or none; a credential that fails is never tried as another kind;
+ * one that speaks for somebody else (a delegated token, an agent's key on behalf of a person) opens nothing, for an agent must
+ * not approve with the authority of a person.
  */
 
+import { StateFull } from '../core/memory-state.ts'
 import { ownerString } from '../core/owner.ts'
+import { AuditUnavailable } from '../core/row.ts'
 import { createDuplicateRule } from '../identity/headers.ts'
+import { higherRole, ROLES, type Role } from '../identity/role.ts'
 import type { IdentityStrategy } from '../identity/strategy.ts'
 import { type Answer, type ControlRequest, problem } from './listener.ts'
 
-/** Each may what the ones before it may. */
-export const ROLES = ['viewer', 'approver', 'admin'] as const
-export type Role = (typeof ROLES)[number]
+export type { Role } from '../identity/role.ts'
 
 export interface Person {
   /** `type:id`. */
@@ -19,6 +22,8 @@ export interface Person {
   readonly role: Role
   /** How it was proved: the strategy's name. */
   readonly by: string
+  /** When the session ends through which the request came, if nobody does anything. */
+  readonly sessionEndsAtMs?: number
 }
 
 export interface AccessOptions {
@@ -31,6 +36,8 @@ export interface AccessOptions {
 export interface Access {
   /** The person, when its role reaches; otherwise what it is told. */
   require(request: ControlRequest, role: Role): Promise<Person | Answer>
+  /** The request's headers that prove who it is from, as node:http gives them. */
+  credentialOf(request: Pick<ControlRequest, 'rawHeaders'>): readonly string[]
 }
 
 export function createAccess({ identity, viewers, approvers, admins }: AccessOptions): Access {
@@ -41,22 +48,62 @@ export function createAccess({ identity, viewers, approvers, admins }: AccessOpt
     ...admins.map(p => [p, 'admin'] as const),
   ])
   const duplicates = createDuplicateRule(identity.headers)
+  const carriers = new Set(['authorization', ...(identity.headers ?? []).map(name => name.toLowerCase())])
   return {
+    credentialOf({ rawHeaders }) {
+      const found: string[] = []
+      for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+        const name = rawHeaders[i] ?? ''
+        if (carriers.has(name.toLowerCase())) found.push(name, rawHeaders[i + 1] ?? '')
+      }
+      return found
+    },
     async require(request, role) {
       const { rawHeaders, socketAddress } = request
       if (duplicates(rawHeaders) !== undefined) return problem(400, 'header_duplicate')
       const who = await identity.identify({ rawHeaders, socketAddress })
+      if (who.kind === 'fault' && who.code === 'state_unavailable') {
+        return problem(503, 'identity_unavailable', { description: 'the issuer of credentials cannot be reached' })
+      }
       if (who.kind === 'fault' || who.owner.type === 'unresolved') {
         const answer = problem(401, 'credential_invalid')
-        return { ...answer, headers: { ...answer.headers, 'www-authenticate': 'Bearer realm="signet control"' } }
+        // RFC 6750 3.1: no error code where there was no credential.
+        const bad = who.kind === 'fault' && who.details?.['problem'] !== 'absent'
+        const challenge = `Bearer realm="signet control"${bad ? ', error="invalid_token"' : ''}`
+        return { ...answer, headers: { ...answer.headers, 'www-authenticate': challenge } }
+      }
+      if ((who.owner.notApprovers ?? []).length > 0) {
+        return problem(403, 'acting_for_another', {
+          description: 'a credential that speaks for somebody else opens nothing here',
+        })
       }
       const principal = ownerString(who.owner)
-      const has = roles.get(principal)
+      const has = higherRole(roles.get(principal), who.role)
       if (has === undefined || ROLES.indexOf(has) < ROLES.indexOf(role)) {
         return problem(403, 'not_allowed', { description: `this needs the role ${role}` })
       }
       return { principal, role: has, by: who.owner.authenticatedBy }
     },
+  }
+}
+
+/** Answers as `then` does for a person whose role reaches; what cannot be written down did not happen, and says so. */
+export async function asPerson(
+  access: Access,
+  request: ControlRequest,
+  role: Role,
+  then: (me: Person) => Promise<Answer>,
+): Promise<Answer> {
+  const me = await access.require(request, role)
+  if (!isPerson(me)) return me
+  try {
+    return await then(me)
+  } catch (error) {
+    if (error instanceof AuditUnavailable) {
+      return problem(503, 'audit_unavailable', { description: 'it could not be written down, and did not count' })
+    }
+    if (error instanceof StateFull) return problem(503, 'state_full', { description: 'there is no room for it now' })
+    throw error
   }
 }
 

@@ -2,11 +2,18 @@
 import type { AddressInfo } from 'node:net'
 import { createListenerRule } from '../identity/host.ts'
 import type { Metric } from '../telemetry/exposition.ts'
+import { consoleRoute } from './console.ts'
 import { type EscalationsOptions, escalationRoutes } from './escalations.ts'
-import { createControlListener } from './listener.ts'
+import { createControlListener, type Route } from './listener.ts'
 import { logRoute, type ServedLog } from './log.ts'
 import { metricsRoute } from './metrics.ts'
 import { openApiRoute } from './openapi.ts'
+import { passkeyRoutes } from './passkeys.ts'
+import { proposalRoute } from './proposal.ts'
+import { type RowsOptions, rowRoutes } from './rows.ts'
+import { withSessions } from './session-access.ts'
+import { type SessionsOptions, sessionRoutes } from './session-routes.ts'
+import { type StandingOptions, standingRoutes } from './standing.ts'
 
 export interface ControlOptions {
   readonly host: string
@@ -20,12 +27,51 @@ export interface ControlOptions {
   readonly escalations: EscalationsOptions | undefined
   /** `undefined`: nobody is known here, and others than this machine can reach the address. */
   readonly metrics: readonly Metric[] | undefined
+  /** `undefined`: nobody can be known here, or the console is off. */
+  readonly console?: ConsoleParts | undefined
   readonly version: string
+}
+
+/** What the console stands on, besides the escalations. */
+export interface ConsoleParts extends RowsOptions, SessionsOptions {
+  /** Of its files. */
+  readonly folder: string
+  readonly standing: StandingOptions
 }
 
 export interface RunningControl {
   readonly url: string
   close(): Promise<void>
+}
+
+/** Everything that is answered, in the order in which it is asked. */
+export function controlRoutes({
+  log,
+  escalations,
+  metrics,
+  console,
+  version,
+}: Pick<ControlOptions, 'log' | 'escalations' | 'metrics' | 'console' | 'version'>): readonly Route[] {
+  const access =
+    escalations === undefined || console === undefined
+      ? escalations?.access
+      : withSessions(escalations.access, console.sessions)
+  const known = escalations === undefined || access === undefined ? undefined : { ...escalations, access }
+  return [
+    openApiRoute(version),
+    ...(log === undefined ? [] : [logRoute(log)]),
+    ...(known === undefined ? [] : [...escalationRoutes(known), proposalRoute(known)]),
+    ...(known?.passkeys === undefined ? [] : passkeyRoutes({ ...known, passkeys: known.passkeys })),
+    ...(metrics === undefined ? [] : [metricsRoute(metrics, access)]),
+    ...(console === undefined || access === undefined
+      ? []
+      : [
+          ...sessionRoutes(console, access),
+          ...rowRoutes(console, access),
+          ...standingRoutes(console.standing, access),
+          consoleRoute(console.folder),
+        ]),
+  ]
 }
 
 export async function startControl({
@@ -35,16 +81,15 @@ export async function startControl({
   log,
   escalations,
   metrics,
+  console,
   version,
 }: ControlOptions): Promise<RunningControl> {
   const bind = host === '0.0.0.0' || host === '::' ? [] : [host]
-  const routes = [
-    openApiRoute(version),
-    ...(log === undefined ? [] : [logRoute(log)]),
-    ...(escalations === undefined ? [] : escalationRoutes(escalations)),
-    ...(metrics === undefined ? [] : [metricsRoute(metrics, escalations?.access)]),
-  ]
-  const server = createControlListener(createListenerRule({ hosts: [...bind, ...allowedHosts] }), routes)
+  const routes = controlRoutes({ log, escalations, metrics, console, version })
+  const server = createControlListener(
+    createListenerRule({ hosts: [...bind, ...allowedHosts], sameOrigin: true }),
+    routes,
+  )
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen({ host, port }, () => {

@@ -66,7 +66,6 @@ function isInteroperable(node: JsonNode): boolean {
 /** RFC 7493 section 2.2: the decimal written and the shortest decimal of the double are the same number. */
 function isExact(raw: string, value: number): boolean {
   if (raw.length <= 15 && Number.isInteger(value) && !/[.eE]/.test(raw)) return true
-  const written = readDecimal(raw)
-  const read = readDecimal(String(value))
-  return written !== undefined && read !== undefined && compareDecimals(written, read) === 0
+  const [written, held] = [readDecimal(raw), readDecimal(String(value))]
+  return written !== undefined && held !== undefined && compareDecimals(written, held) === 0
 }

@@ -104,8 +104,13 @@ function desk(over: Partial<DeskPorts> = {}) {
   return { clock, audit, store, ports, desk: new Desk(ports) }
 }
 
-const made = (text: string, clock: Clock): (() => Promise<Made>) => {
-  return async () => ({ kind: 'bytes', bytes: Buffer.from(text), jtis: ['j'], tail: 0, untilMs: clock.now() + 120_000 })
+type Make = Parameters<Desk['release']>[1]
+const made = (text: string, clock: Clock): Make => {
+  return async (_, answer): Promise<Made> => {
+    // As the gate would find: what was released already cannot be opened once more.
+    if (answer.frames.length === 0) throw new SealBroken('the held answer is not whole')
+    return { kind: 'bytes', bytes: Buffer.from(text), jtis: ['j'], tail: 0, untilMs: clock.now() + 120_000 }
+  }
 }
 const yes = (digest: string, approver = 'human:bob') => ({
   approver,
@@ -236,6 +241,30 @@ describe('an escalation', () => {
     await closing
   })
 
+  it.each([1, 150])(
+    '%i that cannot be opened hide no other, keep none from expiring, and are forgotten when due',
+    async bad => {
+      const { desk: d, ports, clock, audit } = desk({ store: new MemoryEscalationStore({ maxPerOwner: 1_000 }) })
+      const other = createBox(Buffer.alloc(32, 8), random)
+      const foreign = new Desk({ ...ports, box: other, sweptElsewhere: true })
+      const { escalation: before } = await opened(d)
+      const lost: string[] = []
+      for (let i = 0; i < bad; i++) lost.push((await opened(foreign)).escalation.id)
+      const { escalation: after } = await opened(d)
+      expect((await d.list({ limit: 2 })).map(e => e.id)).toEqual([after.id, before.id])
+      expect((await d.list({ limit: 1, before: after.id })).map(e => e.id)).toEqual([before.id])
+      clock.ms += 60_000
+      for (let i = 0; i < 3; i++) await d.sweep()
+      expect(audit.named('escalation.expired').map(r => r.metadata['_escalation_id'])).toEqual([before.id, after.id])
+      expect(audit.named('escalation.unreadable').map(r => r.metadata['_escalation_id'])).toEqual(lost)
+      expect((await ports.store.list({ limit: 1_000 })).map(e => [e.id, e.state])).toEqual([
+        [after.id, 'expired'],
+        [before.id, 'expired'],
+      ])
+      await d.close()
+    },
+  )
+
   it('is believed only as it was sealed: another state, version or id beside the record is refused', async () => {
     const { desk: d, ports } = desk()
     const { escalation: e } = await opened(d)
@@ -252,6 +281,36 @@ describe('an escalation', () => {
     }
     await d.close()
   })
+})
+
+it('of two processes that release at once, the later one gives what the earlier one released', async () => {
+  const { desk: d, ports, clock, audit } = desk()
+  const { escalation: e } = await opened(d)
+  await d.decide(e.id, yes(e.digest))
+  let between = true
+  const late = new Desk({
+    ...ports,
+    store: {
+      ...stubStore(ports.store),
+      // The other one is done between this one's reading of the record and of the answer.
+      answer: async id => {
+        if (between) {
+          between = false
+          await d.release(id, made('the bytes', clock))
+        }
+        return ports.store.answer(id)
+      },
+    },
+  })
+  const second = await late.release(e.id, made('other bytes', clock))
+  expect(second).toMatchObject({ kind: 'released', first: false })
+  expect(second.kind === 'released' && Buffer.from(second.bytes).toString()).toBe('the bytes')
+  expect(audit.named('escalation.released').map(r => r.reason)).toEqual([
+    'the approved answer was released',
+    'the released answer was read again',
+  ])
+  await late.close()
+  await d.close()
 })
 
 function stubStore(store: EscalationStore): EscalationStore {

@@ -7,6 +7,7 @@ import { parsePrincipal } from '../core/owner.ts'
 import type { MetaValue, Row } from '../core/row.ts'
 import type { Because } from '../core/verdict.ts'
 import type { ApproverDecision, Escalation, Release } from './escalation.ts'
+import { evidenceDigest } from './evidence.ts'
 import type { RefusedBecause } from './transitions.ts'
 
 export type NewId = () => string
@@ -41,6 +42,24 @@ export function expiredRow(e: Escalation, id: NewId): Row {
   return row(e, id, GATE, 'block', 'escalation.expired', was, {})
 }
 
+/** What the store says of it cannot be believed, its owner included. */
+export function unreadableRow(escalationId: string, id: NewId): Row {
+  return {
+    entryId: id(),
+    owner: GATE,
+    checkName: 'pipeline.escalation',
+    decision: 'block',
+    reason: 'what was kept of an escalation could not be opened, and its time was over',
+    fingerprint: '',
+    metadata: {
+      _stage: 'commitment',
+      _check_name: 'escalation.unreadable',
+      _escalation_id: escalationId,
+      _owner_authenticated_by: GATE.authenticatedBy,
+    },
+  }
+}
+
 export function withdrawnRow(e: Escalation, reason: string, id: NewId): Row {
   return row(e, id, GATE, 'block', 'escalation.withdrawn', 'the policy in force denies what was approved', {
     _denied_because: reason,
@@ -62,12 +81,43 @@ export function toldRow(e: Escalation, why: Because, id: NewId): Row {
   return row(e, id, e.owner, decision, 'escalation.told', why.reason, { _code: why.code })
 }
 
+/** A step in the life of a passkey. Its owner is who acts; whose passkey it is stands in the chain. */
+export function passkeyRow(
+  name: string,
+  by: { readonly principal: string; readonly by: string },
+  principal: string,
+  reason: string,
+  metadata: Readonly<Record<string, MetaValue>>,
+  id: NewId,
+): Row {
+  const parsed = parsePrincipal(by.principal)
+  const owner: Owner = parsed.ok
+    ? { type: parsed.type, id: parsed.id, approvalChain: [principal], authenticatedBy: by.by }
+    : GATE
+  return {
+    entryId: id(),
+    owner,
+    checkName: 'pipeline.escalation',
+    decision: name === 'passkey.not_registered' ? 'block' : 'allow',
+    reason,
+    fingerprint: '',
+    metadata: {
+      ...metadata,
+      _stage: 'record',
+      _check_name: name,
+      _owner_authenticated_by: owner.authenticatedBy,
+    },
+  }
+}
+
 function decisionFacts(said: ApproverDecision): Record<string, MetaValue> {
   return {
     _approver_authenticated_by: said.by,
     _decided_digest: said.digest,
     ...(said.reason === undefined ? {} : { _decision_reason: said.reason }),
-    ...(said.evidence === undefined ? {} : { _evidence: said.evidence }),
+    ...(said.evidence === undefined
+      ? {}
+      : { _evidence_sha256: evidenceDigest(said.evidence), _passkey_id: said.evidence.credentialId }),
   }
 }
 

@@ -14,6 +14,7 @@ import {
 import type { Fault } from '../core/wire.ts'
 import { declaredText } from './asserted.ts'
 import { trimBlanks } from './headers.ts'
+import type { Role } from './role.ts'
 import type { Identified, IdentityStrategy } from './strategy.ts'
 
 /** Keys of `api-key.ts` begin so. No JWT can: it would not decode to something that begins with a brace. */
@@ -116,6 +117,7 @@ export interface Proven {
   readonly notApprovers?: readonly string[] | undefined
   /** What argument rules may compare with. */
   readonly claims?: OwnerClaims | undefined
+  readonly role?: Role | undefined
 }
 
 const MAKE = { human: humanOwner, agent: agentOwner, policy: policyOwner } as const
@@ -139,7 +141,13 @@ export function identified(
     clearance: proven.clearance,
     clearanceVerified: true,
   }
-  return { kind: 'identified', owner: MAKE[proven.type](proven.id, options), declared, usedHeaders }
+  return {
+    kind: 'identified',
+    owner: MAKE[proven.type](proven.id, options),
+    declared,
+    usedHeaders,
+    ...(proven.role === undefined ? {} : { role: proven.role }),
+  }
 }
 
 /** A configured owner; throws when it is no principal. */

@@ -274,6 +274,32 @@ describe('loading', () => {
     expect((await c.list())[0]?.status).toBe('ok')
   })
 
+  it.each<[string, string]>([
+    [
+      'is a Proxy whose traps throw',
+      "export const MyCheck = new Proxy(class {}, new Proxy({}, { get() { throw new Error('trap') } }))",
+    ],
+    [
+      'answers for instanceof, and throws a getter when it is made',
+      'export class MyCheck { static [Symbol.hasInstance]() { throw 1 } constructor() { throw { get message() { throw 2 } } } }',
+    ],
+    [
+      'makes an object whose toPrimitive and tags throw',
+      'export class MyCheck { get name() { return this } [Symbol.toPrimitive]() { throw 1 } get [Symbol.toStringTag]() { throw 2 } }',
+    ],
+  ])('an export that %s makes no check, and says so shortly', async (_, code) => {
+    install('bad', good(), { 'check.js': code })
+    const plugin = await catalog().load('my_check')
+    let thrown: unknown
+    try {
+      plugin.make()
+    } catch (error) {
+      thrown = error
+    }
+    expect(thrown).toBeInstanceOf(PluginUnavailable)
+    expect(String(thrown).length).toBeLessThan(1300)
+  })
+
   it('a file that is missing, or a link out of the package, is not loaded', async () => {
     install('missing', good('a_check'))
     const folder = install('linked', good('b_check'))
@@ -439,6 +465,19 @@ describe('hostile checks', () => {
     for (const wrong of ['logged', null, {}, { highest: 'logged' }, { highest: 'certain', of: () => 'durable' }])
       expect(() => demanding(wrong)).toThrow('assurance')
     expect('assurance' in adoptCheck(sound, 'c')).toBe(false)
+  })
+
+  it('demand passkeys of approvers, and nothing that is no demand or was not announced', () => {
+    const demanding = (approverAuth: unknown) => adoptCheck({ ...sound, approverAuth }, 'c').approverAuth
+    const own = { any: true, tools: ['pay'], of: (tool: string) => (own.tools.includes(tool) ? 'passkey' : undefined) }
+    const taken = demanding(own)
+    expect([taken?.any, taken?.of('pay'), taken?.of('read')]).toEqual([true, 'passkey', undefined])
+    for (const wrong of ['any', '', 5, null, true])
+      expect(() => demanding({ any: true, of: () => wrong })?.of('pay')).toThrow('approverAuth')
+    expect(() => demanding({ any: false, of: () => 'passkey' })?.of('pay')).toThrow('announce')
+    for (const wrong of ['passkey', null, {}, { any: true }, { any: 'yes', of: () => 'passkey' }])
+      expect(() => demanding(wrong)).toThrow('approverAuth')
+    expect('approverAuth' in adoptCheck(sound, 'c')).toBe(false)
   })
 
   it('say that they can hold calls for a human, and what they want of snapshots', () => {

@@ -95,6 +95,14 @@ describe('the prefix-closed form', () => {
   })
 
   it.each([
+    ['<a(?:(?!</a>)[^\\n])*secret', '<a href="x">the manual</a> and more'],
+    ['BEGIN(?:(?!END)[^]){0,40}KEY', 'BEGIN x END and more'],
+    ['x(?:a(?=b)|.)*y', 'xabc\nand more'],
+  ])('does not try a lookahead that is settled as one that is open, as %s on %j shows', (source, given) => {
+    expect(ask(source, given)).toBe('nothing')
+  })
+
+  it.each([
     ['b|(a??)?', 'a'],
     ['(?:a??){0,2}b', 'ab'],
     ['(?:|a)?-', 'a-'],
@@ -153,6 +161,12 @@ describe('the prefix-closed form', () => {
     ['(?<!x)ab', 'xa'],
   ])('%s leaves nothing open in %j', (source, given) => {
     expect(ask(source, given)).toBe('nothing')
+  })
+
+  it('leaves a number that names no group a character', () => {
+    expect(ask('\\1a', '\u0001a')).toEqual({ from: 0, to: 2 })
+    expect(ask('x\\07?\\8', 'x\u00078')).toEqual({ from: 0, to: 3 })
+    expect(ask('\\1a', 'a')).toBe('nothing')
   })
 
   it('keeps a backreference pointing at its group', () => {

@@ -2,6 +2,7 @@
  * Keys of arguments that another reader could take for one that the policy judges. Go's encoding/json and .NET's binders
  * match names without regard to case, and some readers normalise them: they would act on `Amount` while `amount` was judged.
  */
+import { fold as foldText } from '../../text/fold.ts'
 
 /** The keys that a policy names, place by place. */
 export interface NamedKeys {
@@ -48,7 +49,7 @@ export function keyProblem(value: unknown, named: NamedKeys | undefined): KeyPro
     // Two spellings that the policy itself tells apart are two names.
     if (named?.members.has(key) !== true) {
       const folded = fold(key)
-      if (spelled.has(folded)) return 'look_alike_key'
+      if (spelled.has(folded) || (named !== undefined && looksNamed(key, named))) return 'look_alike_key'
       spelled.set(folded, key)
     }
     const problem = keyProblem(member, named?.members.get(key))
@@ -57,9 +58,19 @@ export function keyProblem(value: unknown, named: NamedKeys | undefined): KeyPro
   return undefined
 }
 
+/** No reader takes a Cyrillic letter for a Latin one, but people who approve do. Only beside a named key: data may be in any script. */
+function looksNamed(key: string, { members }: NamedKeys): boolean {
+  if (ASCII.test(key)) return false
+  const { lower } = foldText(key)
+  for (const name of members.keys()) if (foldText(name).lower === lower) return true
+  return false
+}
+
+const ASCII = /^[\x20-\x7e]*$/
+
 /** Like Unicode's NFKC_Casefold, with upper-casing (a long or a dotless letter); ASCII keeps to the short way. */
 function fold(key: string): string {
-  if (/^[\x20-\x7e]*$/.test(key)) return key.toLowerCase()
+  if (ASCII.test(key)) return key.toLowerCase()
   return key
     .replace(/\p{Default_Ignorable_Code_Point}/gu, '')
     .normalize('NFKC')

@@ -238,6 +238,7 @@ describe('keys and readings', () => {
     ['{"amount":1,"other":2}', 'allow'],
     ['{"meta":{"Amount":1,"x":2}}', 'allow'],
     ['{"items":[{"price":1,"name":"x"}]}', 'allow'],
+    ['{"meta":{"\u0430":1,"a":2,"\u0441\u0443\u043c\u043c\u0430":3}}', 'allow'],
     ['{"Amount":1}', 'block arguments_ambiguous look_alike_key'],
     ['{"amount":1,"AMOUNT":99999}', 'block arguments_ambiguous look_alike_key'],
     ['{"ａmount":99999}', 'block arguments_ambiguous look_alike_key'],
@@ -266,6 +267,61 @@ describe('keys and readings', () => {
       kind: 'block',
       because: { code: 'arguments_ambiguous', details: { problem: 'not_json' } },
     })
+  })
+})
+
+describe('literal attacks on a rule', () => {
+  const upTo100: ArgumentRule = { at: '/amount', min: 0, max: 100 }
+  const each: ArgumentRule = { at: '/items/*/price', max: '0.3' }
+  const role: ArgumentRule = { at: '/role', deny: ['admin', 5, null], required: false }
+  const sku: ArgumentRule = { at: '/sku', pattern: '[A-Z]{3}-[0-9]{4}' }
+  const to: ArgumentRule = { at: '/to/0', allow: ['a@example.com', 7, true, null] }
+  it.each<[string, ArgumentRule, string]>([
+    ['{"amount":1e-7}', upTo100, 'allow'],
+    ['{"amount":-0}', upTo100, 'allow'],
+    ['{"amount":"-0"}', upTo100, 'allow'],
+    ['{"amount":9007199254740992}', { at: '/amount', max: '9007199254740992' }, 'allow'],
+    ['{"items":[{"price":"0.1"},{"price":0.3}]}', each, 'allow'],
+    ['{"items":[]}', { ...each, required: false }, 'allow'],
+    ['{}', role, 'allow'],
+    ['{"role":"administrator"}', role, 'allow'],
+    ['{"to":[7.0]}', to, 'allow'],
+    ['{"to":[null]}', to, 'allow'],
+    ['{"a/b":{"~":1}}', { at: '/a~1b/~0', max: 1 }, 'allow'],
+    ['{"note":""}', { at: '/note', maxLength: 0 }, 'allow'],
+    ['{"amount":10.000000000000001}', { at: '/amount', max: 10 }, 'block arguments_ambiguous more_than_one_reading'],
+    ['{"amount":100.00000000000001}', upTo100, BROKEN],
+    ['{"amount":-1e-7}', upTo100, BROKEN],
+    ['{"amount":1e308}', upTo100, BROKEN],
+    ['{"amount":"9007199254740993"}', { at: '/amount', max: '9007199254740992' }, BROKEN],
+    ['{"items":[{"price":0.1},{"price":0.30000000000000004}]}', each, BROKEN],
+    ['{"items":[{"price":0.1},{}]}', each, 'block arguments_rule missing'],
+    ['{"items":[[{"price":9}]]}', each, 'block arguments_rule wrong_place'],
+    ['{"items":{"0":{"price":9}}}', each, 'block arguments_rule missing'],
+    ['{"amount":null}', upTo100, 'block arguments_rule missing'],
+    ['{"__proto__":{"amount":1}}', upTo100, 'block arguments_ambiguous prototype_key'],
+    ['{"amount":1,"\u0430mount":900}', upTo100, 'block arguments_ambiguous look_alike_key'],
+    ['{"Role":"admin"}', role, 'block arguments_ambiguous look_alike_key'],
+    ['{"role":"\u0430dmin"}', role, BROKEN],
+    ['{"role":"ADMIN"}', role, BROKEN],
+    ['{"role":"5.0"}', role, BROKEN],
+    ['{"role":["admin"]}', role, 'block arguments_rule not_a_plain_value'],
+    ['{"sku":"ABC-1234\\n"}', sku, BROKEN],
+    ['{"sku":"xABC-1234"}', sku, BROKEN],
+    ['{"to":["7"]}', to, BROKEN],
+    ['[1]', upTo100, 'block arguments_ambiguous not_an_object'],
+    ['null', upTo100, 'block arguments_ambiguous not_an_object'],
+    ['{"amount":1', upTo100, 'block arguments_ambiguous not_json'],
+  ])('%s under %j: %s', (text, one, expected) => {
+    expect(said(rule(one), text)).toBe(expected)
+  })
+
+  it('no double above the limit passes, and none below is refused', () => {
+    fc.assert(
+      fc.property(fc.double({ min: 0, max: 200, noNaN: true }), amount => {
+        expect(said(rule(upTo100), JSON.stringify({ amount }))).toBe(amount > 100 ? BROKEN : 'allow')
+      }),
+    )
   })
 })
 

@@ -28,6 +28,7 @@ interface Options {
   readonly shadow?: boolean
   readonly strictErrorRedaction?: boolean
   readonly logFormat?: string
+  readonly accessLog?: string
   readonly dev?: true
 }
 
@@ -69,6 +70,7 @@ export const registerServe: Register = (program, context) => {
     .option('--no-shadow', 'enforce them')
     .option('--strict-error-redaction', 'tell callers only that they were refused (SIGNET_STRICT_ERROR_REDACTION)')
     .option('--no-strict-error-redaction', 'tell them why')
+    .option('--access-log <file>', 'one line per request, "-" for standard error (SIGNET_ACCESS_LOG_PATH)')
     .addOption(new Option('--log-format <format>', 'text or json (SIGNET_LOG_FORMAT)').choices(['text', 'json']))
     .option('--dev', 'for development: asserted owners, full errors, keys kept in .signet')
     .action((options: Options) => serve(options, context))
@@ -102,6 +104,7 @@ async function serve(options: Options, context: Context): Promise<void> {
     shadow: options.shadow,
     strictErrorRedaction: options.strictErrorRedaction,
     logFormat: options.logFormat,
+    accessLogPath: options.accessLog,
   })
   const environment = fromEnvironment(context.environment, '')
   const dotenv = fromEnvironment(envFile.variables, options.envFile ?? '.env')
@@ -123,6 +126,7 @@ async function serve(options: Options, context: Context): Promise<void> {
     { folder, file, variables: envFile.variables },
     {
       onWorker: (ok, message) => (ok ? log.info('worker', message) : log.warn('worker', message)),
+      onAccessState: (ok, reason) => (ok ? log.info('access_log', reason) : log.warn('access_log', reason)),
       onKeys: (ok, message) => (ok ? log.info('keys', message) : log.warn('keys', message)),
       onAuditState: (ok, reason) =>
         ok
@@ -136,6 +140,7 @@ async function serve(options: Options, context: Context): Promise<void> {
         ok
           ? log.info('state_available', `shared state: ${reason}`)
           : log.warn('state_unavailable', `shared state: ${reason}; exchanges are refused until it is back`),
+      onStoreLost: text => log.warn('escalation_store_lost', text),
       onEviction: policy =>
         log.warn(
           'state_eviction',
@@ -169,7 +174,7 @@ async function serve(options: Options, context: Context): Promise<void> {
   if (serving.devApprover !== undefined && serving.controlUrl !== undefined) {
     log.info(
       'approver',
-      `held calls: signet escalations list, then approve or deny (the token is in ${serving.devApprover.token})`,
+      `held calls: ${settings.console ? `${serving.controlUrl}/console/, or ` : ''}signet escalations list, then approve or deny (the token is in ${serving.devApprover.token})`,
     )
   }
   log.info('identity', `callers: ${identity.name}${identity.verified ? '' : ' (believed, not verified)'}`, {
