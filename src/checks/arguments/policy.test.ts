@@ -248,7 +248,7 @@ describe('keys and readings', () => {
     ['{"items":[{"Price":99}]}', 'block arguments_ambiguous look_alike_key'],
     ['{"amount":1,"\u0430mount":99999}', 'block arguments_ambiguous look_alike_key'],
     ['{"items":[{"pr\u0456ce":99}]}', 'block arguments_ambiguous look_alike_key'],
-    ['{"meta":{"o":1,"\u043e":2}}', 'allow'],
+    ['{"meta":{"\u0430":1,"a":2,"\u0441\u0443\u043c\u043c\u0430":3}}', 'allow'],
     ['{"x":[{"ſ":1,"s":2}]}', 'block arguments_ambiguous look_alike_key'],
     ['{"__proto__":{"amount":99999}}', 'block arguments_ambiguous prototype_key'],
     ['{"meta":{"\\u005f_proto__":{}}}', 'block arguments_ambiguous prototype_key'],
