@@ -103,11 +103,17 @@ function exactKey(value: Scalar): string {
   return `${typeof value}:${String(value)}`
 }
 
-/** What a reader, or a lenient tool, would take for the same: letters by their fold, case and blanks aside; `42`, `"42"`, `"42.0"`. */
+/**
+ * What a reader, or a lenient tool, would take for the same: letters and digits by their fold; case, control characters and
+ * blanks at the ends aside; numbers by their value, `42`, `"42.0"`, `" +042"`.
+ */
 function looseKey(value: Scalar): string {
-  const number = decimalOf(value)
+  const text = fold(String(value))
+    .lower.replace(/\p{Cc}+/gu, '')
+    .trim()
+  const number = readDecimal(text.replace(/^\+/, '').replace(/^(-?)0+(?=[0-9])/, '$1'))
   if (number !== undefined) return `number ${number.negative ? '-' : ''}${number.digits}e${number.point}`
-  return `text ${fold(String(value)).lower.trim()}`
+  return `text ${text}`
 }
 
 /** Counted only as far as needed. */
