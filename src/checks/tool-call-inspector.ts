@@ -288,7 +288,7 @@ function readRegistry(read: CheckOptions): ReadonlyMap<string, RegisteredTool> {
     if (tool.startsWith(UPSTREAM) && entry.arguments !== undefined) {
       throw read.wrong(
         `${at}.arguments`,
-        'left out: upstream runs the tool, and its arguments are never seen here',
+        'left out: upstream runs the tool, and may do so before its arguments are seen here',
         spec,
       )
     }

@@ -347,6 +347,8 @@ describe('a schema', () => {
     ['an older draft', { $schema: 'http://json-schema.org/draft-07/schema#' }, '/$schema'],
     ['one without a type', { type: undefined, properties: { a: {} } }, 'missing type'],
     ['one that doubles with each reference', doubling(), 'more than 10000 schemas'],
+    ['one that is very deep', { properties: { a: negated(4_000) } }, 'too deep'],
+    ['a property that is never there', { properties: JSON.parse('{"__proto__":{"type":"string"}}') }, '/__proto__'],
   ])('is refused at start: %s', (_what, part, expected) => {
     const given = { type: 'object', ...(part as object) }
     expect(() => inspector({ schema: given })).toThrow(/^tool_call_inspector: registry\["pay"\]\.arguments\.schema/)
@@ -413,6 +415,12 @@ describe('a schema', () => {
     )
   })
 })
+
+function negated(times: number): object {
+  let schema: object = { type: 'string' }
+  for (let i = 0; i < times; i++) schema = { not: schema }
+  return schema
+}
 
 function doubling(): object {
   const defs = Object.fromEntries(

@@ -14,7 +14,7 @@ interface Demands {
   readonly allow?: readonly Scalar[]
   /** None of these, nor anything a reader would take for one of them. */
   readonly deny?: readonly Scalar[]
-  /** A regular expression (RE2) that must match the whole text. */
+  /** A regular expression of JavaScript, without look-around and back-references, that must match the whole text. */
   readonly pattern?: string
   /** Characters (Unicode code points) at most. */
   readonly maxLength?: number
