@@ -23,6 +23,9 @@ describe('a pattern', () => {
     ['.', '😀', true],
     ['..', '😀', false],
     ['a$', 'a\n', false],
+    ['\\p{Script=Greek}+', 'αω', true],
+    ['[\\P{sc=Greek}]', 'α', false],
+    ['\\p{Lu}', 'É', true],
     ['\\w+', 'ſ', false],
     ['\\d+', '٣', false],
     ['\\x41\\cJ\\0', 'A\n\0', true],
@@ -105,7 +108,7 @@ describe('a pattern', () => {
     )
   })
 
-  it.each(['(?s:.)', '(?m:^a)', '(?i:a)', '(?=a)', '(a)\\1', '\\p{Script=Greek}'])('%s is refused', source => {
+  it.each(['(?s:.)', '(?m:^a)', '(?i:a)', '(?=a)', '(a)\\1', '\\p{Script_Extensions=Greek}'])('%s is refused', source => {
     expect(() => linearPattern(source)).toThrow(Error)
   })
 })

@@ -29,6 +29,8 @@ export function re2Source(source: string, tree: AST.Pattern): string {
       else if (node.kind === 'space') {
         const set = node.negate ? NOT_BLANK : BLANK
         write(node, node.parent.type === 'CharacterClass' ? set : `[${set}]`)
+      } else if (node.kind === 'property' && node.value !== null && (node.key === 'Script' || node.key === 'sc')) {
+        write(node, `\\${node.negate ? 'P' : 'p'}{${node.value}}`)
       }
     },
     onCharacterEnter(node) {
