@@ -108,7 +108,10 @@ describe('a pattern', () => {
     )
   })
 
-  it.each(['(?s:.)', '(?m:^a)', '(?i:a)', '(?=a)', '(a)\\1', '\\p{Script_Extensions=Greek}'])('%s is refused', source => {
-    expect(() => linearPattern(source)).toThrow(Error)
-  })
+  it.each(['(?s:.)', '(?m:^a)', '(?i:a)', '(?=a)', '(a)\\1', '\\p{Script_Extensions=Greek}'])(
+    '%s is refused',
+    source => {
+      expect(() => linearPattern(source)).toThrow(Error)
+    },
+  )
 })
