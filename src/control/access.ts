@@ -21,11 +21,29 @@ export interface Person {
   readonly by: string
 }
 
-export interface AccessOptions {
-  readonly identity: IdentityStrategy
+export interface RoleOptions {
   readonly viewers: readonly string[]
   readonly approvers: readonly string[]
   readonly admins: readonly string[]
+}
+
+export interface AccessOptions extends RoleOptions {
+  readonly identity: IdentityStrategy
+}
+
+/** Does this person have the role, or one that may more? */
+export type Roles = (principal: string, role: Role) => Role | undefined
+
+export function createRoles({ viewers, approvers, admins }: RoleOptions): Roles {
+  const roles = new Map<string, Role>([
+    ...viewers.map(p => [p, 'viewer'] as const),
+    ...approvers.map(p => [p, 'approver'] as const),
+    ...admins.map(p => [p, 'admin'] as const),
+  ])
+  return (principal, role) => {
+    const has = roles.get(principal)
+    return has === undefined || ROLES.indexOf(has) < ROLES.indexOf(role) ? undefined : has
+  }
 }
 
 export interface Access {
@@ -33,13 +51,9 @@ export interface Access {
   require(request: ControlRequest, role: Role): Promise<Person | Answer>
 }
 
-export function createAccess({ identity, viewers, approvers, admins }: AccessOptions): Access {
+export function createAccess({ identity, ...people }: AccessOptions): Access {
   if (!identity.verified) throw new TypeError('the control plane needs an identity that is proved, not asserted')
-  const roles = new Map<string, Role>([
-    ...viewers.map(p => [p, 'viewer'] as const),
-    ...approvers.map(p => [p, 'approver'] as const),
-    ...admins.map(p => [p, 'admin'] as const),
-  ])
+  const roles = createRoles(people)
   const duplicates = createDuplicateRule(identity.headers)
   return {
     async require(request, role) {
@@ -51,10 +65,8 @@ export function createAccess({ identity, viewers, approvers, admins }: AccessOpt
         return { ...answer, headers: { ...answer.headers, 'www-authenticate': 'Bearer realm="signet control"' } }
       }
       const principal = ownerString(who.owner)
-      const has = roles.get(principal)
-      if (has === undefined || ROLES.indexOf(has) < ROLES.indexOf(role)) {
-        return problem(403, 'not_allowed', { description: `this needs the role ${role}` })
-      }
+      const has = roles(principal, role)
+      if (has === undefined) return problem(403, 'not_allowed', { description: `this needs the role ${role}` })
       return { principal, role: has, by: who.owner.authenticatedBy }
     },
   }

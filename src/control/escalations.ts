@@ -155,6 +155,7 @@ const REFUSED: Readonly<Record<string, number>> = {
   digest_mismatch: 409,
   own_request: 403,
   not_an_approver: 403,
+  method_not_accepted: 403,
   not_your_turn: 409,
   already_decided: 409,
   not_pending: 409,
@@ -209,6 +210,7 @@ export function shown(e: Escalation, me: Person) {
     calls: e.calls.map(c => ({
       id: escapeText(c.id),
       tool: escapeText(c.tool),
+      tier: c.tier ?? null,
       /** The model's own text, escaped. */
       arguments: escapeJson(c.argumentsText),
       arguments_digest: c.argumentsDigest,

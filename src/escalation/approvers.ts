@@ -14,6 +14,8 @@ export interface ApprovalPolicy {
   readonly approvers: readonly string[]
   /** Absent: in turn. Otherwise how many different ones. */
   readonly quorum?: number
+  /** How approvers must be known for their word to count, such as `passkey`. Absent: in any way. */
+  readonly methods?: readonly string[]
 }
 
 /**
@@ -26,9 +28,10 @@ export function ruleFor(policy: ApprovalPolicy, owner: Owner, claimsVerified: bo
   const chain = others(claimed)
   const approvers = chain.length > 0 ? chain : others(policy.approvers)
   if (approvers.length === 0) return undefined
-  if (policy.quorum === undefined) return { kind: 'chain', approvers }
+  const how = policy.methods === undefined ? {} : { methods: policy.methods }
+  if (policy.quorum === undefined) return { kind: 'chain', approvers, ...how }
   // Fewer people than the operator asked for is not enough people.
-  return approvers.length < policy.quorum ? undefined : { kind: 'quorum', approvers, needed: policy.quorum }
+  return approvers.length < policy.quorum ? undefined : { kind: 'quorum', approvers, needed: policy.quorum, ...how }
 }
 
 function eligible(list: readonly string[], owner: Owner): readonly string[] {

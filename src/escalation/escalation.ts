@@ -45,15 +45,21 @@ export interface ProposedCall {
   readonly argumentsDigest: string
   /** Who may run it, when a capability is to be minted. */
   readonly audience?: string
+  /** As the check that held it rates the tool. */
+  readonly tier?: string
 }
 
 /**
  * Who has to say yes. `chain`: each in turn, in this order. `quorum`: any `needed` different ones. One no is a no.
  * Principals are `type:id` in their one accepted spelling.
  */
-export type ApprovalRule =
+export type ApprovalRule = (
   | { readonly kind: 'chain'; readonly approvers: readonly string[] }
   | { readonly kind: 'quorum'; readonly approvers: readonly string[]; readonly needed: number }
+) & {
+  /** How an approver must have been known for the word to count. Absent: in any way. */
+  readonly methods?: readonly string[]
+}
 
 export interface ApproverDecision {
   readonly approver: string

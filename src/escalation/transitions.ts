@@ -18,6 +18,7 @@ export type RefusedBecause =
   | 'not_an_approver'
   | 'not_your_turn'
   | 'already_decided'
+  | 'method_not_accepted'
   | 'not_approved'
 
 export type Transition =
@@ -34,6 +35,10 @@ export function decide(e: Escalation, said: ApproverDecision): Transition {
     return refused('own_request', 'nobody decides what is done in their own name')
   }
   if (!e.rule.approvers.includes(said.approver)) return refused('not_an_approver', 'not one of its approvers')
+  const { methods } = e.rule
+  if (methods !== undefined && !methods.includes(said.by)) {
+    return refused('method_not_accepted', `this has to be decided by somebody known by ${methods.join(' or ')}`)
+  }
   if (e.decisions.some(d => d.approver === said.approver)) {
     return refused('already_decided', 'this approver has decided already')
   }
