@@ -13,9 +13,20 @@ const dist = join(root, 'dist')
 
 /** What reads a command line and says how it ended: `signet --version` should load nothing else. */
 const PROGRAM = [
-  ...['audit', 'bench', 'doctor', 'escalations', 'init', 'keys', 'lint', 'log', 'plugins', 'receipt', 'serve'].map(
-    c => `cli/commands/${c}`,
-  ),
+  ...[
+    'audit',
+    'bench',
+    'doctor',
+    'escalations',
+    'init',
+    'keys',
+    'lint',
+    'log',
+    'passkeys',
+    'plugins',
+    'receipt',
+    'serve',
+  ].map(c => `cli/commands/${c}`),
   ...['context', 'escape', 'failure', 'http', 'log-option', 'main', 'percentiles', 'pipeline-file', 'terminal'].map(
     f => `cli/${f}`,
   ),
@@ -62,6 +73,7 @@ const APART = [
   'cli/log-sections',
   'cli/log-source',
   'cli/new-file',
+  'cli/receipt-',
   'cli/report',
   'cli/row-text',
   'cli/sealing-option',
@@ -70,6 +82,9 @@ const APART = [
   'cli/worker.',
   'clients/',
   'config/default-pipeline',
+  'escalation/assertion',
+  'escalation/passkeys',
+  'escalation/verify-evidence',
   'gate/redeem.ts',
   'identity/issuer',
   'identity/jwt',
@@ -83,7 +98,8 @@ const APART = [
   'plugins/tribunal',
   'jws/',
   'receipt/',
-  'state/escalations/sqlite',
+  'state/escalations/sqlite-thread',
+  'state/passkeys/',
   'state/redemptions/sqlite',
   'state/redis/',
   'upstream/demo/',
@@ -96,12 +112,23 @@ const isServing = (id: string): boolean => {
   return file !== undefined && !APART.some(apart => file.startsWith(apart))
 }
 
+/** What the stores' threads load: a thread that loads the whole gate keeps a start waiting, and its memory. */
+const STORES = [
+  'core/memory-state.',
+  'state/escalations/bounds.',
+  'state/escalations/sqlite-file.',
+  'state/private-database.',
+  'state/store-thread.',
+]
+const isStore = (id: string): boolean => STORES.some(start => inSrc(id)?.startsWith(start))
+
 const bundle = await rolldown({
   cwd: root,
   input: {
     index: 'src/index.ts',
     'receipt/index': 'src/receipt/index.ts',
     'audit/log/index': 'src/audit/log/index.ts',
+    'escalation/verify-evidence': 'src/escalation/verify-evidence.ts',
     'clients/openai': 'src/clients/openai.ts',
     'clients/anthropic': 'src/clients/anthropic.ts',
     'clients/langchain': 'src/clients/langchain.ts',
@@ -114,6 +141,7 @@ const bundle = await rolldown({
     'audit/segments/packer': 'src/audit/segments/packer.ts',
     'audit/index-thread': 'src/audit/index-thread.ts',
     'state/escalations/sqlite-thread': 'src/state/escalations/sqlite-thread.ts',
+    'state/passkeys/sqlite-thread': 'src/state/passkeys/sqlite-thread.ts',
     'state/redemptions/sqlite-thread': 'src/state/redemptions/sqlite-thread.ts',
   },
   platform: 'node',
@@ -136,6 +164,7 @@ await bundle.write({
     includeDependenciesRecursively: false,
     groups: [
       { name: 'program', test: isProgram, priority: 1 },
+      { name: 'stores', test: isStore, priority: 1 },
       { name: 'serving', test: isServing },
     ],
   },

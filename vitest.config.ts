@@ -1,12 +1,13 @@
 import { defineConfig } from 'vitest/config'
 
-/** Suites that need more than npm itself: Python, a Redis server, Go, openssl, or the registry for an installation. */
+/** Suites that need more than npm itself: Python, a Redis server, Go, openssl, Chromium, or the registry for an installation. */
 const MORE = [
   '**/*.python.test.ts',
   '**/*.redis.test.ts',
   '**/*.packed.test.ts',
   '**/*.go.test.ts',
   '**/*.agents.test.ts',
+  '**/*.chromium.test.ts',
   '**/*.openssl.test.ts',
 ]
 const more = process.env['MORE_TESTS'] === '1'

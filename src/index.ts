@@ -1,4 +1,4 @@
-/** The public API of signet-gate. Subpaths: `signet-gate/receipt` and `signet-gate/capability` (browsers and servers), and `signet-gate/openai`. */
+/** The public API of signet-gate. Subpaths: `signet-gate/receipt` and `signet-gate/capability` (browsers and servers), `signet-gate/evidence`, and `signet-gate/openai`. */
 export * from './checks/index.ts'
 export { definePipeline, type PipelineConfig } from './config/pipeline.ts'
 export {

@@ -1,10 +1,18 @@
 /** The gate as a caller meets it: real listener, real log, the demo model behind. */
+import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { verifyReceipt, verifyStreamReceipt } from '../src/receipt/index.ts'
 import { chat, ISSUER, scenario, startTestGate, type TestGate } from './support/gate.ts'
 
 const MARKER = 'SECRET//NOFORN'
 const jwksOf = async (gate: TestGate) => JSON.parse(await (await fetch(`${gate.url}/.well-known/jwks.json`)).text())
+
+/** One transparent pixel, and an empty wave. */
+const PIXEL = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=='
+const SILENCE = Buffer.from(
+  '524946462400000057415645666d7420100000000100010044ac000088580100020010006461746100000000',
+  'hex',
+).toString('base64')
 
 describe('gate', () => {
   let gate: TestGate
@@ -162,6 +170,35 @@ describe('gate', () => {
     const sent = Buffer.from(gate.seen.at(-1) ?? []).toString()
     expect(sent).not.toContain('hunter2')
     expect(sent.match(/\[REDACTED\]/g)).toHaveLength(3)
+  })
+
+  it('redacts the text beside a picture and a sound, and leaves those as they were', async () => {
+    const kept = [
+      { type: 'image_url', image_url: { url: `data:image/png;base64,${PIXEL}` } },
+      { type: 'input_audio', input_audio: { data: SILENCE, format: 'wav' } },
+    ]
+    const content = [{ type: 'text', text: 'my hunter2' }, ...kept, { type: 'text', text: 'and hunter2 again' }]
+    await (await chat(gate, { model: 'demo', messages: [{ role: 'user', content }] })).text()
+    const sent = JSON.parse(Buffer.from(gate.seen.at(-1) ?? []).toString()) as { messages: { content: unknown[] }[] }
+    expect(sent.messages[0]?.content).toEqual([
+      { type: 'text', text: 'my [REDACTED]' },
+      ...kept,
+      { type: 'text', text: 'and [REDACTED] again' },
+    ])
+  })
+
+  it('gives all rows of an exchange one fingerprint, of the bytes that came and not of those that went on', async () => {
+    const body = JSON.stringify({ model: 'demo', messages: [{ role: 'user', content: 'my hunter2' }] })
+    const before = gate.rows().length
+    for (let i = 0; i < 2; i++) await (await chat(gate, body)).text()
+    const rows = gate.rows().slice(before)
+    expect(Buffer.from(gate.seen.at(-1) ?? []).toString()).not.toContain('hunter2')
+    expect(rows.some(r => r['decision'] === 'redact')).toBe(true)
+    expect(new Set(rows.map(r => r['request_fingerprint']))).toEqual(
+      new Set([`sha256:${createHash('sha256').update(body).digest('hex')}`]),
+    )
+    // Two requests of one body stay two: the fingerprint is not their name.
+    expect(new Set(rows.map(r => (r['metadata'] as Record<string, unknown>)['_exchange_id'])).size).toBe(2)
   })
 
   it('forwards exactly the bytes of the caller when nothing was edited', async () => {

@@ -19,7 +19,7 @@ const run = (file: string, args: readonly string[], cwd = folder) =>
 
 describe('the published package', () => {
   beforeAll(() => {
-    run('npm', ['pack', '--silent', '--pack-destination', folder], ROOT)
+    run('npm', ['pack', '--silent', '--ignore-scripts', '--pack-destination', folder], ROOT)
     const tarball = readdirSync(folder).find(f => f.endsWith('.tgz')) ?? ''
     writeFileSync(join(folder, 'package.json'), '{"name":"try-signet","private":true,"type":"module"}')
     run('npm', ['install', '--silent', '--no-audit', '--no-fund', join(folder, tarball)])
@@ -99,6 +99,18 @@ describe('the published package', () => {
     ])
   })
 
+  it('says what to install for passkeys, in one line', () => {
+    const serve = spawnSync(node, [bin(), 'serve', '--upstream', 'demo', '--dev', '--port', '0'], {
+      cwd: folder,
+      encoding: 'utf8',
+      env: { ...process.env, SIGNET_PASSKEY_RP_ID: 'localhost', SIGNET_CONTROL_PORT: '0' },
+    })
+    expect([serve.status, serve.stderr]).toEqual([
+      2,
+      expect.stringMatching(/passkeys: .*not installed; run: npm install @simplewebauthn\/server\n$/),
+    ])
+  })
+
   it('its types and subpaths work in a strict project', () => {
     writeFileSync(
       join(folder, 'use.ts'),
@@ -106,11 +118,16 @@ describe('the published package', () => {
 import { verifyReceipt } from 'signet-gate/receipt'
 import { wrapOpenAI } from 'signet-gate/openai'
 import { MemoryReplayStore, requireCapability } from 'signet-gate/capability'
+import { type EvidenceReport, holds, verifyEvidence } from 'signet-gate/evidence'
 import { wrapAnthropic } from 'signet-gate/anthropic'
 import { signetConfiguration, SignetCallbackHandler, SignetRefused } from 'signet-gate/langchain'
 import { createSignet, signetErrorOf } from 'signet-gate/ai'
 const mine: Check = { name: 'mine', priority: 0, timeLimitMs: 10, describe: () => ({}), admit: x => block('custom:no', x.id) }
 export default definePipeline({ checks: [new OwnerResolutionCheck(), mine] })
+export const sound = async (document: unknown): Promise<boolean> => {
+  const report: EvidenceReport | undefined = await verifyEvidence(document)
+  return report !== undefined && holds(report)
+}
 export const used: readonly unknown[] = [verifyReceipt, wrapOpenAI, wrapAnthropic, SignetCallbackHandler, requireCapability, MemoryReplayStore]
 const who = { signetUrl: 'http://gate:8443', owner: 'human:alice@example.com' }
 export const base: string = signetConfiguration(who).configuration.baseURL + createSignet(who).provider.baseURL
@@ -142,18 +159,19 @@ export function told(error: unknown): string | undefined {
 import { verifyReceipt } from 'signet-gate/receipt'
 import { requireCapability } from 'signet-gate/capability'
 import { verifyProof } from 'signet-gate/log'
+import { verifyEvidence } from 'signet-gate/evidence'
 import { wrapOpenAI } from 'signet-gate/openai'
 import { wrapAnthropic } from 'signet-gate/anthropic'
 import { SignetCallbackHandler, signetConfiguration } from 'signet-gate/langchain'
 import { createSignet } from 'signet-gate/ai'
-const all = [definePipeline, verifyReceipt, verifyProof, requireCapability, wrapOpenAI, wrapAnthropic, SignetCallbackHandler, signetConfiguration, createSignet]
+const all = [definePipeline, verifyReceipt, verifyProof, verifyEvidence, requireCapability, wrapOpenAI, wrapAnthropic, SignetCallbackHandler, signetConfiguration, createSignet]
 console.log(all.map(one => typeof one).join())
 const who = { signetUrl: 'http://gate:8443', owner: 'agent:triage' }
 console.log(createSignet(who).provider.baseURL, signetConfiguration(who).clientOptions.baseURL)
 `,
     )
-    expect(run(node, ['use.mjs'])).toBe(`${Array(9).fill('function').join()}\nhttp://gate:8443/v1 http://gate:8443\n`)
-    for (const wrapped of ['openai', 'ai', '@langchain', '@anthropic-ai'])
+    expect(run(node, ['use.mjs'])).toBe(`${Array(10).fill('function').join()}\nhttp://gate:8443/v1 http://gate:8443\n`)
+    for (const wrapped of ['openai', 'ai', '@langchain', '@anthropic-ai', '@simplewebauthn'])
       expect(existsSync(join(folder, 'node_modules', wrapped))).toBe(false)
   })
 

@@ -1,5 +1,5 @@
 /**
- * Kills a gate under load, again and again: `node bench/soak/kill.ts --runs 200 --seed 1 --out soak-kill.txt`.
+ * Kills a gate under load whose keys are rotated, again and again: `node bench/soak/kill.ts --runs 200 --seed 1 --out soak-kill.txt`.
  * Exit 1 when a caller was told of a row that is not in the log, or a log does not open or verify.
  */
 import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -36,11 +36,12 @@ const say = (line: string) => {
   appendFileSync(values.out, `${line}\n`)
   console.log(line)
 }
-let [told, torn, failed] = [0, 0, 0]
+let [told, torn, failed, keys] = [0, 0, 0, 0]
 const began = Date.now()
 for (let run = 0; run < runs; run += 1) {
   const r = await crashOnce(join(folder, `${run % logs}.jsonl`), demo.url, seeded(seed * 1_000_003 + run))
   told += r.told
+  keys = Math.max(keys, r.keys)
   if (r.tornTail) torn += 1
   if (r.problems.length > 0) failed += 1
   say(
@@ -48,7 +49,7 @@ for (let run = 0; run < runs; run += 1) {
   )
 }
 say(
-  `${runs} runs in ${Math.round((Date.now() - began) / 1000)} s: ${told} exchanges acknowledged, ${torn} torn tails, ${failed} failed runs`,
+  `${runs} runs in ${Math.round((Date.now() - began) / 1000)} s: ${told} exchanges acknowledged, ${torn} torn tails, up to ${keys} chain keys a log, ${failed} failed runs`,
 )
 await demo.close()
 if (failed === 0) rmSync(folder, { recursive: true })

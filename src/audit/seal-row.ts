@@ -16,7 +16,8 @@ const PERSONAL: ReadonlySet<string> = new Set(['_peer', '_session'])
 /** The gate's own words and numbers; what a caller, a model or a check wrote is not among them. */
 const FACTS: ReadonlySet<string> = new Set(
   `_stage _check_name _exchange_id _policy_digest _surface _code _stream _data_level _owner_authenticated_by _outcome
-   _arguments_sha256 _response_sha256 _escalation_id _flag`.split(/\s+/),
+   _arguments_sha256 _response_sha256 _escalation_id _flag
+   _evidence_sha256 _passkey_id _passkey_key_sha256`.split(/\s+/),
 )
 const HIDDEN = '[sealed]'
 const SHORT = 4

@@ -260,6 +260,11 @@ describe('tampering', () => {
       () => withLines(l => (l[2] = line(2).replace('"_signing_key_id":"k1"', '"_signing_key_id":["k1"]'))),
       ['missing_key_id@2'],
     ],
+    ...['{"k1":1}', '1', 'null', 'true', '""'].map((id): [string, () => string, string[]] => [
+      `the key id ${id}`,
+      () => withLines(l => (l[2] = line(2).replace('"_signing_key_id":"k1"', `"_signing_key_id":${id}`))),
+      ['missing_key_id@2'],
+    ]),
   ])('%s', async (name, make, expected) => {
     // Not the tail but the row is under test: rows beyond the head would be its business.
     const report = await verifyLog(put(make()), ring, { head: 'ignore' })

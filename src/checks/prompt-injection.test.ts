@@ -178,6 +178,17 @@ describe('limits', () => {
     })
   })
 
+  it('refuses padding with an attack many layers down behind it, in whatever order the budget is spent', async () => {
+    const attack = as.times(14, as.base64)(ATTACK)
+    for (const text of [
+      `${prose.repeat(60)} ${attack}`,
+      `${attack} ${prose.repeat(60)}`,
+      `${as.times(6, as.base64)(prose.repeat(10))} ${attack}`,
+      `${Array.from({ length: 400 }, (_, i) => as.base64(`padding number ${i} of many`)).join(' ')} ${attack}`,
+    ])
+      expect(await ask(text)).toMatchObject({ kind: 'block' })
+  })
+
   it('refuses when decoding runs out of budget, and follows the policy', async () => {
     const nested = as.times(9, as.base64)(`${prose}nothing to see`)
     expect(await ask(nested, { decodeBudget: 4000 })).toMatchObject({

@@ -6,7 +6,7 @@
  * judge a call, so declaring one is judged at admission, under the name `upstream:<type>[:<server>]`.
  * Names match exactly, case included. What the arguments say is not looked at here.
  */
-import type { Assurances, Audiences, Check, Ctx } from '../core/check.ts'
+import type { ApproverAuths, Assurances, Audiences, Check, Ctx } from '../core/check.ts'
 import type { Exchange } from '../core/exchange.ts'
 import { ownerString } from '../core/owner.ts'
 import { ASSURANCES, type Assurance } from '../core/row.ts'
@@ -31,6 +31,8 @@ export interface ToolSpec {
    * checkpoint of the transparency log) or `witnessed` (one that enough witnesses have cosigned).
    */
   readonly assurance?: Assurance
+  /** How whoever approves a call must have shown who they are: `any` (default), or `passkey`: with a signature over it. */
+  readonly approverAuth?: 'any' | 'passkey'
 }
 
 export interface RegisteredTool {
@@ -39,6 +41,8 @@ export interface RegisteredTool {
   readonly dryrunSupported: boolean
   readonly audience: string | undefined
   readonly assurance: Assurance
+  /** Absent: `any`. */
+  readonly approverAuth?: 'passkey'
 }
 
 export interface ToolCallInspectorOptions extends CommonOptions {
@@ -48,13 +52,15 @@ export interface ToolCallInspectorOptions extends CommonOptions {
   readonly maxAllowedTier?: RiskTier
   /** Irreversible tools of this tier or above wait for a human. Default `high`. */
   readonly escalateAtTier?: RiskTier
+  /** Tools of this tier or above are approved with a passkey only. Default `never`. */
+  readonly passkeyAtTier?: RiskTier | 'never'
   /** Critical tools are refused unless this is set, even when `maxAllowedTier` is `critical`. Default false. */
   readonly allowCritical?: boolean
   /** Let calls of unknown tools through. Never extends to tools that upstream runs. Default false. */
   readonly allowUnregistered?: boolean
 }
 
-const SPEC_FIELDS = ['riskTier', 'irreversible', 'dryrunSupported', 'audience', 'assurance']
+const SPEC_FIELDS = ['riskTier', 'irreversible', 'dryrunSupported', 'audience', 'assurance', 'approverAuth']
 /** Prefix of the registry names of tools that upstream runs. */
 const UPSTREAM = 'upstream:'
 
@@ -67,9 +73,11 @@ export class ToolCallInspectorCheck implements Check {
   readonly registry: ReadonlyMap<string, RegisteredTool>
   readonly assurance: Assurances
   readonly audience: Audiences
+  readonly approverAuth: ApproverAuths
   readonly #common: Common
   readonly #maxAllowedTier: RiskTier
   readonly #escalateAtTier: RiskTier
+  readonly #passkeyAtTier: RiskTier | 'never'
   readonly #allowCritical: boolean
   readonly #allowUnregistered: boolean
 
@@ -78,6 +86,7 @@ export class ToolCallInspectorCheck implements Check {
       'registry',
       'maxAllowedTier',
       'escalateAtTier',
+      'passkeyAtTier',
       'allowCritical',
       'allowUnregistered',
     ])
@@ -85,6 +94,7 @@ export class ToolCallInspectorCheck implements Check {
     ;({ priority: this.priority, timeLimitMs: this.timeLimitMs, shadow: this.shadow } = this.#common)
     this.#maxAllowedTier = read.choice('maxAllowedTier', 'high', TIERS)
     this.#escalateAtTier = read.choice('escalateAtTier', 'high', TIERS)
+    this.#passkeyAtTier = read.choice('passkeyAtTier', 'never', [...TIERS, 'never'])
     this.#allowCritical = read.flag('allowCritical', false)
     this.#allowUnregistered = read.flag('allowUnregistered', false)
     const registry = readRegistry(read)
@@ -94,6 +104,14 @@ export class ToolCallInspectorCheck implements Check {
     this.audience = {
       any: [...registry.values()].some(spec => spec.audience !== undefined),
       of: tool => registry.get(tool)?.audience,
+    }
+    const auth = (spec: RegisteredTool | undefined): 'passkey' | undefined => {
+      if (spec === undefined || this.#passkeyAtTier === 'never') return spec?.approverAuth
+      return rank(spec.riskTier) >= rank(this.#passkeyAtTier) ? 'passkey' : spec.approverAuth
+    }
+    this.approverAuth = {
+      any: [...registry.values()].some(spec => auth(spec) === 'passkey'),
+      of: tool => auth(registry.get(tool)),
     }
     this.assurance = { highest, of: tool => registry.get(tool)?.assurance ?? 'durable' }
   }
@@ -105,6 +123,8 @@ export class ToolCallInspectorCheck implements Check {
         .map(([tool, spec]) => ({ tool, ...spec, audience: spec.audience ?? null })),
       maxAllowedTier: this.#maxAllowedTier,
       escalateAtTier: this.#escalateAtTier,
+      // Said where it is set: policies without it keep the digest they had.
+      ...(this.#passkeyAtTier === 'never' ? {} : { passkeyAtTier: this.#passkeyAtTier }),
       allowCritical: this.#allowCritical,
       allowUnregistered: this.#allowUnregistered,
     })
@@ -221,7 +241,14 @@ function readSpec(read: CheckOptions, at: string, spec: Readonly<Record<string, 
   for (const field of Object.keys(spec)) {
     if (!SPEC_FIELDS.includes(field)) throw read.wrong(at, `made of ${SPEC_FIELDS.join(', ')} only`, field)
   }
-  const { riskTier = 'low', irreversible = false, dryrunSupported = false, audience, assurance = 'durable' } = spec
+  const {
+    riskTier = 'low',
+    irreversible = false,
+    dryrunSupported = false,
+    audience,
+    assurance = 'durable',
+    approverAuth = 'any',
+  } = spec
   const tier = TIERS.find(known => known === riskTier)
   if (tier === undefined) throw read.wrong(`${at}.riskTier`, `one of ${TIERS.map(t => `'${t}'`).join(', ')}`, riskTier)
   if (typeof irreversible !== 'boolean') throw read.wrong(`${at}.irreversible`, 'true or false', irreversible)
@@ -233,5 +260,15 @@ function readSpec(read: CheckOptions, at: string, spec: Readonly<Record<string, 
   if (level === undefined) {
     throw read.wrong(`${at}.assurance`, `one of ${ASSURANCES.map(a => `'${a}'`).join(', ')}`, assurance)
   }
-  return Object.freeze({ riskTier: tier, irreversible, dryrunSupported, audience, assurance: level })
+  if (approverAuth !== 'any' && approverAuth !== 'passkey') {
+    throw read.wrong(`${at}.approverAuth`, "'any' or 'passkey'", approverAuth)
+  }
+  return Object.freeze({
+    riskTier: tier,
+    irreversible,
+    dryrunSupported,
+    audience,
+    assurance: level,
+    ...(approverAuth === 'passkey' ? { approverAuth } : {}),
+  })
 }

@@ -6,10 +6,14 @@ import type { Resolved } from '../config/resolve.ts'
 import type { Access } from '../control/access.ts'
 import type { Changes } from '../control/changes.ts'
 import type { Check } from '../core/check.ts'
+import type { AuditWriter } from '../core/row.ts'
+import { createBox } from '../escalation/box.ts'
+import type { Passkeys } from '../escalation/passkeys.ts'
 import type { EscalationOptions } from '../gate/start.ts'
 import { type ApiKeyOptions, hashOfApiKey, newApiKey } from '../identity/api-key.ts'
 import { type IdentityPorts, openIdentity } from '../identity/open.ts'
 import { createPrivate, KeyFolder, readPrivate } from '../keys/store.ts'
+import { systemClock, systemRandom } from '../state/system.ts'
 import { DEV_FOLDER } from './chain-keys.ts'
 
 /** Whom `--dev` makes when nobody is named. */
@@ -22,6 +26,8 @@ export interface Approvals {
   readonly access: Access | undefined
   /** The file that holds the token of the approver `--dev` made. */
   readonly devToken: string | undefined
+  /** Opens their store. `undefined`: none are in use. */
+  readonly openPasskeys: (audit: AuditWriter) => Promise<Passkeys | undefined>
 }
 
 /** The file of a token that `--dev` made in this folder. */
@@ -30,7 +36,7 @@ export function devTokenPath(folder: string): string {
 }
 
 export async function openApprovals(
-  { settings, dev, controlIdentity }: Resolved,
+  { settings, dev, controlIdentity, passkeys }: Resolved,
   checks: readonly Check[],
   folder: string,
   ports: IdentityPorts,
@@ -39,6 +45,7 @@ export async function openApprovals(
   const devKey = dev && controlIdentity === undefined ? devApiKey(folder) : undefined
   const approvers = devKey === undefined || settings.approvers.length > 0 ? settings.approvers : [DEV_APPROVER]
   demandApprovers(checks, approvers, settings.approvalQuorum, settings.identity)
+  demandPasskeys(checks, passkeys !== undefined)
   const setting = controlIdentity ?? (devKey === undefined ? undefined : { apiKey: devKey.identity(approvers) })
   let access: Access | undefined
   if (setting !== undefined) {
@@ -52,16 +59,39 @@ export async function openApprovals(
   }
   const path = settings.escalationStorePath ?? `${settings.auditLogPath}.escalations.db`
   const { openSqliteEscalations } = await import('../state/escalations/sqlite-thread.ts')
+  const key = sealingKey(`${path}.key`)
   return {
     escalations: {
-      policy: { approvers, ...(settings.approvalQuorum === undefined ? {} : { quorum: settings.approvalQuorum }) },
+      policy: {
+        approvers,
+        ...(settings.approvalQuorum === undefined ? {} : { quorum: settings.approvalQuorum }),
+        ...(settings.approverAuth === 'passkey' ? { auth: settings.approverAuth } : {}),
+      },
       store: await openSqliteEscalations(path),
-      key: sealingKey(`${path}.key`),
+      key,
       ttlMs: settings.escalationTtlS * 1000,
       onChange: changes.tell,
     },
     access,
     devToken: devKey?.path,
+    openPasskeys: async audit => {
+      if (passkeys === undefined) return undefined
+      const { Passkeys } = await import('../escalation/passkeys.ts')
+      const { openSqlitePasskeys } = await import('../state/passkeys/sqlite-thread.ts')
+      const { loadWebauthn } = await import('../escalation/assertion.ts')
+      // Before a store is opened that nobody would close.
+      await loadWebauthn()
+      const random = systemRandom()
+      return Passkeys.open({
+        store: await openSqlitePasskeys(settings.passkeyStorePath ?? `${settings.auditLogPath}.passkeys.db`),
+        box: createBox(key, random),
+        audit,
+        clock: systemClock,
+        random,
+        rp: passkeys,
+        registration: settings.passkeyRegistration,
+      })
+    },
   }
 }
 
@@ -80,6 +110,15 @@ function demandApprovers(
   if (asking === undefined) return
   throw new ConfigError([
     `approvers: ${asking.name} can hold calls for a human, and nobody may approve them; set approvers (SIGNET_APPROVERS=human:you@example.com) and controlIdentity, or use --dev`,
+  ])
+}
+
+/** A tool that only a passkey can approve, where there are none, would be refused when somebody approves it: late. */
+function demandPasskeys(checks: readonly Check[], inUse: boolean): void {
+  const demanding = checks.find(check => check.approverAuth?.any === true)
+  if (inUse || demanding === undefined) return
+  throw new ConfigError([
+    `passkeyRpId: not set, and ${demanding.name} has tools that are approved with a passkey only; set it to the host name of the page that asks for them`,
   ])
 }
 

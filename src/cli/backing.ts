@@ -38,6 +38,8 @@ export interface ServingEvents {
   readonly onSharedState?: (ok: boolean, reason: string) => void
   /** The server of the shared state may throw keys away; `policy` is what it calls that. */
   readonly onEviction?: (policy: string) => void
+  /** The access log stopped being written, or is again. */
+  readonly onAccessState?: (ok: boolean, reason: string) => void
   /** A worker process listens, or ended. */
   readonly onWorker?: (ok: boolean, message: string) => void
 }
@@ -74,6 +76,7 @@ export async function openBacking(
   let index: IndexKeeper | undefined
   let log: LogParts | undefined
   let audit: AuditLog | undefined
+  let opening: Promise<Approvals> | undefined
   const egress = openEgress()
   const close = async (): Promise<void> => {
     await log?.close()
@@ -103,6 +106,10 @@ export async function openBacking(
         ...(events.onEviction === undefined ? {} : { onEviction: events.onEviction }),
       })
     }
+    const changes = new Changes(systemClock)
+    // Its thread starts while the log is looked through.
+    opening = openApprovals(resolved, checks, folder, { egress, now: Date.now, randomBytes }, changes)
+    opening.catch(() => undefined)
     audit = await openAuditLog({
       path: settings.auditLogPath,
       ring: opened.ring,
@@ -121,8 +128,7 @@ export async function openBacking(
       const folders = settings.auditSegmentFolder === undefined ? [] : [settings.auditSegmentFolder]
       index = keepIndex(settings.auditLogPath, folders, text => events.onAuditSegment?.(false, text))
     }
-    const changes = new Changes(systemClock)
-    const approvals = await openApprovals(resolved, checks, folder, { egress, now: Date.now, randomBytes }, changes)
+    const approvals = await opening
     const capabilities = await openCapabilities(resolved, checks, opened)
     const signer = settings.transparencyLog ? await noteSigner(settings) : undefined
     if (signer !== undefined) {
@@ -145,6 +151,10 @@ export async function openBacking(
       close,
     }
   } catch (error) {
+    await opening?.then(
+      ({ escalations }) => escalations.store?.close(),
+      () => undefined,
+    )
     await audit?.close().catch(() => undefined)
     await close()
     throw error

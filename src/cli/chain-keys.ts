@@ -6,7 +6,7 @@ import { ConfigError, oneLine } from '../config/problem.ts'
 import { fromEnvironment, fromFlags, type Settings, settle } from '../config/settings.ts'
 import { keyIdProblem } from '../config/values.ts'
 import { type DatedKey, Key, KeyRing, SERVER_KEY_BYTES } from '../keys/ring.ts'
-import { KeyFolder, macKeys, readSecretFile } from '../keys/store.ts'
+import { KeyFolder, type KeyPurpose, macKeys, readSecretFile } from '../keys/store.ts'
 import { type Context, located } from './context.ts'
 import { CommandError } from './failure.ts'
 
@@ -41,6 +41,18 @@ export function keyFolderPath(flag: string | undefined, context: Context): strin
   return located(context, settings.keyFolder ?? DEV_FOLDER)
 }
 
+/** The variable, here or in `.env`, that gives one key for this purpose and so leaves the key folder's unused. */
+export function signsInstead(purpose: KeyPurpose, context: Context): string | undefined {
+  const env = readEnvFile(join(context.folder, '.env'), false).variables
+  return (GIVEN[purpose] ?? []).find(name => (context.environment[name] ?? env[name] ?? '') !== '')
+}
+
+const GIVEN: { readonly [P in KeyPurpose]?: readonly string[] } = {
+  chain: ['SIGNET_HMAC_SECRET', 'SIGNET_HMAC_SECRET_FILE'],
+  receipts: ['SIGNET_RECEIPT_KEY_FILE', 'SIGNET_RECEIPT_SIGNER'],
+  capabilities: ['SIGNET_CAPABILITY_KEY_FILE'],
+}
+
 /** Flags, then the environment, then `.env`, then the key folder. `undefined`: no key anywhere. */
 export function findKeyRing(options: KeyOptions, context: Context): KeyRing | undefined {
   const env = readEnvFile(join(context.folder, '.env'), false).variables
@@ -65,7 +77,9 @@ export function findKeyRing(options: KeyOptions, context: Context): KeyRing | un
   ]
   const signing: readonly DatedKey[] =
     secret === undefined ? kept : [{ key: secret, notBefore: undefined, notAfter: undefined }]
-  const others = secret === undefined ? [] : kept.map(({ key }) => key).filter(({ id }) => id !== secret.id)
+  // Whoever brings a key wants to know whether it is this log's: keys that lie beside the log must not answer for it.
+  const others =
+    secret === undefined || givenAsFlag ? [] : kept.map(({ key }) => key).filter(({ id }) => id !== secret.id)
   const [first, ...rest] = legacy
   if (signing.length > 0) return ringOf(() => KeyRing.dated(signing, [...legacy, ...others]))
   return first === undefined ? undefined : ringOf(() => new KeyRing(first, rest))

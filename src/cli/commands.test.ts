@@ -10,6 +10,7 @@ import { openAuditLog } from '../audit/open.ts'
 import { policyOwner } from '../core/owner.ts'
 import type { Row } from '../core/row.ts'
 import { Key, KeyRing } from '../keys/ring.ts'
+import { KeyFolder } from '../keys/store.ts'
 import { run } from './main.ts'
 
 const execute = promisify(execFile)
@@ -262,13 +263,13 @@ describe('keys', () => {
   })
 })
 
-async function logWith(rows: readonly Partial<Row>[]): Promise<string> {
+async function logWith(rows: readonly Partial<Row>[], ring = new KeyRing(Key.fromHex('k1', SECRET))): Promise<string> {
   const folder = newFolder()
   const path = join(folder, 'audit.jsonl')
   let ns = 1_767_225_600_000_000_000n
   const log = await openAuditLog({
     path,
-    ring: new KeyRing(Key.fromHex('k1', SECRET)),
+    ring,
     nowNs: () => (ns += 1_000_000_000n),
   })
   for (const [index, row] of rows.entries()) {
@@ -362,6 +363,12 @@ describe('audit', () => {
     expect(Object.keys(report as object)).toEqual(Object.keys(report as object).sort())
     expect(report).toHaveProperty('signet_version')
     expect(report).toHaveProperty('last_known_good_hmac')
+    writeFileSync(path, readFileSync(path, 'utf8').replace('admission cleared', 'admission granted'))
+    const broken = await signet(['audit', 'verify', path, '--json'], KEY)
+    expect(broken.code).toBe(1)
+    const said: unknown = JSON.parse(broken.out)
+    expect(said).toMatchObject({ ok: false, verified_at: '2026-01-02T00:00:00.000Z' })
+    expect(Object.keys(said as object)).toEqual(Object.keys(report as object))
   })
 
   it('keys come from a flag, a file, the environment, .env or earlier keys', async () => {
@@ -392,6 +399,19 @@ describe('audit', () => {
     for (const bad of ['k1', `=${SECRET}`, `k 1=${SECRET}`, 'k1=abc', `k1=${SECRET}`]) {
       expect((await signet(['audit', 'verify', path, '--hmac-secret', SECRET, '--legacy-key', bad])).code).toBe(2)
     }
+  })
+
+  it('a key from the command line is the only one, whatever lies in the key folder', async () => {
+    const folder = newFolder()
+    const keys = new KeyFolder(join(folder, '.signet'))
+    const path = await logWith([{}], keys.ring('chain'))
+    const other = 'ff'.repeat(32)
+    expect((await signet(['audit', 'verify', path], { folder })).code).toBe(0)
+    expect((await signet(['audit', 'verify', path], { folder, environment: { SIGNET_HMAC_SECRET: other } })).code).toBe(
+      0,
+    )
+    const brought = await signet(['audit', 'verify', path, '--hmac-secret', other], { folder })
+    expect(brought).toMatchObject({ code: 1, out: expect.stringContaining('unknown_key') })
   })
 
   it('show prints a row, or an exchange, with every digit and its proof', async () => {

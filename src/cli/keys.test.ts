@@ -123,6 +123,18 @@ describe('keys list, rotate and retire', () => {
     for (const out of [text.out, JSON.stringify(await listed(folder)), first.out]) expect(out).not.toContain(secret)
   })
 
+  it.each([
+    ['receipts', 'SIGNET_RECEIPT_KEY_FILE'],
+    ['chain', 'SIGNET_HMAC_SECRET'],
+  ])('warn of a rotation that a gate will not notice: %s has a key given by %s', async (purpose, variable) => {
+    const folder = newFolder()
+    await signet(folder, ['init'])
+    const given = await signet(folder, ['keys', 'rotate', '--purpose', purpose])
+    expect(given.error).toMatch(new RegExp(`warning: ${variable} is set, so a gate signs with that`))
+    const free = await signet(newFolder(), ['keys', 'rotate', '--purpose', purpose])
+    expect(free).toMatchObject({ code: 0, error: '' })
+  })
+
   it('warn of a rotation that verifiers cannot have heard of, and of an end without a successor', async () => {
     const folder = newFolder()
     const soon = await signet(folder, ['keys', 'rotate', '--purpose', 'receipts', '--activate-at', 'now'])

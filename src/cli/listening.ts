@@ -1,6 +1,7 @@
 /** One gate that listens, from resolved settings and from what stands behind it: here, or in the primary process. */
 import { randomBytes } from 'node:crypto'
 import type { PipelineConfig } from '../config/pipeline.ts'
+import { ConfigError, oneLine } from '../config/problem.ts'
 import type { Resolved } from '../config/resolve.ts'
 import { VERSION } from '../config/version.ts'
 import type { AuditWriter } from '../core/row.ts'
@@ -11,7 +12,10 @@ import { type CapabilityOptions, type EscalationOptions, type StartOptions, star
 import { openIdentity } from '../identity/open.ts'
 import type { SigningKeys } from '../keys/signing-keys.ts'
 import type { Egress } from '../plugins/egress.ts'
+import { systemClock } from '../state/system.ts'
+import { AccessLog, type LineSink } from '../telemetry/access-log.ts'
 import type { ExchangeCounter } from '../telemetry/counters.ts'
+import { openLineFile, standardError } from '../telemetry/line-sinks.ts'
 import type { Credential } from '../upstream/headers.ts'
 import { createUpstream } from '../upstream/pool.ts'
 
@@ -29,6 +33,8 @@ export interface Ground {
   readonly capabilities: CapabilityOptions | undefined
   readonly counter: ExchangeCounter
   readonly egress: Egress
+  /** Lines of the access log stopped being written, or are again. */
+  readonly onAccessState?: ((ok: boolean, reason: string) => void) | undefined
   /** Where the demo model listens, when it stands in for the model API. */
   readonly demoUrl: string | undefined
 }
@@ -55,7 +61,7 @@ export interface ListeningGate extends Listening {
 export async function listen(
   { settings, tls }: Pick<Resolved, 'settings' | 'tls'>,
   pipeline: PipelineConfig,
-  { audit, receipts, shared, log, escalations, capabilities, counter, egress, demoUrl }: Ground,
+  { audit, receipts, shared, log, escalations, capabilities, counter, egress, onAccessState, demoUrl }: Ground,
 ): Promise<ListeningGate> {
   const identity = await openIdentity(settings.identity, { egress, now: Date.now, randomBytes })
   const upstreamUrl = demoUrl ?? settings.upstreamUrl
@@ -75,6 +81,7 @@ export async function listen(
           }),
           credential: anthropicCredential(settings.anthropicUpstreamApiKey),
         }
+  const access = await accessLogOf(settings, onAccessState)
   const gate = await startGate({
     checks: pipeline.checks,
     shadow: settings.shadow,
@@ -86,6 +93,7 @@ export async function listen(
     identity,
     audit: audit,
     counter,
+    ...(access === undefined ? {} : { access }),
     ...(log === undefined ? {} : { log }),
     ...(shared === undefined ? {} : { shared }),
     ...(tls === undefined ? {} : { tls }),
@@ -122,6 +130,7 @@ export async function listen(
       maxHeldBytes: settings.maxHeldBytes,
       maxHeldBytesTotal: settings.maxHeldBytesTotal,
       onEscalate: settings.onEscalate,
+      onRefuse: settings.onRefuse,
       beforeForward: settings.auditBeforeForward,
     },
     escalations,
@@ -142,6 +151,30 @@ export async function listen(
     policyDigest: gate.gate.pipeline.digest,
     gate: gate.gate,
     close: () => gate.close(),
+  }
+}
+
+/** Where owners can be erased from the audit log, another file must not keep their names. */
+async function accessLogOf(
+  { accessLogPath: path, auditSealing }: Resolved['settings'],
+  onState: Ground['onAccessState'],
+): Promise<AccessLog | undefined> {
+  if (path === undefined) return undefined
+  return new AccessLog({
+    sink: path === '-' ? standardError(systemClock) : await accessFile(path),
+    clock: systemClock,
+    owners: !auditSealing,
+    ...(onState === undefined ? {} : { onState }),
+  })
+}
+
+async function accessFile(path: string): Promise<LineSink> {
+  try {
+    return await openLineFile(path)
+  } catch (error) {
+    throw new ConfigError([
+      `SIGNET_ACCESS_LOG_PATH: "${path}" cannot be written (${oneLine(error)}); give the path of a regular file in a folder that exists, or "-" for standard error`,
+    ])
   }
 }
 

@@ -586,6 +586,17 @@ describe('the program', () => {
     expect(await signet(folder, ['audit', 'verify'])).toMatchObject({ code: 0 })
   })
 
+  it('ends when it cannot listen', async () => {
+    const other = createServer()
+    await new Promise<void>(resolve => other.listen(0, '127.0.0.1', resolve))
+    const address = other.address()
+    const port = typeof address === 'object' && address !== null ? address.port : 0
+    const { written, ended } = start([BIN, 'serve', ...DEV, '--port', String(port), '--control-port', '0'], newFolder())
+    expect(await ended).toBe(2)
+    expect(written.error).toMatch(/^Error: port \d+ on 127\.0\.0\.1 is taken; .*\n$/)
+    other.close()
+  })
+
   it('knows callers by the API keys of pipeline.ts, and tells in lint what is wrong with them', async () => {
     const folder = newFolder()
     await signet(folder, ['init'])

@@ -77,6 +77,7 @@ export async function startServing(
         capabilities,
         counter: counters,
         egress,
+        onAccessState: events.onAccessState,
         demoUrl,
       })
     }

@@ -48,6 +48,7 @@ try {
         policy: {
           approvers: begin.approvers,
           ...(begin.quorum === undefined ? {} : { quorum: begin.quorum }),
+          ...(settings.approverAuth === 'passkey' ? { auth: settings.approverAuth } : {}),
         },
         store: escalations,
         key: begin.key,

@@ -82,6 +82,12 @@ function checkProblem(value: unknown): string | undefined {
     (typeof audience !== 'object' || audience === null || !('of' in audience && 'any' in audience))
   )
     return `"${name}": expected audience to have \`any\` and \`of(tool)\`, got ${shown(audience)}`
+  const { approverAuth } = check
+  if (
+    approverAuth !== undefined &&
+    (typeof approverAuth !== 'object' || approverAuth === null || !('of' in approverAuth && 'any' in approverAuth))
+  )
+    return `"${name}": expected approverAuth to have \`any\` and \`of(tool)\`, got ${shown(approverAuth)}`
   if (HOOKS.every(hook => check[hook] === undefined))
     return `"${name}": has no hook; give it at least one of admit, inspect, commit and record`
   return descriptionProblem(name, check['describe'], value)

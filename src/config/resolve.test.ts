@@ -83,6 +83,45 @@ describe('--dev', () => {
   })
 })
 
+describe('passkeys', () => {
+  const RP = { SIGNET_PASSKEY_RP_ID: 'signet.example.com' }
+  it('are of one host name, on https pages of it; on this machine also on the control plane’s own port', () => {
+    expect(resolve(PRODUCTION).passkeys).toBeUndefined()
+    expect(resolve({ ...PRODUCTION, ...RP }).passkeys).toEqual({
+      id: 'signet.example.com',
+      origins: ['https://signet.example.com'],
+    })
+    const here = { SIGNET_PASSKEY_RP_ID: 'localhost', SIGNET_CONTROL_PORT: '9444' }
+    expect(resolve({ ...PRODUCTION, ...here }).passkeys?.origins).toEqual([
+      'https://localhost',
+      'http://localhost:9444',
+    ])
+    const below = { ...RP, SIGNET_PASSKEY_ORIGINS: 'https://ops.signet.example.com:8443' }
+    expect(resolve({ ...PRODUCTION, ...below }).passkeys?.origins).toEqual(['https://ops.signet.example.com:8443'])
+  })
+
+  it.each<[Record<string, string>, string]>([
+    [{ SIGNET_APPROVER_AUTH: 'passkey' }, 'needs passkeyRpId'],
+    [{ SIGNET_PASSKEY_ORIGINS: 'https://a.example' }, 'set without passkeyRpId'],
+    [{ ...RP, SIGNET_PASSKEY_ORIGINS: 'https://example.com' }, 'cannot use passkeys of "signet.example.com"'],
+    [{ ...RP, SIGNET_PASSKEY_ORIGINS: 'https://notsignet.example.com' }, 'cannot use passkeys'],
+    [{ ...RP, SIGNET_PASSKEY_ORIGINS: 'http://signet.example.com' }, 'https pages only'],
+    [{ SIGNET_PASSKEY_RP_ID: '127.0.0.1' }, 'not a host name'],
+    [{ SIGNET_PASSKEY_RP_ID: 'https://signet.example.com' }, 'not a host name'],
+    [{ SIGNET_PASSKEY_REGISTRATION: 'anybody' }, '"invited" or "self"'],
+  ])('%j does not start: %s', (variables, problem) => {
+    expect(problemsOf(() => resolve({ ...PRODUCTION, ...variables })).join()).toContain(problem)
+  })
+})
+
+it('roles from tokens are for the control plane alone', () => {
+  const role = { claim: 'groups', roles: { ops: 'admin' } }
+  const jwt = { issuers: [{ issuer: 'https://a.example', audience: 'x', discovery: true, claims: { role } }] }
+  expect(problemsOf(() => withIdentity({ jwt })).join()).toContain('move it to controlIdentity')
+  const wrong = { jwt: { issuers: [{ ...jwt.issuers[0], claims: { role: { ...role, roles: { ops: 'root' } } } }] } }
+  expect(problemsOf(() => withIdentity(wrong)).join()).toContain('one of viewer, approver, admin')
+})
+
 describe('asserted identity', () => {
   it.each(['0.0.0.0', '::', '10.1.2.3', 'gate.example.com'])(
     'with a stored upstream key on %s does not start, not even in --dev',

@@ -1,6 +1,7 @@
 /** From layers of values to settings that can be started with: secrets read from their files, the rules between settings checked. */
 import { existsSync, statSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
+import type { RelyingParty } from '../escalation/passkeys.ts'
 import type { IdentitySetting } from '../identity/open.ts'
 import { readSecretFile } from '../keys/store.ts'
 import { identityFrom, readIdentityFile } from './identity.ts'
@@ -13,6 +14,9 @@ import { credential, hexSecret, password, type Shape } from './values.ts'
 
 /** Where the key of the audit chain comes from. */
 export type KeySource = 'given' | 'kept in .signet' | 'in the key folder' | 'ephemeral'
+
+/** Where the control plane listens when nobody says. */
+export const DEFAULT_CONTROL_PORT = 8444
 
 export interface RedisSetting {
   readonly url: string
@@ -35,6 +39,8 @@ export interface Resolved {
   readonly outside: LogOutside
   /** How people at the control plane are known; `undefined`: nobody is, and nothing there but the log is served. */
   readonly controlIdentity: IdentitySetting | undefined
+  /** Whose passkeys approvers use; `undefined`: there are none. */
+  readonly passkeys: RelyingParty | undefined
   readonly hmacKey: KeySource
   readonly receiptKey: KeySource | 'another process' | 'off'
   /** Wraps the owners' keys, hex; `undefined`: kept in .signet, or nothing is sealed. */
@@ -94,7 +100,14 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
   const sealingKey = resolveSealing()
 
   const identity = resolveIdentity()
+  if (
+    identity !== undefined &&
+    identity !== 'asserted' &&
+    identity.jwt?.issuers.some(i => i.claims?.role !== undefined)
+  )
+    problems.push(`${name('identity')}: claims.role is for the control plane; move it to controlIdentity`)
   const controlIdentity = resolveControlIdentity()
+  const passkeys = resolvePasskeys()
   const tls = resolveTls()
   exposure()
 
@@ -111,6 +124,9 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
   if (segments !== undefined && !isFolder(segments)) {
     problems.push(`${name('auditSegmentFolder')}: the folder "${segments}" does not exist or is no folder; create it`)
   }
+  // Lines of another kind between the rows would be rows that somebody forged.
+  if (chosen.accessLogPath !== undefined && resolve(chosen.accessLogPath) === resolve(chosen.auditLogPath))
+    problems.push(`${name('accessLogPath')}: is the audit log; give the access log a file of its own`)
   if (chosen.shadow) warnings.push('shadow is on: policy verdicts are recorded and not enforced')
   for (const [key, url] of [
     [upstreamApiKey, chosen.upstreamUrl],
@@ -153,6 +169,7 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
   return {
     dev,
     settings: Object.freeze(settings),
+    passkeys,
     tls,
     redis,
     outside,
@@ -207,6 +224,30 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
     if (read === undefined && !dev && chosen.approvers.length > 0)
       warnings.push('approvers are set, and nothing says how they prove who they are; set controlIdentity')
     return read
+  }
+
+  function resolvePasskeys(): RelyingParty | undefined {
+    const { passkeyRpId: id, passkeyOrigins: given } = chosen
+    if (id === undefined) {
+      if (given.length > 0)
+        problems.push(`${name('passkeyOrigins')}: set without passkeyRpId; set that, or remove this`)
+      if (chosen.approverAuth === 'passkey')
+        problems.push(
+          `${name('approverAuth')}: "passkey" needs passkeyRpId, the host name of the page that asks for them`,
+        )
+      return undefined
+    }
+    // A browser takes plain http for this machine only.
+    const here = id === 'localhost' ? [`http://localhost:${chosen.controlPort ?? DEFAULT_CONTROL_PORT}`] : []
+    const origins = given.length > 0 ? given : [`https://${id}`, ...here]
+    for (const origin of origins) {
+      const { protocol, hostname } = new URL(origin)
+      if (hostname !== id && !hostname.endsWith(`.${id}`))
+        problems.push(`${name('passkeyOrigins')}: a page of ${hostname} cannot use passkeys of "${id}"`)
+      if (protocol !== 'https:' && hostname !== 'localhost' && !hostname.endsWith('.localhost'))
+        problems.push(`${name('passkeyOrigins')}: browsers offer passkeys to https pages only; ${origin} is none`)
+    }
+    return { id, origins }
   }
 
   function resolveRedis(): RedisSetting | undefined {

@@ -41,10 +41,16 @@ export const SHAPE = {
   identity: value.identity,
   identityFile: value.path,
   onEscalate: value.oneOf('202', '403', 'hold'),
+  onRefuse: value.oneOf('deliver', 'continue'),
   escalationTtlS: value.waitSeconds,
   escalationStorePath: value.path,
   approvers: value.principals,
   approvalQuorum: value.wholeNumber(1, 100),
+  approverAuth: value.oneOf('any', 'passkey'),
+  passkeyRpId: value.hostName,
+  passkeyOrigins: value.origins,
+  passkeyRegistration: value.oneOf('invited', 'self'),
+  passkeyStorePath: value.path,
   viewers: value.principals,
   admins: value.principals,
   controlIdentity: value.identity,
@@ -106,6 +112,7 @@ export const SHAPE = {
   corsAllowedHeaders: value.headerNames,
   corsAllowCredentials: value.flag,
   logFormat: value.oneOf('text', 'json'),
+  accessLogPath: value.path,
 } as const
 
 export type SettingName = keyof typeof SHAPE
@@ -151,10 +158,16 @@ export const SPECS: Readonly<Record<SettingName, Spec>> = {
   },
   identityFile: { read: asText, expected: 'a path' },
   onEscalate: { read: asText, expected: '"202", "403" or "hold"', flag: '--on-escalate' },
+  onRefuse: { read: asText, expected: '"deliver" or "continue"' },
   escalationTtlS: { read: asNumber, expected: 'a number of seconds above 0, at most 2147483' },
   escalationStorePath: { read: asText, expected: 'a path' },
   approvers: { read: asList, expected: 'a list of principals such as human:bob@example.com' },
   approvalQuorum: { read: asInteger, expected: 'a whole number from 1 to 100' },
+  approverAuth: { read: asText, expected: '"any" or "passkey"' },
+  passkeyRpId: { read: asText, expected: 'a host name' },
+  passkeyOrigins: { read: asList, expected: 'a list of origins such as https://signet.example.com' },
+  passkeyRegistration: { read: asText, expected: '"invited" or "self"' },
+  passkeyStorePath: { read: asText, expected: 'a path' },
   viewers: { read: asList, expected: 'a list of principals such as human:bob@example.com' },
   admins: { read: asList, expected: 'a list of principals such as human:bob@example.com' },
   controlIdentity: {
@@ -219,6 +232,7 @@ export const SPECS: Readonly<Record<SettingName, Spec>> = {
   corsAllowedHeaders: { read: asList, expected: 'a list of header names' },
   corsAllowCredentials: { read: asBoolean, expected: 'true or false' },
   logFormat: { read: asText, expected: '"text" or "json"', flag: '--log-format' },
+  accessLogPath: { read: asText, expected: 'a path, or "-"', flag: '--access-log' },
 }
 
 export type Values = { readonly [K in SettingName]: (typeof SHAPE)[K] extends value.Shape<infer T> ? T : never }
@@ -238,6 +252,8 @@ type Absent =
   | 'tlsClientCrlFile'
   | 'escalationStorePath'
   | 'approvalQuorum'
+  | 'passkeyRpId'
+  | 'passkeyStorePath'
   | 'controlIdentity'
   | 'controlIdentityFile'
   | 'identity'
@@ -263,6 +279,7 @@ type Absent =
   | 'receiptKeyFile'
   | 'receiptSigner'
   | 'keyFolder'
+  | 'accessLogPath'
   | 'capabilityKeyFile'
   | 'redemptionStorePath'
 
@@ -291,8 +308,12 @@ export const DEFAULTS: Settings = Object.freeze({
   maxHeldBytes: 33_554_432,
   maxHeldBytesTotal: 268_435_456,
   onEscalate: '202',
+  onRefuse: 'deliver',
   escalationTtlS: 900,
   approvers: [],
+  approverAuth: 'any',
+  passkeyOrigins: [],
+  passkeyRegistration: 'invited',
   viewers: [],
   admins: [],
   redisKeyPrefix: 'signet:',

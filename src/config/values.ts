@@ -161,6 +161,16 @@ export const host = text(must(isHost, 'is not a host name or an address; give on
   given.replace(/^\[(.*)\]$/, '$1'),
 )
 
+/** What a browser binds a passkey to: a name, never an address. */
+export const hostName = text(
+  must(
+    given =>
+      /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/.test(given) &&
+      !/(^|\.)[0-9]+$/.test(given),
+    'is not a host name in lower case; give one such as signet.example.com',
+  ),
+)
+
 export const path = text(pathProblem)
 
 /** The name of a transparency log, which is its key's name too: https://c2sp.org/signed-note. */

@@ -1,17 +1,20 @@
 /**
  * Who is at the control plane, and what they may do. Guarantees: a principal is proved by a credential in a header of the
- * request itself (no cookie, nothing a browser would send along), has exactly the role the operator gave it, and a
- * credential that fails is never tried as another kind.
+ * request itself (no cookie, nothing a browser would send along); it has the higher of the role in the operator's lists and
+ * the one that the operator's mapping reads from its token, or none; a credential that fails is never tried as another kind;
+ * one that speaks for somebody else (a delegated token, an agent's key on behalf of a person) opens nothing, for an agent must
+ * not approve with the authority of a person.
  */
 
+import { StateFull } from '../core/memory-state.ts'
 import { ownerString } from '../core/owner.ts'
+import { AuditUnavailable } from '../core/row.ts'
 import { createDuplicateRule } from '../identity/headers.ts'
+import { higherRole, ROLES, type Role } from '../identity/role.ts'
 import type { IdentityStrategy } from '../identity/strategy.ts'
 import { type Answer, type ControlRequest, problem } from './listener.ts'
 
-/** Each may what the ones before it may. */
-export const ROLES = ['viewer', 'approver', 'admin'] as const
-export type Role = (typeof ROLES)[number]
+export type { Role } from '../identity/role.ts'
 
 export interface Person {
   /** `type:id`. */
@@ -31,8 +34,8 @@ export interface AccessOptions extends RoleOptions {
   readonly identity: IdentityStrategy
 }
 
-/** Does this person have the role, or one that may more? */
-export type Roles = (principal: string, role: Role) => Role | undefined
+/** The role that the operator's lists give to a principal. */
+export type Roles = (principal: string) => Role | undefined
 
 export function createRoles({ viewers, approvers, admins }: RoleOptions): Roles {
   const roles = new Map<string, Role>([
@@ -40,10 +43,12 @@ export function createRoles({ viewers, approvers, admins }: RoleOptions): Roles 
     ...approvers.map(p => [p, 'approver'] as const),
     ...admins.map(p => [p, 'admin'] as const),
   ])
-  return (principal, role) => {
-    const has = roles.get(principal)
-    return has === undefined || ROLES.indexOf(has) < ROLES.indexOf(role) ? undefined : has
-  }
+  return principal => roles.get(principal)
+}
+
+/** Each role may what the ones below it may. */
+export function reaches(has: Role | undefined, wanted: Role): has is Role {
+  return has !== undefined && ROLES.indexOf(has) >= ROLES.indexOf(wanted)
 }
 
 export interface Access {
@@ -60,15 +65,48 @@ export function createAccess({ identity, ...people }: AccessOptions): Access {
       const { rawHeaders, socketAddress } = request
       if (duplicates(rawHeaders) !== undefined) return problem(400, 'header_duplicate')
       const who = await identity.identify({ rawHeaders, socketAddress })
+      if (who.kind === 'fault' && who.code === 'state_unavailable') {
+        return problem(503, 'identity_unavailable', { description: 'the issuer of credentials cannot be reached' })
+      }
       if (who.kind === 'fault' || who.owner.type === 'unresolved') {
         const answer = problem(401, 'credential_invalid')
-        return { ...answer, headers: { ...answer.headers, 'www-authenticate': 'Bearer realm="signet control"' } }
+        // RFC 6750 3.1: no error code where there was no credential.
+        const bad = who.kind === 'fault' && who.details?.['problem'] !== 'absent'
+        const challenge = `Bearer realm="signet control"${bad ? ', error="invalid_token"' : ''}`
+        return { ...answer, headers: { ...answer.headers, 'www-authenticate': challenge } }
+      }
+      if ((who.owner.notApprovers ?? []).length > 0) {
+        return problem(403, 'acting_for_another', {
+          description: 'a credential that speaks for somebody else opens nothing here',
+        })
       }
       const principal = ownerString(who.owner)
-      const has = roles(principal, role)
-      if (has === undefined) return problem(403, 'not_allowed', { description: `this needs the role ${role}` })
+      const has = higherRole(roles(principal), who.role)
+      if (!reaches(has, role)) {
+        return problem(403, 'not_allowed', { description: `this needs the role ${role}` })
+      }
       return { principal, role: has, by: who.owner.authenticatedBy }
     },
+  }
+}
+
+/** Answers as `then` does for a person whose role reaches; what cannot be written down did not happen, and says so. */
+export async function asPerson(
+  access: Access,
+  request: ControlRequest,
+  role: Role,
+  then: (me: Person) => Promise<Answer>,
+): Promise<Answer> {
+  const me = await access.require(request, role)
+  if (!isPerson(me)) return me
+  try {
+    return await then(me)
+  } catch (error) {
+    if (error instanceof AuditUnavailable) {
+      return problem(503, 'audit_unavailable', { description: 'it could not be written down, and did not count' })
+    }
+    if (error instanceof StateFull) return problem(503, 'state_full', { description: 'there is no room for it now' })
+    throw error
   }
 }
 

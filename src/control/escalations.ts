@@ -1,73 +1,76 @@
 /**
- * The escalations' API: list, show, approve, deny, watch. Guarantees: nothing changes state but a POST that names the digest
+ * The escalations' API: list, show, approve, deny, watch, evidence. Guarantees: nothing changes state but a POST that names the digest
  * it is about; who decides is who the credential proves, never what the body says; text that a model wrote is shown with
  * every control, bidirectional and invisible character escaped.
  */
 
 import { ownerString } from '../core/owner.ts'
-import { AuditUnavailable } from '../core/row.ts'
-import { isFault, readJson, toValue } from '../dialects/json.ts'
 import { currentApprovers } from '../escalation/approvers.ts'
 import type { Desk } from '../escalation/desk.ts'
-import type { Escalation, EscalationState } from '../escalation/escalation.ts'
+import type { ApproverDecision, Escalation, EscalationState } from '../escalation/escalation.ts'
+import { evidenceDigest } from '../escalation/evidence.ts'
+import { evidenceDocument } from '../escalation/evidence-document.ts'
+import type { Passkeys } from '../escalation/passkeys.ts'
+import type { RefusedBecause } from '../escalation/transitions.ts'
 import { escapeJson, escapeText } from '../text/visible.ts'
-import { type Access, isPerson, type Person } from './access.ts'
+import { type Access, asPerson, type Person } from './access.ts'
+import { readMembers } from './body.ts'
 import type { Changes } from './changes.ts'
+import { BASE, readDecision } from './decision.ts'
 import { type Answer, type ControlRequest, json, notFound, problem, type Route } from './listener.ts'
+import { isEscalationId, matchPath } from './path.ts'
 
-export const BASE = '/api/v1/escalations'
-const ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 const STATES: readonly EscalationState[] = ['pending', 'approved', 'denied', 'expired', 'released']
 const PAGE = 50
 const MOST = 200
-const MAX_REASON = 1000
 const BEAT_MS = 15_000
 
 export interface EscalationsOptions {
   readonly desk: Desk
   readonly access: Access
   readonly changes: Changes
+  /** `undefined`: none are in use. */
+  readonly passkeys?: Passkeys | undefined
 }
+
+const ONE = `${BASE}/{id}`
+const EVIDENCE = `${ONE}/evidence`
 
 export function escalationRoutes(o: EscalationsOptions): readonly Route[] {
-  return [
-    {
-      methods: ['GET'],
-      takes: path => path === '/api/v1/me',
-      answer: (_, request) =>
-        as(o, request, 'viewer', async me => json(200, { principal: me.principal, role: me.role })),
-    },
-    {
-      methods: ['GET'],
-      takes: path => path === BASE,
-      answer: (_, request) => as(o, request, 'viewer', me => list(o, request, me)),
-    },
-    {
-      methods: ['GET'],
-      takes: path => path === `${BASE}/watch`,
-      answer: (_, request) => as(o, request, 'viewer', async me => watch(o, request, me)),
-    },
-    {
-      methods: ['GET'],
-      takes: path => ID.test(path.slice(BASE.length + 1)) && path.startsWith(`${BASE}/`),
-      answer: (path, request) => as(o, request, 'viewer', me => show(o, path.slice(BASE.length + 1), me)),
-    },
-    {
+  const { access } = o
+  const get = (path: string, answer: (request: ControlRequest, me: Person, id: string) => Promise<Answer>): Route => ({
+    path,
+    methods: ['GET'],
+    takes: asked => matchPath(path, asked) !== undefined,
+    answer: (asked, request) =>
+      asPerson(access, request, 'viewer', me => answer(request, me, matchPath(path, asked) ?? '')),
+  })
+  const post = (decision: 'approve' | 'deny'): Route => {
+    const path = `${ONE}/${decision}`
+    return {
+      path,
       methods: ['POST'],
-      takes: path => decision(path) !== undefined,
-      answer: (path, request) => as(o, request, 'approver', me => decide(o, request, path, me)),
-    },
+      takes: asked => matchPath(path, asked) !== undefined,
+      answer: (asked, request) =>
+        asPerson(access, request, 'approver', me => decide(o, request, matchPath(path, asked) ?? '', decision, me)),
+    }
+  }
+  return [
+    get('/api/v1/me', async (_, me) => json(200, { principal: me.principal, role: me.role, by: me.by })),
+    get(BASE, (request, me) => list(o, request, me)),
+    get(`${BASE}/watch`, async (request, me) => watch(o, request, me)),
+    get(ONE, async (_, me, id) => {
+      const e = await o.desk.find(id)
+      return e === undefined ? notFound() : json(200, shown(e, me))
+    }),
+    get(EVIDENCE, async (_, _me, id) => {
+      const e = await o.desk.find(id)
+      const document = e === undefined ? await o.passkeys?.kept(id) : evidenceDocument(e)
+      return document === undefined ? notFound() : json(200, document)
+    }),
+    post('approve'),
+    post('deny'),
   ]
-}
-
-async function as(
-  { access }: EscalationsOptions,
-  request: ControlRequest,
-  role: Person['role'],
-  then: (me: Person) => Promise<Answer>,
-): Promise<Answer> {
-  const me = await access.require(request, role)
-  return isPerson(me) ? then(me) : me
 }
 
 async function list({ desk }: EscalationsOptions, { query }: ControlRequest, me: Person): Promise<Answer> {
@@ -80,7 +83,7 @@ async function list({ desk }: EscalationsOptions, { query }: ControlRequest, me:
   if (!/^[1-9][0-9]{0,2}$/.test(limit) || Number(limit) > MOST) {
     return problem(400, 'query_invalid', { description: `limit: a whole number from 1 to ${MOST}` })
   }
-  if (before !== undefined && !ID.test(before))
+  if (before !== undefined && !isEscalationId(before))
     return problem(400, 'query_invalid', { description: 'before: an escalation id' })
   const found = await desk.list({
     limit: Number(limit),
@@ -91,11 +94,6 @@ async function list({ desk }: EscalationsOptions, { query }: ControlRequest, me:
     escalations: found.map(e => shown(e, me)),
     next: found.length < Number(limit) ? null : found.at(-1)?.id,
   })
-}
-
-async function show({ desk }: EscalationsOptions, id: string, me: Person): Promise<Answer> {
-  const e = await desk.find(id)
-  return e === undefined ? notFound() : json(200, shown(e, me))
 }
 
 /** Server-sent events: every change of any escalation, and a comment now and then. */
@@ -112,77 +110,71 @@ function watch({ changes }: EscalationsOptions, { signal }: ControlRequest, me: 
 }
 
 async function decide(
-  { desk }: EscalationsOptions,
+  { desk, passkeys }: EscalationsOptions,
   request: ControlRequest,
-  path: string,
+  id: string,
+  decision: 'approve' | 'deny',
   me: Person,
 ): Promise<Answer> {
-  const asked = decision(path)
-  if (asked === undefined) return notFound()
-  const body = readDecision(await request.body())
-  if (typeof body === 'string') return problem(400, 'body_invalid', { description: body })
-  if (asked.decision === 'deny' && body.reason === undefined) {
-    return problem(400, 'body_invalid', { description: 'reason: say why, in a sentence' })
+  const members = await readMembers(request, 'digest', 'reason', 'passkey')
+  const read = typeof members === 'string' ? members : readDecision(members, decision)
+  if (typeof read === 'string' || typeof members === 'string')
+    return problem(400, 'body_invalid', { description: typeof read === 'string' ? read : '' })
+  const e = await desk.find(id)
+  if (e === undefined) return notFound()
+  const said: Omit<ApproverDecision, 'atMs'> = {
+    approver: me.principal,
+    decision,
+    by: me.by,
+    digest: read.digest,
+    ...(read.reason === undefined ? {} : { reason: read.reason }),
   }
-  try {
-    const said = await desk.decide(asked.id, {
-      approver: me.principal,
-      decision: asked.decision,
-      by: me.by,
-      digest: body.digest,
-      ...(body.reason === undefined ? {} : { reason: body.reason }),
+  const signed = members['passkey'] === undefined ? said : await withPasskey(passkeys, id, said, members['passkey'])
+  if ('problem' in signed) {
+    await desk.notCounted(e, said, 'passkey_refused')
+    return problem(403, 'passkey_refused', {
+      description: `the passkey's signature is not one over this decision (${signed.problem})`,
+      escalation: shown(e, me),
     })
-    switch (said.kind) {
-      case 'unknown':
-        return notFound()
-      case 'decided':
-        return json(200, shown(said.escalation, me))
-      case 'refused':
-        return problem(REFUSED[said.because] ?? 409, said.because, {
-          description: said.message,
-          escalation: shown(said.escalation, me),
-        })
-    }
-  } catch (error) {
-    if (!(error instanceof AuditUnavailable)) throw error
-    return problem(503, 'audit_unavailable', {
-      description: 'the decision could not be written down, and did not count',
-    })
+  }
+  const decided = await desk.decide(id, signed)
+  switch (decided.kind) {
+    case 'unknown':
+      return notFound()
+    case 'decided':
+      // It has counted whatever comes of this; what is not kept now is at the next start.
+      await passkeys?.keep(decided.escalation).catch(() => undefined)
+      return json(200, shown(decided.escalation, me))
+    case 'refused':
+      return problem(REFUSED[decided.because], decided.because, {
+        description: decided.message,
+        escalation: shown(decided.escalation, me),
+      })
   }
 }
 
-const REFUSED: Readonly<Record<string, number>> = {
+async function withPasskey(
+  passkeys: Passkeys | undefined,
+  id: string,
+  said: Omit<ApproverDecision, 'atMs'>,
+  response: unknown,
+): Promise<Omit<ApproverDecision, 'atMs'> | { readonly problem: string }> {
+  if (passkeys === undefined) return { problem: 'no_passkeys' }
+  const proved = await passkeys.evidence({ ...said, escalation: id }, response)
+  return proved.ok ? { ...said, by: `${said.by}, passkey`, evidence: proved.evidence } : { problem: proved.problem }
+}
+
+const REFUSED: Readonly<Record<RefusedBecause, number>> = {
   digest_mismatch: 409,
   own_request: 403,
   not_an_approver: 403,
-  method_not_accepted: 403,
+  passkey_required: 403,
+  passkey_refused: 403,
   not_your_turn: 409,
   already_decided: 409,
   not_pending: 409,
+  not_approved: 409,
   expired: 410,
-}
-
-function decision(path: string): { readonly id: string; readonly decision: 'approve' | 'deny' } | undefined {
-  if (!path.startsWith(`${BASE}/`)) return undefined
-  const [id = '', what, ...more] = path.slice(BASE.length + 1).split('/')
-  return ID.test(id) && more.length === 0 && (what === 'approve' || what === 'deny')
-    ? { id, decision: what }
-    : undefined
-}
-
-/** What is wrong with it, or what it says. */
-function readDecision(bytes: Uint8Array): string | { readonly digest: string; readonly reason: string | undefined } {
-  const doc = readJson(bytes)
-  if (isFault(doc)) return `expected a JSON object (${doc.code})`
-  const value = toValue(doc.root)
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'expected a JSON object'
-  const { digest, reason, ...more }: Record<string, unknown> = { ...value }
-  if (Object.keys(more).length > 0) return 'expected nothing but digest and reason'
-  if (typeof digest !== 'string') return 'digest: expected the digest that was shown'
-  if (reason !== undefined && (typeof reason !== 'string' || reason.trim() === '' || reason.length > MAX_REASON)) {
-    return `reason: expected text of at most ${MAX_REASON} characters`
-  }
-  return { digest, reason: typeof reason === 'string' ? reason : undefined }
 }
 
 /** As an approver is shown it. Everything a model or a caller chose is escaped; the digest covers what it was before. */
@@ -205,12 +197,13 @@ export function shown(e: Escalation, me: Person) {
     created_at: new Date(e.createdAtMs).toISOString(),
     expires_at: new Date(e.expiresAtMs).toISOString(),
     rule: e.rule,
+    passkey_required: e.rule.auth === 'passkey',
     current_approvers: asked,
     may_decide: asked.includes(me.principal),
     calls: e.calls.map(c => ({
       id: escapeText(c.id),
       tool: escapeText(c.tool),
-      tier: c.tier ?? null,
+      tier: c.tier === undefined ? null : escapeText(c.tier),
       /** The model's own text, escaped. */
       arguments: escapeJson(c.argumentsText),
       arguments_digest: c.argumentsDigest,
@@ -222,6 +215,7 @@ export function shown(e: Escalation, me: Person) {
       by: d.by,
       at: new Date(d.atMs).toISOString(),
       reason: d.reason === undefined ? null : escapeText(d.reason),
+      evidence_digest: d.evidence === undefined ? null : evidenceDigest(d.evidence),
     })),
   }
 }

@@ -44,6 +44,8 @@ export class BodyTooLarge extends Error {
 
 /** `undefined`: not mine. */
 export interface Route {
+  /** As the API's description writes it, parameters in braces. Absent: no part of the API (pages, tiles of the log). */
+  readonly path?: string
   /** Methods, apart from HEAD, which goes with GET. */
   readonly methods: readonly string[]
   takes(path: string): boolean

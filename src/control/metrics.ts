@@ -8,6 +8,7 @@ import type { Route } from './listener.ts'
 
 export function metricsRoute(metrics: readonly Metric[], access: Access | undefined): Route {
   return {
+    path: '/metrics',
     methods: ['GET'],
     takes: path => path === '/metrics',
     answer: async (_, request) => {

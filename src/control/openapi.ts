@@ -1,47 +1,70 @@
 /** The description of the control plane's API (OpenAPI 3.1), served at `/openapi.json`. A test holds it against what is served. */
-import { BASE } from './escalations.ts'
+import { BASE } from './decision.ts'
 import { json, type Route } from './listener.ts'
+import { SCHEMAS } from './openapi-schemas.ts'
+import { PASSKEYS } from './passkeys.ts'
 
 const id = { name: 'id', in: 'path', required: true, schema: { type: 'string', format: 'uuid' } }
-const escalation = { $ref: '#/components/schemas/Escalation' }
-const jsonOf = (schema: object) => ({ content: { 'application/json': { schema } } })
-const problems = (...statuses: readonly number[]) =>
-  Object.fromEntries(
-    statuses.map(status => [
-      status,
-      { description: PROBLEMS[status] ?? '', ...jsonOf({ $ref: '#/components/schemas/Problem' }) },
-    ]),
-  )
-const PROBLEMS: Readonly<Record<number, string>> = {
+const passkey = {
+  name: 'passkey',
+  in: 'path',
+  required: true,
+  schema: { type: 'string', pattern: '^[A-Za-z0-9_-]{1,1364}$' },
+}
+const schema = (name: keyof typeof SCHEMAS) => ({ $ref: `#/components/schemas/${name}` })
+const jsonOf = (of: object) => ({ content: { 'application/json': { schema: of } } })
+const text = (type: string) => ({ content: { [type]: { schema: { type: 'string' } } } })
+
+const PROBLEMS = {
   400: 'the request is not understood',
   401: 'no credential, or one that does not hold',
-  403: 'not with this role, or not by this person',
-  404: 'no such escalation',
-  409: 'it is not so any more: decided already, somebody else is asked, or another digest',
+  403: 'not with this role, not by this person, or not from a page of that origin',
+  404: 'there is no such thing here',
+  409: 'it is not so any more, or not yet; `error` says what',
   410: 'the time to decide is over',
   413: 'the body is too large',
-  503: 'the decision could not be written down, and did not count',
+  421: 'this listener does not go by that name',
+  503: 'it could not be written down or looked up, and did not count',
+} as const
+type Status = keyof typeof PROBLEMS
+
+/** Besides those that any route with a credential may answer. */
+const problems = (...more: readonly Status[]) =>
+  Object.fromEntries(
+    [...new Set<Status>([400, 401, 403, 421, 503, ...more])]
+      .sort()
+      .map(status => [status, { description: PROBLEMS[status], ...jsonOf(schema('Problem')) }]),
+  )
+/** Of routes that are for everybody. */
+const open = (...statuses: readonly Status[]) =>
+  Object.fromEntries(statuses.map(status => [status, { description: PROBLEMS[status], ...jsonOf(schema('Problem')) }]))
+
+const takes = (required: readonly string[], properties: object) => ({
+  required: true,
+  ...jsonOf({ type: 'object', additionalProperties: false, required, properties }),
+})
+
+const digest = {
+  type: 'string',
+  maxLength: 200,
+  description: 'The digest that was shown: what is decided is exactly that.',
 }
+const reason = { type: 'string', minLength: 1, maxLength: 1000, description: 'Not blank.' }
+const invitation = { type: 'string', pattern: '^[A-Za-z0-9_-]{43}$' }
+const principal = { type: 'string', description: 'Such as human:bob@example.com.' }
 
 const decide = (summary: string, required: readonly string[]) => ({
   post: {
     summary,
     parameters: [id],
-    requestBody: {
-      required: true,
-      ...jsonOf({
-        type: 'object',
-        additionalProperties: false,
-        required,
-        properties: {
-          digest: { type: 'string', description: 'The digest that was shown: what is decided is exactly that.' },
-          reason: { type: 'string', minLength: 1, maxLength: 1000 },
-        },
-      }),
-    },
+    requestBody: takes(required, {
+      digest,
+      reason,
+      passkey: { type: 'object', description: 'AuthenticationResponseJSON over the challenge of `…/passkey`.' },
+    }),
     responses: {
-      200: { description: 'decided', ...jsonOf(escalation) },
-      ...problems(400, 401, 403, 404, 409, 410, 413, 503),
+      200: { description: 'decided', ...jsonOf(schema('Escalation')) },
+      ...problems(404, 409, 410, 413),
     },
   },
 })
@@ -52,13 +75,23 @@ export function openApi(version: string) {
     info: { title: 'signet control plane', version, license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } },
     security: [{ bearer: [] }],
     paths: {
+      '/openapi.json': {
+        get: {
+          summary: 'This description',
+          security: [],
+          responses: { 200: { description: 'as served', ...jsonOf({ type: 'object' }) }, ...open(403, 421) },
+        },
+      },
+      '/metrics': {
+        get: {
+          summary: 'For Prometheus; without controlIdentity, for anybody on the same machine',
+          responses: { 200: { description: 'the text format', ...text('text/plain') }, ...problems(404) },
+        },
+      },
       '/api/v1/me': {
         get: {
           summary: 'Who the credential proves, and its role',
-          responses: {
-            200: { description: 'known', ...jsonOf({ $ref: '#/components/schemas/Person' }) },
-            ...problems(400, 401, 403),
-          },
+          responses: { 200: { description: 'known', ...jsonOf(schema('Person')) }, ...problems() },
         },
       },
       [BASE]: {
@@ -69,7 +102,7 @@ export function openApi(version: string) {
               name: 'state',
               in: 'query',
               explode: true,
-              schema: { type: 'array', items: { $ref: '#/components/schemas/State' } },
+              schema: { type: 'array', items: schema('State') },
             },
             { name: 'limit', in: 'query', schema: { type: 'integer', minimum: 1, maximum: 200, default: 50 } },
             { name: 'before', in: 'query', schema: { type: 'string', format: 'uuid' } },
@@ -80,114 +113,127 @@ export function openApi(version: string) {
               ...jsonOf({
                 type: 'object',
                 required: ['escalations', 'next'],
-                properties: { escalations: { type: 'array', items: escalation }, next: { type: ['string', 'null'] } },
+                properties: {
+                  escalations: { type: 'array', items: schema('Escalation') },
+                  next: { type: ['string', 'null'] },
+                },
               }),
             },
-            ...problems(400, 401, 403),
+            ...problems(),
           },
         },
       },
       [`${BASE}/watch`]: {
         get: {
           summary: 'Every change, as server-sent events named `escalation`',
-          responses: { 200: { description: 'a stream', content: { 'text/event-stream': {} } }, ...problems(401, 403) },
+          responses: { 200: { description: 'a stream', content: { 'text/event-stream': {} } }, ...problems() },
         },
       },
       [`${BASE}/{id}`]: {
         get: {
           summary: 'One escalation, as an approver is shown it',
           parameters: [id],
-          responses: { 200: { description: 'found', ...jsonOf(escalation) }, ...problems(401, 403, 404) },
+          responses: { 200: { description: 'found', ...jsonOf(schema('Escalation')) }, ...problems(404) },
+        },
+      },
+      [`${BASE}/{id}/evidence`]: {
+        get: {
+          summary: 'Who decided, and the signatures of their passkeys, to be verified without the gate',
+          parameters: [id],
+          responses: { 200: { description: 'found', ...jsonOf(schema('Evidence')) }, ...problems(404) },
         },
       },
       [`${BASE}/{id}/approve`]: decide('Approve exactly what was shown', ['digest']),
       [`${BASE}/{id}/deny`]: decide('Deny it, and say why', ['digest', 'reason']),
-    },
-    components: {
-      securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } },
-      schemas: {
-        State: { type: 'string', enum: ['pending', 'approved', 'denied', 'expired', 'released'] },
-        Person: {
-          type: 'object',
-          required: ['principal', 'role'],
-          properties: {
-            principal: { type: 'string' },
-            role: { type: 'string', enum: ['viewer', 'approver', 'admin'] },
-          },
-        },
-        Problem: {
-          type: 'object',
-          required: ['error'],
-          properties: { error: { type: 'string' }, description: { type: 'string' }, escalation },
-        },
-        Call: {
-          type: 'object',
-          required: ['id', 'tool', 'tier', 'arguments', 'arguments_digest', 'audience'],
-          properties: {
-            id: { type: 'string' },
-            tool: { type: 'string' },
-            tier: { type: ['string', 'null'], description: 'As the check that held it rates the tool.' },
-            arguments: {
-              type: 'string',
-              description: 'What the model wrote; controls and invisible characters are escaped.',
-            },
-            arguments_digest: { type: 'string' },
-            audience: { type: ['string', 'null'] },
-          },
-        },
-        Decision: {
-          type: 'object',
-          required: ['approver', 'decision', 'by', 'at', 'reason'],
-          properties: {
-            approver: { type: 'string' },
+      [`${BASE}/{id}/passkey`]: {
+        post: {
+          summary: 'What a browser is asked to sign for this decision; it changes nothing',
+          parameters: [id],
+          requestBody: takes(['decision', 'digest'], {
             decision: { type: 'string', enum: ['approve', 'deny'] },
-            by: { type: 'string' },
-            at: { type: 'string', format: 'date-time' },
-            reason: { type: ['string', 'null'] },
+            digest,
+            reason: { ...reason, description: 'The very reason that the decision will give; needed to deny.' },
+          }),
+          responses: {
+            200: { description: 'to be signed', ...jsonOf(schema('RequestOptions')) },
+            ...problems(404, 409, 413),
           },
         },
-        Escalation: {
-          type: 'object',
-          required: [
-            'id',
-            'state',
-            'stage',
-            'owner',
-            'digest',
-            'calls',
-            'current_approvers',
-            'may_decide',
-            'expires_at',
-          ],
-          properties: {
-            id: { type: 'string', format: 'uuid' },
-            state: { $ref: '#/components/schemas/State' },
-            stage: { type: 'string', enum: ['admission', 'commitment'] },
-            exchange: { type: 'string' },
-            owner: { type: 'string' },
-            owner_authenticated_by: { type: 'string' },
-            surface: { type: 'string' },
-            upstream: { type: 'string' },
-            check: { type: 'string' },
-            reason: { type: 'string' },
-            policy_digest: { type: 'string' },
-            request_digest: { type: 'string' },
-            digest: { type: 'string' },
-            created_at: { type: 'string', format: 'date-time' },
-            expires_at: { type: 'string', format: 'date-time' },
-            rule: { type: 'object' },
-            current_approvers: { type: 'array', items: { type: 'string' } },
-            may_decide: { type: 'boolean' },
-            calls: { type: 'array', items: { $ref: '#/components/schemas/Call' } },
-            decisions: { type: 'array', items: { $ref: '#/components/schemas/Decision' } },
+      },
+      [PASSKEYS]: {
+        get: {
+          summary: "Passkeys: your own, or for admins anybody's",
+          parameters: [{ name: 'principal', in: 'query', schema: principal }],
+          responses: {
+            200: {
+              description: 'oldest first',
+              ...jsonOf({
+                type: 'object',
+                required: ['passkeys'],
+                properties: { passkeys: { type: 'array', items: schema('Passkey') } },
+              }),
+            },
+            ...problems(),
+          },
+        },
+        post: {
+          summary: 'Register a passkey that a browser has made for `registration`',
+          requestBody: takes(['response'], {
+            invitation,
+            name: { type: 'string', minLength: 1, maxLength: 100, description: 'Not blank.' },
+            response: { type: 'object', description: 'RegistrationResponseJSON.' },
+          }),
+          responses: { 201: { description: 'registered', ...jsonOf(schema('Passkey')) }, ...problems(409, 413) },
+        },
+      },
+      [`${PASSKEYS}/registration`]: {
+        post: {
+          summary: 'Begin to register a passkey',
+          requestBody: takes([], { invitation }),
+          responses: {
+            200: { description: 'for the browser', ...jsonOf(schema('CreationOptions')) },
+            ...problems(409, 413),
+          },
+        },
+      },
+      [`${PASSKEYS}/invitations`]: {
+        post: {
+          summary: 'Let somebody register one passkey',
+          requestBody: takes(['principal'], { principal }),
+          responses: {
+            201: {
+              description: 'told once; for that person alone, within a day',
+              ...jsonOf({
+                type: 'object',
+                required: ['principal', 'invitation', 'expires_at'],
+                properties: { principal, invitation, expires_at: { type: 'string', format: 'date-time' } },
+              }),
+            },
+            ...problems(413),
+          },
+        },
+      },
+      [`${PASSKEYS}/{passkey}/revoke`]: {
+        post: {
+          summary: "Take a passkey away: your own, or for admins anybody's",
+          parameters: [passkey],
+          requestBody: takes([], {}),
+          responses: {
+            200: {
+              description: 'it is gone',
+              ...jsonOf({ type: 'object', required: ['id'], properties: { id: { type: 'string' } } }),
+            },
+            ...problems(404, 413),
           },
         },
       },
     },
+    components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } }, schemas: SCHEMAS },
   }
 }
 
 export function openApiRoute(version: string): Route {
   const document = openApi(version)
-  return { methods: ['GET'], takes: path => path === '/openapi.json', answer: async () => json(200, document) }
+  const path = '/openapi.json'
+  return { path, methods: ['GET'], takes: asked => asked === path, answer: async () => json(200, document) }
 }

@@ -16,7 +16,7 @@ import { type Interaction, readInteraction } from '../notify/slack/interaction.t
 import { reasonView } from '../notify/slack/message.ts'
 import { REASON, type Stands } from '../notify/slack/press.ts'
 import { type SignatureProblem, SlackSignatures } from '../notify/slack/signature.ts'
-import type { Roles } from './access.ts'
+import { type Roles, reaches } from './access.ts'
 import { type Answer, type ControlRequest, json, problem, type Route } from './listener.ts'
 
 export const SLACK_PATH = '/slack/interactions'
@@ -138,9 +138,9 @@ function personOf(
   const principal = setting.users.get(user)
   if (principal === undefined)
     return { kind: 'refused', message: 'This did not count: nobody knows here who you are. Ask the operator.' }
-  return roles(principal, 'approver') === undefined
-    ? { kind: 'refused', message: 'This did not count: you are not an approver here.' }
-    : { kind: 'person', principal }
+  return reaches(roles(principal), 'approver')
+    ? { kind: 'person', principal }
+    : { kind: 'refused', message: 'This did not count: you are not an approver here.' }
 }
 
 /** To that person alone. Nobody waits for it: Slack wants its answer within three seconds. */

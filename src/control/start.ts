@@ -3,10 +3,11 @@ import type { AddressInfo } from 'node:net'
 import { createListenerRule } from '../identity/host.ts'
 import type { Metric } from '../telemetry/exposition.ts'
 import { type EscalationsOptions, escalationRoutes } from './escalations.ts'
-import { createControlListener } from './listener.ts'
+import { createControlListener, type Route } from './listener.ts'
 import { logRoute, type ServedLog } from './log.ts'
 import { metricsRoute } from './metrics.ts'
 import { openApiRoute } from './openapi.ts'
+import { passkeyRoutes } from './passkeys.ts'
 
 export interface ControlOptions {
   readonly host: string
@@ -28,6 +29,22 @@ export interface RunningControl {
   close(): Promise<void>
 }
 
+/** Everything that is answered, in the order in which it is asked. */
+export function controlRoutes({
+  log,
+  escalations,
+  metrics,
+  version,
+}: Pick<ControlOptions, 'log' | 'escalations' | 'metrics' | 'version'>): readonly Route[] {
+  return [
+    openApiRoute(version),
+    ...(log === undefined ? [] : [logRoute(log)]),
+    ...(escalations === undefined ? [] : escalationRoutes(escalations)),
+    ...(escalations?.passkeys === undefined ? [] : passkeyRoutes({ ...escalations, passkeys: escalations.passkeys })),
+    ...(metrics === undefined ? [] : [metricsRoute(metrics, escalations?.access)]),
+  ]
+}
+
 export async function startControl({
   host,
   port,
@@ -38,13 +55,11 @@ export async function startControl({
   version,
 }: ControlOptions): Promise<RunningControl> {
   const bind = host === '0.0.0.0' || host === '::' ? [] : [host]
-  const routes = [
-    openApiRoute(version),
-    ...(log === undefined ? [] : [logRoute(log)]),
-    ...(escalations === undefined ? [] : escalationRoutes(escalations)),
-    ...(metrics === undefined ? [] : [metricsRoute(metrics, escalations?.access)]),
-  ]
-  const server = createControlListener(createListenerRule({ hosts: [...bind, ...allowedHosts] }), routes)
+  const routes = controlRoutes({ log, escalations, metrics, version })
+  const server = createControlListener(
+    createListenerRule({ hosts: [...bind, ...allowedHosts], sameOrigin: true }),
+    routes,
+  )
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen({ host, port }, () => {

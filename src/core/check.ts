@@ -40,6 +40,8 @@ export interface Check {
   readonly assurance?: Assurances
   /** For checks that know tools: who may run an approved call. Such a call leaves with a capability. */
   readonly audience?: Audiences
+  /** For checks that know tools: how whoever approves a call must have shown who they are. */
+  readonly approverAuth?: ApproverAuths
   /** Called at start, before `describe`, when several gates share state. A check that was given a state of its own keeps that. */
   shareState?(shared: SharedState): void
   /** Before the model is called. To redact, call `ctx.edit(segment, edits)` and return a redact verdict with `edits: []`. */
@@ -65,6 +67,14 @@ export interface Audiences {
   readonly any: boolean
   /** The executor that may run it (`aud`); `undefined`: no capability is issued for this tool. */
   of(tool: string): string | undefined
+}
+
+/** How sure it must be who approved. */
+export interface ApproverAuths {
+  /** Does any tool demand a passkey? Whether there can be one is found out at start. */
+  readonly any: boolean
+  /** `passkey`: by a signature of the approver's own; `undefined`: by whatever proves people at the control plane. */
+  of(tool: string): 'passkey' | undefined
 }
 
 export interface Ctx {

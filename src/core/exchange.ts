@@ -21,6 +21,8 @@ export interface Exchange {
   readonly id: string
   /** The dialect's name. */
   readonly surface: string
+  /** Set when the model is asked once more after a refused turn: 1 for the first time. The same exchange, the same id. */
+  readonly round?: number
   readonly receivedAtNs: bigint
   readonly owner: Owner
   /** The socket peer, IPv4-mapped IPv6 already unmapped; `undefined` for a unix socket. */

@@ -110,6 +110,46 @@ export interface EscalationStore {
   close(): MaybeAsync<void>
 }
 
+/** What a store has to know of a passkey to find it; the rest is in `record`, sealed. */
+export interface StoredPasskey {
+  /** The credential id, in base64url. */
+  readonly id: string
+  /** Stands for its principal without naming it. */
+  readonly ownerTag: string
+  readonly createdAtMs: number
+  /** Counts the changes, from 1. */
+  readonly version: number
+  readonly record: Uint8Array
+}
+
+/** Passkeys, and who was invited to register one. A call that has resolved is durable, as far as the driver is at all. */
+export interface PasskeyStore {
+  /**
+   * `invitation`: the hash of one; it is used up with the passkey in one step, or nothing is added (`not_invited`).
+   * `most`: of one owner.
+   */
+  add(
+    passkey: StoredPasskey,
+    invitation: string | undefined,
+    most: number,
+    nowMs: number,
+  ): MaybeAsync<'added' | 'taken' | 'not_invited' | 'too_many'>
+  get(id: string): MaybeAsync<StoredPasskey | undefined>
+  /** Oldest first. */
+  of(ownerTag: string): MaybeAsync<readonly StoredPasskey[]>
+  /** Compare and set: takes effect only while the stored version is `next.version - 1`, and says whether it did. */
+  replace(next: StoredPasskey): MaybeAsync<boolean>
+  /** Was it there? */
+  remove(id: string): MaybeAsync<boolean>
+  /** Throws `StateFull` rather than forget an invitation that still counts. */
+  invite(hash: string, ownerTag: string, untilMs: number, nowMs: number): MaybeAsync<void>
+  invited(hash: string, ownerTag: string, nowMs: number): MaybeAsync<boolean>
+  /** Evidence of an escalation, for as long as the store is there; it takes the place of what was kept of it before. */
+  keep(escalation: string, evidence: Uint8Array): MaybeAsync<void>
+  kept(escalation: string): MaybeAsync<Uint8Array | undefined>
+  close(): MaybeAsync<void>
+}
+
 /**
  * Capabilities that executors used up at the gate. A call that has resolved is durable, as far as the driver is at all.
  * Bounded: a full store throws `StateFull` and forgets nothing that is not over.

@@ -90,6 +90,19 @@ export interface Dialect {
   openWriter(v: RequestView): ResponseWriter
   /** The body and headers of an answer that signet itself gives on this surface, in the shape its SDK expects. */
   refuse(r: Refusal): { readonly headers: Readonly<Record<string, string>>; readonly body: Uint8Array }
+  /**
+   * The body that asks the model again after a turn that is not delivered: `v.raw` byte for byte, its list of messages
+   * longer by the turn and by one result for each refused call. `undefined`: this conversation cannot go on so.
+   */
+  continueRequest?(v: RequestView, turn: RefusedTurn): Uint8Array | undefined
+}
+
+/** A whole turn of the model in which every call was refused. */
+export interface RefusedTurn {
+  readonly stream: boolean
+  /** The turn frame by frame, redacted text redacted, the refused calls still in it. */
+  readonly said: readonly Uint8Array[]
+  readonly refused: readonly { readonly call: ToolCall; readonly notice: string }[]
 }
 
 export interface Route {

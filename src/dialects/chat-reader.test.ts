@@ -500,6 +500,8 @@ describe('a stream upstream breaks', () => {
       ),
     ).toBeUndefined()
     expect(faultCode(stream(delta({ content: 'a' }, '') + delta({}, 'stop')))).toBeUndefined()
+    for (const reason of ['end_turn', 'max_tokens', 'stop_sequence', 'pause_turn', 'tool_use'])
+      expect(faultCode(stream(delta({ role: 'developer', content: 'a' }) + delta({}, reason))), reason).toBeUndefined()
   })
 
   it('says nothing after a fault', () => {

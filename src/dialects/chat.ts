@@ -1,5 +1,6 @@
 /** The OpenAI chat-completions surface, `POST /v1/chat/completions`. */
 import type { Carrier, Dialect, Fault, RequestView, ResponseReader } from '../core/wire.ts'
+import { continueChat } from './chat-continue.ts'
 import { ChatStreamReader, ChatUnaryReader } from './chat-reader.ts'
 import { readChatRequest } from './chat-request.ts'
 import { ChatWriter } from './chat-writer.ts'
@@ -76,6 +77,7 @@ export function createChatDialect(options: ChatOptions = {}): Dialect {
     openResponse: (v, status, contentType) => openResponse(v, status, contentType, maxUnaryBytes, maxEventBytes),
     openWriter: v => new ChatWriter(v),
     refuse: openAiRefusal,
+    continueRequest: continueChat,
   }
 }
 

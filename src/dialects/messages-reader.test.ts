@@ -158,6 +158,7 @@ describe('reading text', () => {
   it.each<[string, string]>([
     ['an unknown event', event({ type: 'commentary', text: M })],
     ['an unknown field of an event', event({ type: 'ping', extra: { deep: [M] } })],
+    ['an unknown field in depth', event({ type: 'ping', extra: { a: [[[[[[[{ b: M }]]]]]]] } })],
     ['an unknown key', event({ type: 'ping', [M]: 1 })],
     ['an unknown key with null', event({ type: 'ping', [M]: null })],
     [

@@ -1,6 +1,7 @@
 /** Anthropic's Messages surface, `POST /v1/messages`. The upstream base URL ends in `/v1`, as `https://api.anthropic.com/v1`. */
 import type { Carrier, Dialect, Fault, RequestView, ResponseReader } from '../core/wire.ts'
 import { fault } from './json.ts'
+import { continueMessages } from './messages-continue.ts'
 import { BETA_QUERIES } from './messages-keys.ts'
 import { MessagesStreamReader, MessagesUnaryReader } from './messages-reader.ts'
 import { messagesRefusal } from './messages-refusal.ts'
@@ -90,6 +91,7 @@ export function createMessagesDialect(options: MessagesOptions = {}): Dialect {
     openResponse: (v, status, contentType) => openResponse(v, status, contentType, maxUnaryBytes, maxEventBytes),
     openWriter: v => new MessagesWriter(v),
     refuse: messagesRefusal,
+    continueRequest: continueMessages,
   }
 }
 

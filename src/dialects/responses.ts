@@ -3,6 +3,7 @@ import type { Carrier, Dialect, Fault, RequestView, ResponseReader } from '../co
 import { fault } from './json.ts'
 import { MAX_UNARY_BYTES } from './reading.ts'
 import { openAiRefusal } from './refusal.ts'
+import { continueResponses } from './responses-continue.ts'
 import { MAX_RESPONSES_EVENT_BYTES, ResponsesStreamReader, ResponsesUnaryReader } from './responses-reader.ts'
 import { readResponsesRequest } from './responses-request.ts'
 import { ResponsesWriter } from './responses-writer.ts'
@@ -103,6 +104,7 @@ export function createResponsesDialect(options: ResponsesOptions = {}): Dialect 
     openResponse: (v, status, contentType) => openResponse(v, status, contentType, maxUnaryBytes, maxEventBytes),
     openWriter: v => new ResponsesWriter(v),
     refuse: openAiRefusal,
+    continueRequest: continueResponses,
   }
 }
 

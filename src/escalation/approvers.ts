@@ -14,21 +14,27 @@ export interface ApprovalPolicy {
   readonly approvers: readonly string[]
   /** Absent: in turn. Otherwise how many different ones. */
   readonly quorum?: number
-  /** How approvers must be known for their word to count, such as `passkey`. Absent: in any way. */
-  readonly methods?: readonly string[]
+  /** Whatever is held is approved with a passkey only. */
+  readonly auth?: 'passkey'
 }
 
 /**
  * The rule of one exchange. A chain that a verified strategy claimed for the owner stands before the configured list;
- * a caller's own word (`asserted`) about approvers counts for nothing.
+ * a caller's own word (`asserted`) about approvers counts for nothing. `demanded`: by a tool that waits.
  */
-export function ruleFor(policy: ApprovalPolicy, owner: Owner, claimsVerified: boolean): ApprovalRule | undefined {
+export function ruleFor(
+  policy: ApprovalPolicy,
+  owner: Owner,
+  claimsVerified: boolean,
+  demanded?: 'passkey',
+): ApprovalRule | undefined {
   const claimed = claimsVerified ? owner.approvalChain : []
   const others = (list: readonly string[]) => eligible(list, owner)
   const chain = others(claimed)
   const approvers = chain.length > 0 ? chain : others(policy.approvers)
   if (approvers.length === 0) return undefined
-  const how = policy.methods === undefined ? {} : { methods: policy.methods }
+  const auth = policy.auth ?? demanded
+  const how = auth === undefined ? {} : { auth }
   if (policy.quorum === undefined) return { kind: 'chain', approvers, ...how }
   // Fewer people than the operator asked for is not enough people.
   return approvers.length < policy.quorum ? undefined : { kind: 'quorum', approvers, needed: policy.quorum, ...how }
@@ -63,7 +69,9 @@ export function currentApprovers(e: Pick<Escalation, 'rule' | 'decisions' | 'sta
 
 /** Has everybody who has to said yes? */
 export function isSatisfied(rule: ApprovalRule, decisions: Escalation['decisions']): boolean {
-  const yes = new Set(decisions.filter(d => d.decision === 'approve').map(d => d.approver))
+  const counts = (d: Escalation['decisions'][number]) =>
+    d.decision === 'approve' && (rule.auth === undefined || d.evidence?.kind === rule.auth)
+  const yes = new Set(decisions.filter(counts).map(d => d.approver))
   const count = rule.approvers.filter(person => yes.has(person)).length
   return count >= (rule.kind === 'chain' ? rule.approvers.length : rule.needed)
 }

@@ -104,8 +104,13 @@ function desk(over: Partial<DeskPorts> = {}) {
   return { clock, audit, store, ports, desk: new Desk(ports) }
 }
 
-const made = (text: string, clock: Clock): (() => Promise<Made>) => {
-  return async () => ({ kind: 'bytes', bytes: Buffer.from(text), jtis: ['j'], tail: 0, untilMs: clock.now() + 120_000 })
+type Make = Parameters<Desk['release']>[1]
+const made = (text: string, clock: Clock): Make => {
+  return async (_, answer): Promise<Made> => {
+    // As the gate would find: what was released already cannot be opened once more.
+    if (answer.frames.length === 0) throw new SealBroken('the held answer is not whole')
+    return { kind: 'bytes', bytes: Buffer.from(text), jtis: ['j'], tail: 0, untilMs: clock.now() + 120_000 }
+  }
 }
 const yes = (digest: string, approver = 'human:bob') => ({
   approver,
@@ -252,6 +257,36 @@ describe('an escalation', () => {
     }
     await d.close()
   })
+})
+
+it('of two processes that release at once, the later one gives what the earlier one released', async () => {
+  const { desk: d, ports, clock, audit } = desk()
+  const { escalation: e } = await opened(d)
+  await d.decide(e.id, yes(e.digest))
+  let between = true
+  const late = new Desk({
+    ...ports,
+    store: {
+      ...stubStore(ports.store),
+      // The other one is done between this one's reading of the record and of the answer.
+      answer: async id => {
+        if (between) {
+          between = false
+          await d.release(id, made('the bytes', clock))
+        }
+        return ports.store.answer(id)
+      },
+    },
+  })
+  const second = await late.release(e.id, made('other bytes', clock))
+  expect(second).toMatchObject({ kind: 'released', first: false })
+  expect(second.kind === 'released' && Buffer.from(second.bytes).toString()).toBe('the bytes')
+  expect(audit.named('escalation.released').map(r => r.reason)).toEqual([
+    'the approved answer was released',
+    'the released answer was read again',
+  ])
+  await late.close()
+  await d.close()
 })
 
 function stubStore(store: EscalationStore): EscalationStore {

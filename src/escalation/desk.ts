@@ -53,6 +53,8 @@ export interface Held {
   readonly check: string
   readonly reason: string
   readonly audienceOf: (tool: string) => string | undefined
+  /** Whoever approves must have signed with a passkey. */
+  readonly approverAuth?: 'passkey' | undefined
   readonly answer: HeldAnswer
 }
 
@@ -124,7 +126,7 @@ export class Desk {
    */
   async hold(held: Held): Promise<Opened | { readonly kind: 'nobody' }> {
     const { clock, random, box, store, policy, ttlMs } = this.#p
-    const rule = ruleFor(policy, held.owner, held.claimsVerified)
+    const rule = ruleFor(policy, held.owner, held.claimsVerified, held.approverAuth)
     if (rule === undefined) return { kind: 'nobody' }
     const token = Buffer.from(random.bytes(TOKEN_BYTES)).toString('base64url')
     const now = clock.now()
@@ -208,6 +210,11 @@ export class Desk {
     })
   }
 
+  /** Writes down that a decision did not count, where that was found out before it got as far as `decide`. */
+  async notCounted(e: Escalation, said: Omit<ApproverDecision, 'atMs'>, because: RefusedBecause): Promise<void> {
+    await this.#row(refusedRow(e, { ...said, atMs: this.#p.clock.now() }, because, this.#newId))
+  }
+
   /** Releases an approved answer, or gives what was released again while its time lasts. */
   release(id: string, make: (e: Escalation, answer: HeldAnswer) => Promise<Made>): Promise<Released> {
     return this.#inTurn(id, async () => {
@@ -218,6 +225,8 @@ export class Desk {
         if (e.release !== undefined) return await this.#readAgain(e, e.release)
         if (e.state !== 'approved') return { kind: 'not_released', escalation: e }
         const answer = await this.#answer(id)
+        // Another process may have released it between the two readings: then this is the answer of another version.
+        if ((await this.#p.store.get(id))?.version !== read.version) continue
         if (answer === undefined) return { kind: 'not_released', escalation: e }
         const made = await make(e, answer)
         const t = made.kind === 'denied' ? withdraw(e, made.reason, this.#p.clock.now()) : this.#released(e, made)

@@ -8,11 +8,17 @@ import { ownerString } from '../core/owner.ts'
 import { readArguments } from '../dialects/arguments.ts'
 import type { Escalation } from './escalation.ts'
 
+/** What the digest is over. */
+export type ApprovalFacts = Omit<Escalation, 'digest' | 'state' | 'decisions' | 'release' | 'tokenHash'>
+
 /** `sha256:<hex>` over the RFC 8785 form of exchange, owner, policy, upstream, calls with arguments and audience, and expiry. */
-export function approvalDigest(
-  e: Omit<Escalation, 'digest' | 'state' | 'decisions' | 'release' | 'tokenHash'>,
-): string {
-  const shown = {
+export function approvalDigest(e: ApprovalFacts): string {
+  return digestOf(canonicalJson(approvalFacts(e)))
+}
+
+/** As plain JSON, for whoever wants to compute the digest again. */
+export function approvalFacts(e: ApprovalFacts): Readonly<Record<string, unknown>> {
+  return {
     v: 1,
     escalation: e.id,
     exchange: e.exchange,
@@ -31,7 +37,6 @@ export function approvalDigest(
       ...(c.audience === undefined ? {} : { audience: c.audience }),
     })),
   }
-  return digestOf(canonicalJson(shown))
 }
 
 /**

@@ -51,27 +51,45 @@ export interface ProposedCall {
 
 /**
  * Who has to say yes. `chain`: each in turn, in this order. `quorum`: any `needed` different ones. One no is a no.
- * Principals are `type:id` in their one accepted spelling.
+ * Principals are `type:id` in their one accepted spelling. `auth`: a yes counts only with a passkey's signature over it.
  */
-export type ApprovalRule = (
-  | { readonly kind: 'chain'; readonly approvers: readonly string[] }
-  | { readonly kind: 'quorum'; readonly approvers: readonly string[]; readonly needed: number }
-) & {
-  /** How an approver must have been known for the word to count. Absent: in any way. */
-  readonly methods?: readonly string[]
-}
+export type ApprovalRule =
+  | { readonly kind: 'chain'; readonly approvers: readonly string[]; readonly auth?: 'passkey' }
+  | {
+      readonly kind: 'quorum'
+      readonly approvers: readonly string[]
+      readonly needed: number
+      readonly auth?: 'passkey'
+    }
 
 export interface ApproverDecision {
   readonly approver: string
   readonly decision: 'approve' | 'deny'
-  /** How the approver was authenticated: `token`, `oidc`, `passkey`, `slack`, … */
+  /** How the approver was authenticated: the strategy's name, then `passkey` where one signed: `jwt, passkey`. */
   readonly by: string
   readonly atMs: number
   /** The digest that the approver was shown and sent back. */
   readonly digest: string
   readonly reason?: string
-  /** What proves it to somebody else, where there is such a thing: a passkey's assertion. */
-  readonly evidence?: Readonly<Record<string, string>>
+  /** What proves it to somebody else: the passkey's signature over exactly this decision. */
+  readonly evidence?: PasskeyEvidence
+}
+
+/**
+ * A WebAuthn assertion (https://www.w3.org/TR/webauthn-3/#sctn-verifying-assertion) and all that is needed to verify it again
+ * without asking anybody. Bytes in base64url.
+ */
+export interface PasskeyEvidence {
+  readonly kind: 'passkey'
+  readonly credentialId: string
+  /** COSE_Key (RFC 9052). */
+  readonly publicKey: string
+  readonly authenticatorData: string
+  readonly clientDataJson: string
+  readonly signature: string
+  /** The relying party whose hash the authenticator signed, and the page that asked. */
+  readonly rpId: string
+  readonly origin: string
 }
 
 /** One durable transition: what it fixes is what every later read gives. */

@@ -7,6 +7,7 @@ import { parsePrincipal } from '../core/owner.ts'
 import type { MetaValue, Row } from '../core/row.ts'
 import type { Because } from '../core/verdict.ts'
 import type { ApproverDecision, Escalation, Release } from './escalation.ts'
+import { evidenceDigest } from './evidence.ts'
 import type { RefusedBecause } from './transitions.ts'
 
 export type NewId = () => string
@@ -62,12 +63,43 @@ export function toldRow(e: Escalation, why: Because, id: NewId): Row {
   return row(e, id, e.owner, decision, 'escalation.told', why.reason, { _code: why.code })
 }
 
+/** A step in the life of a passkey. Its owner is who acts; whose passkey it is stands in the chain. */
+export function passkeyRow(
+  name: string,
+  by: { readonly principal: string; readonly by: string },
+  principal: string,
+  reason: string,
+  metadata: Readonly<Record<string, MetaValue>>,
+  id: NewId,
+): Row {
+  const parsed = parsePrincipal(by.principal)
+  const owner: Owner = parsed.ok
+    ? { type: parsed.type, id: parsed.id, approvalChain: [principal], authenticatedBy: by.by }
+    : GATE
+  return {
+    entryId: id(),
+    owner,
+    checkName: 'pipeline.escalation',
+    decision: name === 'passkey.not_registered' ? 'block' : 'allow',
+    reason,
+    fingerprint: '',
+    metadata: {
+      ...metadata,
+      _stage: 'record',
+      _check_name: name,
+      _owner_authenticated_by: owner.authenticatedBy,
+    },
+  }
+}
+
 function decisionFacts(said: ApproverDecision): Record<string, MetaValue> {
   return {
     _approver_authenticated_by: said.by,
     _decided_digest: said.digest,
     ...(said.reason === undefined ? {} : { _decision_reason: said.reason }),
-    ...(said.evidence === undefined ? {} : { _evidence: said.evidence }),
+    ...(said.evidence === undefined
+      ? {}
+      : { _evidence_sha256: evidenceDigest(said.evidence), _passkey_id: said.evidence.credentialId }),
   }
 }
 

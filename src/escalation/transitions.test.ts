@@ -100,6 +100,47 @@ describe('nobody is heard who', () => {
   })
 })
 
+describe('a rule that demands passkeys', () => {
+  const evidence = {
+    kind: 'passkey' as const,
+    credentialId: 'a',
+    publicKey: 'b',
+    authenticatorData: 'c',
+    clientDataJson: 'd',
+    signature: 'e',
+    rpId: 'localhost',
+    origin: 'http://localhost',
+  }
+  const rules: ApprovalRule[] = [
+    { kind: 'chain', approvers: ['human:bob', 'human:carol'], auth: 'passkey' },
+    { kind: 'quorum', approvers: ['human:bob', 'human:carol', 'human:dave'], needed: 2, auth: 'passkey' },
+  ]
+  it.each(rules)('counts a yes with one, and a no without ($kind)', rule => {
+    const e = escalation({ rule })
+    expect(decide(e, says('human:bob', e))).toMatchObject({ because: 'passkey_required' })
+    expect(mustGoOn(decide(e, says('human:bob', e, { decision: 'deny', reason: 'no' }))).state).toBe('denied')
+    const one = mustGoOn(decide(e, says('human:bob', e, { evidence })))
+    expect(decide(one, says('human:carol', one))).toMatchObject({ because: 'passkey_required' })
+    const both = mustGoOn(decide(one, says('human:carol', one, { evidence })))
+    expect(both.state).toBe('approved')
+    expect(release(both, RELEASE)).toMatchObject({ kind: 'next' })
+    // A stored state is believed only as far as the evidence beside it carries it.
+    const bare = { ...both, decisions: both.decisions.map(({ evidence: _, ...d }) => d) }
+    expect(release(bare, RELEASE)).toMatchObject({ because: 'not_approved' })
+  })
+
+  it('is made by the policy or by a tool that waits', () => {
+    const alice = humanOwner('alice', { authenticatedBy: 'jwt' })
+    const policy = { approvers: ['human:bob', 'human:carol'] }
+    expect(ruleFor(policy, alice, true)).not.toHaveProperty('auth')
+    expect(ruleFor(policy, alice, true, 'passkey')).toMatchObject({ auth: 'passkey' })
+    expect(ruleFor({ ...policy, auth: 'passkey', quorum: 2 }, alice, true)).toMatchObject({
+      auth: 'passkey',
+      needed: 2,
+    })
+  })
+})
+
 it('is not released after its time, nor on a state that its decisions do not carry', () => {
   const approved = escalation({ state: 'approved' })
   expect(release(approved, RELEASE)).toMatchObject({ because: 'not_approved' })

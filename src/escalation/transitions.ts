@@ -18,7 +18,8 @@ export type RefusedBecause =
   | 'not_an_approver'
   | 'not_your_turn'
   | 'already_decided'
-  | 'method_not_accepted'
+  | 'passkey_required'
+  | 'passkey_refused'
   | 'not_approved'
 
 export type Transition =
@@ -35,15 +36,15 @@ export function decide(e: Escalation, said: ApproverDecision): Transition {
     return refused('own_request', 'nobody decides what is done in their own name')
   }
   if (!e.rule.approvers.includes(said.approver)) return refused('not_an_approver', 'not one of its approvers')
-  const { methods } = e.rule
-  if (methods !== undefined && !methods.includes(said.by)) {
-    return refused('method_not_accepted', `this has to be decided by somebody known by ${methods.join(' or ')}`)
-  }
   if (e.decisions.some(d => d.approver === said.approver)) {
     return refused('already_decided', 'this approver has decided already')
   }
   if (!currentApprovers(e).includes(said.approver)) {
     return refused('not_your_turn', `${currentApprovers(e)[0] ?? 'somebody else'} is asked first`)
+  }
+  // A no needs no proof: it can only keep something from happening.
+  if (said.decision === 'approve' && e.rule.auth !== undefined && said.evidence?.kind !== e.rule.auth) {
+    return refused('passkey_required', 'this is approved with a passkey only')
   }
   const decisions = [...e.decisions, said]
   if (said.decision === 'deny') return next({ ...e, decisions, state: 'denied' })

@@ -8,6 +8,7 @@ import type { Row, Ticket } from '../core/row.ts'
 import { type Because, because, type Verdict } from '../core/verdict.ts'
 import type { Dialect, Refusal } from '../core/wire.ts'
 import type { ReceiptStage } from '../receipt/claims.ts'
+import type { CountedOutcome } from '../telemetry/counters.ts'
 import type { Gate } from './gate.ts'
 import { signReceipt } from './receipts.ts'
 import { endAnswer } from './sink.ts'
@@ -25,6 +26,10 @@ export interface Asked {
   waitMs: number
   /** `X-Signet-Shadow-…` headers of what would have been refused. */
   shadowHeaders: Record<string, string>
+  /** What the gate itself said, or let through, for the access log. */
+  told: { readonly decision: Verdict['kind']; readonly code?: string } | undefined
+  /** How it ended, as it is counted. */
+  outcome: CountedOutcome | undefined
 }
 
 export interface Answer {
@@ -50,6 +55,7 @@ export async function refuse(
   asked: Asked,
   answer: Answer,
 ): Promise<void> {
+  asked.told = { decision: answer.decision, code: answer.because.code }
   const ticket = ticketOf(gate, answer)
   const escalated = answer.decision === 'escalate' && answer.because.code === 'escalated'
   const status = answer.status ?? (escalated ? escalatedStatus(gate) : statusOf(answer.because))
@@ -80,6 +86,7 @@ function ticketOf(gate: Gate, { row, ticket }: Answer): Ticket {
 /** The log cannot be written: no row, no release. */
 export function unavailable(gate: Gate, res: ServerResponse, dialect: Dialect, asked: Asked): void {
   const why = because('audit_unavailable', 'the audit log cannot be written; nothing is released until it can')
+  asked.told = { decision: 'block', code: why.code }
   const made = dialect.refuse(refusalOf(gate, asked, { because: why, stage: 'preflight' }, 503))
   send(gate, res, asked, 503, made.headers, made.body, 1, undefined)
 }

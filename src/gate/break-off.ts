@@ -85,6 +85,7 @@ export async function abort(
   } catch {
     told = because('audit_unavailable', 'the audit log cannot be written')
   }
+  asked.told = { decision: escalationId === undefined ? 'block' : 'escalate', code: told.code }
   stream.abort({
     status: statusOf(told),
     because: told,
@@ -106,8 +107,9 @@ export function sendReleased(d: UnderWay): MaybeAsync<void> {
 /** The caller left. */
 export function gone(d: UnderWay): void {
   if (d.done) return
-  const { gate, exchange } = d.o
+  const { gate, asked, exchange } = d.o
   d.call?.cancel()
+  asked.told = { decision: 'allow', code: 'client_disconnect' }
   const outcome = d.outcome('disconnected', d.observed)
   gate.audit.append(
     abortedRow(
@@ -132,9 +134,11 @@ export function auditLost(d: UnderWay, observed: Observed): void {
 /** The log is lost in the middle of a stream: say so with the dialect's error frame, which releases nothing. */
 export function cutOff(d: UnderWay, stream: StreamSink): void {
   const { gate, asked, res } = d.o
+  const why = because('audit_unavailable', 'the audit log cannot be written')
+  asked.told = { decision: 'block', code: why.code }
   stream.abort({
     status: 503,
-    because: because('audit_unavailable', 'the audit log cannot be written'),
+    because: why,
     stage: 'upstream',
     correlationId: asked.id,
     strict: gate.settings.strict,

@@ -81,7 +81,8 @@ async function completeUnary(d: UnderWay, observed: Observed): Promise<void> {
   d.end(outcome)
   if (res.destroyed) return
   // Nothing has been sent: what inspection and commitment would have done is known too.
-  asked.shadowHeaders = shadowHeaders(d.o.admission.decisions, asked.id, gate.settings.strict)
+  const shadowed = shadowHeaders(d.o.admission.decisions, asked.id, gate.settings.strict)
+  asked.shadowHeaders = { ...asked.shadowHeaders, ...shadowed }
   res.writeHead(d.status, {
     ...d.answerHeaders(),
     'content-length': body.length,

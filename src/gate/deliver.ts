@@ -8,7 +8,7 @@
 import type { MaybeAsync } from '../core/check.ts'
 import type { Outcome } from '../core/exchange.ts'
 import type { Assurance, Ticket } from '../core/row.ts'
-import { because, block } from '../core/verdict.ts'
+import { type Because, because, block } from '../core/verdict.ts'
 import type { Fault, Frame, Part } from '../core/wire.ts'
 import { RedactionUnwritable } from '../dialects/redaction-unwritable.ts'
 import { highestOf } from '../pipeline/assurance.ts'
@@ -19,12 +19,15 @@ import { relayHeaders } from '../upstream/headers.ts'
 import type { UpstreamCall, UpstreamHandler, UpstreamHeaders } from '../upstream/upstream.ts'
 import { unavailable } from './answer.ts'
 import { assure, NotAssured } from './assure.ts'
+import { Beats } from './beats.ts'
 import { cutOff, faulted, gone, refused } from './break-off.ts'
 import { completeStream, finished } from './complete.ts'
+import { continued } from './continue.ts'
 import { headFrame, withoutText } from './head.ts'
 import { openingReceipt, streamHead } from './opening.ts'
 import { StreamSink, UnarySink } from './sink.ts'
 import { type DeliveryOptions, UnderWay } from './under-way.ts'
+import type { Due, Withheld } from './withheld.ts'
 
 type Work = Uint8Array | 'end' | Fault | Frame
 
@@ -32,9 +35,17 @@ export class Delivery implements UpstreamHandler {
   readonly #d: UnderWay
   #work: Work[] = []
   #busy = false
+  #beats: Beats | undefined
+  /** The headers that will be relayed have been inspected. */
+  #headKnown = false
 
   constructor(options: DeliveryOptions) {
     this.#d = new UnderWay(options)
+    const { dialect, exchange, line } = options
+    if (line?.stream?.started === true) {
+      this.#d.stream = line.stream.follow(dialect.openWriter({ ...exchange.request, stream: true }))
+      this.#headKnown = true
+    }
   }
 
   /** Resolves when the exchange is over and answered. Never rejects. */
@@ -45,7 +56,20 @@ export class Delivery implements UpstreamHandler {
   begin(call: UpstreamCall): void {
     this.#d.call = call
     // A stream's first byte needs its receipt: let it be signed beside the call, like the sync of its row.
-    if (this.#d.o.exchange.request.stream) openingReceipt(this.#d)?.catch(() => undefined)
+    if (this.#d.o.exchange.request.stream && this.#d.withheld === undefined)
+      openingReceipt(this.#d)?.catch(() => undefined)
+    if (this.#d.o.exchange.request.stream && this.#d.withheld !== undefined) {
+      const beats = new Beats(
+        this.#d.o.gate.clock,
+        () => this.#beat(),
+        error => this.#crashed(error),
+      )
+      this.#beats = beats
+      this.#d.over.then(
+        () => beats.stop(),
+        () => undefined,
+      )
+    }
     this.#d.o.res.on('close', () => gone(this.#d))
     if (this.#d.o.res.destroyed) gone(this.#d)
   }
@@ -63,10 +87,17 @@ export class Delivery implements UpstreamHandler {
       this.#take(reader)
       return
     }
+    const opened = this.#d.stream
+    if (opened !== undefined && !reader.stream) {
+      const message = 'upstream answered with no stream where the caller has been told to expect one'
+      this.#take({ kind: 'fault', code: 'upstream_protocol_violation', message, details: { upstream_status: status } })
+      return
+    }
     // A stream request may be answered with JSON, an error say: the writer follows what came.
     const writer = dialect.openWriter({ ...exchange.request, stream: reader.stream })
     if (reader.stream) {
-      this.#d.stream = new StreamSink(writer, res, () => streamHead(this.#d))
+      this.#d.stream = opened?.follow(writer) ?? new StreamSink(writer, res, () => streamHead(this.#d))
+      if (this.#d.o.line !== undefined) this.#d.o.line.stream = this.#d.stream
       // A model may call a tool the request never declared, and that call may have to wait for a human too.
       if (gate.pipeline.commitment.length > 0) this.#d.kept.keepFrames()
     } else {
@@ -84,6 +115,7 @@ export class Delivery implements UpstreamHandler {
     })
     this.#d.head = headFrame(this.#d.relayed)
     if (this.#d.head !== undefined) this.#take(this.#d.head)
+    else this.#headKnown = true
   }
 
   onData(chunk: Uint8Array): void {
@@ -139,7 +171,7 @@ export class Delivery implements UpstreamHandler {
   }
 
   #process(work: Work): MaybeAsync<void> {
-    if (isFault(work)) return faulted(this.#d, because(work.code, work.message, work.details))
+    if (isFault(work)) return this.#fault(because(work.code, work.message, work.details))
     const release = this.#d.release
     if (release === undefined) {
       return faulted(this.#d, because('upstream_protocol_violation', 'upstream ended its answer before it began'))
@@ -148,9 +180,50 @@ export class Delivery implements UpstreamHandler {
     return isThenable(steps) ? steps.then(s => this.#apply(s)) : this.#apply(steps)
   }
 
+  /** Upstream broke off, or too much is held. What was withheld goes the way it would have gone without. */
+  #fault(why: Because): MaybeAsync<void> {
+    const { withheld } = this.#d
+    if (withheld?.open !== true) return faulted(this.#d, why)
+    return this.#due({ kind: 'deliver', steps: [...withheld.let(), { kind: 'fault', because: why }] })
+  }
+
+  #withhold(steps: readonly Step[], withheld: Withheld): MaybeAsync<void> {
+    const due = withheld.take(steps)
+    this.#countHeld()
+    for (const step of steps) {
+      if (step.kind !== 'emit' || step.frame !== this.#d.head) continue
+      // Nothing leaves by this: it says with which headers a stream may open.
+      if (step.edits.length > 0) this.#d.relayed = withoutText(this.#d.relayed)
+      this.#headKnown = true
+    }
+    if (due === undefined) return undefined
+    return this.#due(due)
+  }
+
+  #due(due: Due): MaybeAsync<void> {
+    // A comment under way opens the stream: what comes next has to find it open, or not.
+    const beaten = this.#beats?.stop()
+    return beaten === undefined ? this.#do(due) : beaten.then(() => this.#do(due))
+  }
+
+  #do(due: Due): MaybeAsync<void> {
+    if (due.kind === 'deliver') return this.#apply(due.steps)
+    return continued(this.#d, due.turn).then(goesOn => (goesOn || this.#d.done ? undefined : this.#apply(due.steps)))
+  }
+
+  /** Clients ignore comments. */
+  #beat(): MaybeAsync<void> {
+    const { stream, done, o } = this.#d
+    if (stream === undefined || done || !this.#headKnown || o.res.writableNeedDrain) return undefined
+    stream.comment('signet withholds this turn until it ends')
+    return stream.flush()
+  }
+
   #apply(steps: readonly Step[]): MaybeAsync<void> {
     // A check may answer after the caller has left: what is held is no longer counted, and no row may follow the last.
     if (this.#d.done) return undefined
+    const { withheld } = this.#d
+    if (withheld?.open === true) return this.#withhold(steps, withheld)
     this.#countHeld()
     for (let i = 0; i < steps.length; i += 1) {
       const step = steps[i]
@@ -272,8 +345,12 @@ export class Delivery implements UpstreamHandler {
   }
 
   #countHeld(): void {
-    if (this.#d.kept.count(this.#d.release?.heldBytes ?? 0)) {
+    const withheld = this.#d.withheld?.bytes ?? 0
+    if (this.#d.kept.count((this.#d.release?.heldBytes ?? 0) + withheld)) {
       this.#work = [{ kind: 'fault', code: 'overloaded', message: 'too much of too many answers is being held back' }]
+    } else if (withheld > this.#d.o.gate.settings.maxHeldBytes) {
+      const message = `more than ${this.#d.o.gate.settings.maxHeldBytes} bytes of the answer would have to be withheld`
+      this.#work = [{ kind: 'fault', code: 'upstream_too_large', message }]
     }
   }
 }

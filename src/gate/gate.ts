@@ -10,6 +10,7 @@ import type { PeerResolver } from '../identity/peer.ts'
 import type { IdentityStrategy } from '../identity/strategy.ts'
 import type { SigningKeys } from '../keys/signing-keys.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
+import type { AccessLog } from '../telemetry/access-log.ts'
 import type { ExchangeCounter } from '../telemetry/counters.ts'
 import type { RequestHeaders } from '../upstream/headers.ts'
 import type { Upstream } from '../upstream/upstream.ts'
@@ -45,6 +46,8 @@ export interface Gate {
   /** Counted across exchanges. */
   readonly load: { active: number; heldBytes: number }
   readonly counter: ExchangeCounter
+  /** `undefined`: requests leave no line. */
+  readonly access: Pick<AccessLog, 'write' | 'close'> | undefined
   readonly clock: Clock
   readonly random: Random
   readonly version: string
@@ -113,6 +116,8 @@ export interface GateSettings {
    * error. `hold` keeps the request open until a human has decided, and answers 202 when that takes too long.
    */
   readonly onEscalate: '202' | '403' | 'hold'
+  /** A turn in which every call is refused: deliver it with notices, or tell the model and deliver what it says next. */
+  readonly onRefuse: 'deliver' | 'continue'
   /** Make the admission row durable before upstream is called: always, never, or above the lowest level and with upstream-run tools. */
   readonly beforeForward: 'auto' | 'always' | 'never'
   readonly cors: Cors | undefined

@@ -15,7 +15,7 @@ import { decisionRow } from '../pipeline/rows.ts'
 import { type Asked, refuse } from './answer.ts'
 import { escalatedBecause, locationOf } from './escalated.ts'
 import type { Gate } from './gate.ts'
-import { audienceOf } from './mint.ts'
+import { approverAuthOf, audienceOf } from './mint.ts'
 import { releaseHeld } from './release-held.ts'
 import { answerHeld, DOWN, findResubmitted, type Resubmission, tellHeld, UNKNOWN } from './resubmit.ts'
 import { waitForHuman } from './wait-for-human.ts'
@@ -52,6 +52,7 @@ export async function holdAtAdmission(
       check: escalating(admission).join(','),
       reason: effect.because.reason,
       audienceOf: tool => audienceOf(gate, tool),
+      approverAuth: approverAuthOf(gate, x.request.upstreamTools),
       answer: {
         dialect: dialect.name,
         request: x.request.raw,

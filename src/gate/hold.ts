@@ -14,7 +14,7 @@ import type { Observed } from '../pipeline/step.ts'
 import { refuse } from './answer.ts'
 import { abort, faulted, refused, sendReleased } from './break-off.ts'
 import { escalatedBecause, locationOf } from './escalated.ts'
-import { audienceOf } from './mint.ts'
+import { approverAuthOf, audienceOf } from './mint.ts'
 import { answerReleased, type Ready, releaseHeld, streamReleased } from './release-held.ts'
 import { pairs, type UnderWay } from './under-way.ts'
 import { waitForHuman } from './wait-for-human.ts'
@@ -48,6 +48,10 @@ export async function hold(d: UnderWay, observed: Observed): Promise<void> {
       check: first.check,
       reason: first.effect.because.reason,
       audienceOf: tool => audienceOf(gate, tool),
+      approverAuth: approverAuthOf(
+        gate,
+        d.escalated.map(c => c.call.name),
+      ),
       answer: {
         dialect: d.o.dialect.name,
         request: d.o.forwarded,

@@ -5,6 +5,7 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Dialect, Route } from '../core/wire.ts'
+import { follow, templateOf, type Visit } from './access.ts'
 import { CAPABILITY_LIST_PATH, capabilityList, isCapabilityListPath } from './capability-list.ts'
 import { corsHeaders, preflight } from './cors.ts'
 import { STATUS_PATH } from './escalated.ts'
@@ -20,6 +21,8 @@ import { createTlsServer, type ListenerTls } from './tls.ts'
 const { createServer } = process.getBuiltinModule('node:http')
 
 interface Surface {
+  /** As the dialect spells it. */
+  readonly path: string
   readonly dialect: Dialect
   readonly routes: ReadonlyMap<string, Route>
 }
@@ -46,7 +49,7 @@ export function createListener(gate: Gate, tls?: ListenerTls): Server {
   }
   const server = tls === undefined ? createServer(options) : createTlsServer(options, tls, gate.identity)
   server.on('request', (req: IncomingMessage, res: ServerResponse) => {
-    route(gate, surfaces, req, res).catch(() => {
+    follow(gate, req, res, visit => route(gate, surfaces, req, res, visit)).catch(() => {
       // Nothing above may throw; if it does, the caller gets a closed connection, not an answer nobody decided.
       res.destroy()
     })
@@ -93,16 +96,20 @@ async function route(
   surfaces: ReadonlyMap<string, Surface>,
   req: IncomingMessage,
   res: ServerResponse,
+  visit: Visit,
 ): Promise<void> {
   const url = req.url ?? '/'
   const q = url.indexOf('?')
   const path = q < 0 ? url : url.slice(0, q)
   const surface = surfaces.get(path)
+  const asked = surface === undefined ? undefined : newAsked(gate, surface.dialect)
+  visit.path = surface?.path ?? templateOf(path)
 
   const notMine = gate.listenerRule(req.rawHeaders)
   if (notMine !== undefined) {
-    if (surface !== undefined) {
-      return preflightRefusal(gate, res, surface.dialect, newAsked(gate, surface.dialect), notMine)
+    if (surface !== undefined && asked !== undefined) {
+      visit.asked = asked
+      return preflightRefusal(gate, res, surface.dialect, asked, notMine)
     }
     return json(res, notMine.code === 'host_not_allowed' ? 421 : 403, {
       error: notMine.code,
@@ -112,10 +119,11 @@ async function route(
   for (const [name, value] of corsHeaders(gate.settings.cors, req.headers.origin)) res.setHeader(name, value)
   if (req.method === 'OPTIONS' && preflight(gate.settings.cors, req, res)) return
 
-  if (surface !== undefined) {
+  if (surface !== undefined && asked !== undefined) {
     const route = surface.routes.get(req.method ?? '')
     if (route === undefined) return methodNotAllowed(res, path, [...surface.routes.keys()])
-    return serve(gate, req, res, surface.dialect, route)
+    visit.asked = asked
+    return serve(gate, req, res, surface.dialect, route, asked)
   }
   if (isStatusPath(path)) return onlyGet(req, res, STATUS_PATH) ? escalationStatus(gate, req, res, path) : undefined
   if (isCapabilityListPath(path))
@@ -142,12 +150,12 @@ async function route(
 }
 
 function surfaceTable(dialects: readonly Dialect[]): ReadonlyMap<string, Surface> {
-  const table = new Map<string, { dialect: Dialect; routes: Map<string, Route> }>()
+  const table = new Map<string, { path: string; dialect: Dialect; routes: Map<string, Route> }>()
   for (const dialect of dialects) {
     for (const route of dialect.routes) {
       // The trailing-slash spelling is an alias, as in the Python implementation: SDKs with a base URL ending in `/` send it.
       for (const path of route.path.endsWith('/') ? [route.path] : [route.path, `${route.path}/`]) {
-        const entry = table.get(path) ?? { dialect, routes: new Map<string, Route>() }
+        const entry = table.get(path) ?? { path: route.path, dialect, routes: new Map<string, Route>() }
         if (entry.dialect !== dialect) throw new Error(`two dialects claim ${path}`)
         entry.routes.set(route.method, route)
         table.set(path, entry)
@@ -173,7 +181,8 @@ function notFound(gate: Gate, res: ServerResponse, path: string): void {
     json(res, 404, { error: 'not found', endpoint: path.slice(0, 256) })
     return
   }
-  const gated = gate.dialects.flatMap(d => d.routes.map(r => r.path)).join(', ')
+  const paths = gate.dialects.flatMap(d => d.routes.map(r => r.path.replace(/\/$/, '')))
+  const gated = [...new Set(paths)].join(', ')
   json(res, 404, {
     error: `endpoint not implemented in signet v${gate.version}`,
     endpoint: path.slice(0, 256),

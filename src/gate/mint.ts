@@ -35,6 +35,11 @@ export function audienceOf(gate: Gate, tool: string): string | undefined {
   return gate.capabilities === undefined ? undefined : gate.pipeline.audience.of(tool)
 }
 
+/** One tool that demands it is enough: what waits together is approved together. */
+export function approverAuthOf(gate: Gate, tools: readonly string[]): 'passkey' | undefined {
+  return tools.some(tool => gate.pipeline.approverAuth.of(tool) === 'passkey') ? 'passkey' : undefined
+}
+
 /** `undefined` when the tool has no audience. Rejects when it cannot be signed: then the call may not leave. */
 export async function mint(gate: Gate, p: Permit): Promise<Minted | undefined> {
   const { capabilities } = gate

@@ -4,29 +4,25 @@
  */
 import { hash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Admitted, Decision, Exchange, Outcome, Owner } from '../core/exchange.ts'
+import type { Decision, Outcome, Owner } from '../core/exchange.ts'
 import { ownerString, UNRESOLVED } from '../core/owner.ts'
-import type { Ticket } from '../core/row.ts'
 import { type Because, because } from '../core/verdict.ts'
 import type { Dialect, Fault, Route } from '../core/wire.ts'
 import { challengeFor } from '../identity/credential.ts'
 import { readSession } from '../identity/session.ts'
 import { type Admission, admit } from '../pipeline/admit.ts'
-import { highestOf } from '../pipeline/assurance.ts'
 import { errorClass, isThenable, within } from '../pipeline/guard.ts'
-import { record } from '../pipeline/record.ts'
-import { abortedRow, admittedRow, decisionRow, flagRow, preflightRow } from '../pipeline/rows.ts'
+import { decisionRow, preflightRow } from '../pipeline/rows.ts'
 import { Settlement } from '../pipeline/settle.ts'
-import type { UpstreamRequest } from '../upstream/upstream.ts'
 import { type Asked, refuse, unavailable } from './answer.ts'
-import { assure, NotAssured } from './assure.ts'
-import { Delivery } from './deliver.ts'
+import { close } from './close.ts'
 import type { Gate } from './gate.ts'
 import { identify } from './identify.ts'
 import { readBody } from './intake.ts'
 import { judge } from './judge.ts'
 import { receiptsReady } from './receipts.ts'
 import { readResubmission } from './resubmit.ts'
+import { inRounds, type Round } from './rounds.ts'
 import { shadowHeaders } from './shadow.ts'
 import { statusOf } from './status.ts'
 import { LONGEST_WAIT_MS, preferredWaitMs } from './wait-for-human.ts'
@@ -40,10 +36,10 @@ export async function serve(
   res: ServerResponse,
   dialect: Dialect,
   route: Route,
+  asked: Asked,
 ): Promise<void> {
   const receivedAtNs = gate.clock.nowNs()
   const target = gate.targets[dialect.provider]
-  const asked = newAsked(gate, dialect)
   const newId = () => gate.random.uuid()
   const preflight = (fault: Fault, owner: Owner = UNRESOLVED): Promise<void> =>
     preflightRefusal(gate, res, dialect, asked, fault, owner)
@@ -59,6 +55,7 @@ export async function serve(
     const body = await readBody(req, gate.settings.maxBodyBytes)
     if ('kind' in body) {
       if (body.code === 'client_disconnect') {
+        asked.outcome = 'disconnected'
         gate.audit.append(preflightRow(subject(gate, asked, UNRESOLVED, dialect), faultBecause(body), 0, newId))
         return
       }
@@ -95,6 +92,7 @@ export async function serve(
     }
 
     const leaving = new Leaving()
+    const signal = () => leaving.signal
     res.on('close', () => leaving.now())
     const settlement = new Settlement(gate.clock)
     const draft = {
@@ -110,8 +108,9 @@ export async function serve(
       requestDigest,
     }
     let outcome: Outcome | undefined
+    let last: Pick<Round, 'admission' | 'settlement'> | undefined
     try {
-      const admission = await admit(gate.pipeline, draft, { signal: () => leaving.signal, settlement })
+      const admission = await admit(gate.pipeline, draft, { signal, settlement })
       const x = admission.exchange
       asked.owner = x.owner.type === 'unresolved' ? undefined : ownerString(x.owner)
 
@@ -120,7 +119,10 @@ export async function serve(
       switch (judged.kind) {
         case 'admitted': {
           const to = { method: route.method, path: upstreamPath(route, req.url ?? '') }
-          outcome = await forward(gate, res, dialect, asked, to, admission, judged.exchange, headers)
+          const round = { draft, admission, exchange: judged.exchange, settlement, shadowed: false }
+          const done = await inRounds({ gate, res, dialect, asked, to, headers, signal }, round)
+          outcome = done.outcome
+          last = done.round
           break
         }
         case 'refused':
@@ -130,7 +132,11 @@ export async function serve(
           outcome = judged.outcome
           break
       }
-      await close(gate, admission, settlement, outcome)
+      const ended = last ?? { admission, settlement }
+      gate.counter.exchange(outcome.kind)
+      asked.outcome = outcome.kind
+      asked.told ??= { decision: wasRedacted(ended.admission) ? 'redact' : 'allow' }
+      await close(gate, ended.admission, ended.settlement, outcome)
     } catch (error) {
       // A verdict that cannot even be read, or a defect: whatever was reserved comes back, and nothing is let through.
       if (outcome === undefined) gate.counter.exchange('faulted')
@@ -159,78 +165,9 @@ export function newAsked(gate: Gate, dialect: Dialect): Asked {
     owner: undefined,
     waitMs: 0,
     shadowHeaders: {},
+    told: undefined,
+    outcome: undefined,
   }
-}
-
-/** The forwarding half: rows first, then upstream, then delivery. Takes nothing but an admitted exchange. */
-async function forward(
-  gate: Gate,
-  res: ServerResponse,
-  dialect: Dialect,
-  asked: Asked,
-  to: Pick<UpstreamRequest, 'method' | 'path'>,
-  admission: Admission,
-  x: Admitted,
-  headers: readonly string[],
-): Promise<Outcome> {
-  const target = gate.targets[dialect.provider]
-  const newId = () => gate.random.uuid()
-  for (const d of x.decisions) gate.audit.append(decisionRow(x, d, newId))
-  const ticket: Ticket = gate.audit.append(admittedRow(x, newId))
-  // Calls of tools that upstream runs fire before anybody can judge them: what they demand is demanded of this row.
-  const level = highestOf(x.request.upstreamTools.map(tool => gate.pipeline.assurance.of(tool)))
-  const early = level !== 'durable' || beforeForward(gate, x)
-  if (early || x.request.stream) {
-    // A stream's first byte needs this row anyway: let the sync run beside the call.
-    const durable = ticket.durable()
-    durable.catch(() => undefined)
-    if (early) {
-      const outcome = { kind: 'faulted', forwarded: false, outputChars: 0, outputComplete: false } as const
-      try {
-        await assure(gate, ticket, level)
-      } catch (error) {
-        if (error instanceof NotAssured) {
-          const facts = { responseBytes: 0, callsReleased: 0, callsRefused: 0 }
-          const row = abortedRow(x, error.because, outcome, facts, newId)
-          await refuse(gate, res, dialect, asked, {
-            because: error.because,
-            stage: 'admission',
-            decision: 'block',
-            row,
-          })
-        } else unavailable(gate, res, dialect, asked)
-        return outcome
-      }
-    }
-  }
-  if (res.destroyed) {
-    const outcome = { kind: 'disconnected', forwarded: false, outputChars: 0, outputComplete: false } as const
-    const why = because('client_disconnect', 'the caller left before the model was called')
-    gate.audit.append(abortedRow(x, why, outcome, { responseBytes: 0, callsReleased: 0, callsRefused: 0 }, newId))
-    return outcome
-  }
-  const forwarded = dialect.writeRequest(x.request, admission.edits)
-  const delivery = new Delivery({
-    gate,
-    res,
-    dialect,
-    asked,
-    admission,
-    exchange: x,
-    admissionTicket: ticket,
-    forwarded,
-  })
-  delivery.begin(
-    target.upstream.forward(
-      {
-        ...to,
-        headers,
-        ...(to.method === 'GET' ? {} : { body: forwarded }),
-      },
-      delivery,
-    ),
-  )
-  return delivery.over
 }
 
 /** The caller's query crosses only where the surface lists it. */
@@ -263,25 +200,8 @@ async function refused(
   return { kind: 'refused', forwarded: false, outputChars: 0, outputComplete: false }
 }
 
-/** Settle first: what was reserved must come back even if a record check hangs until its time limit. */
-async function close(gate: Gate, admission: Admission, settlement: Settlement, outcome: Outcome): Promise<void> {
-  gate.counter.exchange(outcome.kind)
-  const x = admission.exchange
-  const newId = () => gate.random.uuid()
-  for (const errorClass of await settlement.settle(outcome)) {
-    gate.audit.append(
-      flagRow(
-        x,
-        {
-          check: 'pipeline',
-          because: because('state_unavailable', 'a reservation could not be settled', { error_class: errorClass }),
-        },
-        newId,
-      ),
-    )
-  }
-  if (gate.pipeline.recording.length === 0) return
-  for (const flag of await record(gate.pipeline, outcome, x, admission.ctx)) gate.audit.append(flagRow(x, flag, newId))
+function wasRedacted({ decisions }: Admission): boolean {
+  return decisions.some(d => d.effect.kind === 'redact')
 }
 
 /** A refusal before any check ran: a row, attribution headers, and a receipt once the body has been read. */
@@ -296,6 +216,7 @@ export function preflightRefusal(
   const why = faultBecause(fault)
   const status = statusOf(why)
   gate.counter.exchange('preflight')
+  asked.outcome = 'preflight'
   const challenge = challengeFor(gate.identity, fault)
   return refuse(gate, res, dialect, asked, {
     because: why,
@@ -322,17 +243,6 @@ function subject(gate: Gate, asked: Asked, owner: Owner, dialect: Dialect) {
 
 function faultBecause(fault: Fault): Because {
   return because(fault.code, fault.message, fault.details)
-}
-
-function beforeForward(gate: Gate, x: Exchange): boolean {
-  switch (gate.settings.beforeForward) {
-    case 'always':
-      return true
-    case 'never':
-      return false
-    case 'auto':
-      return (x.levels?.rank ?? 0) > 0 || x.request.upstreamTools.length > 0
-  }
 }
 
 /** The exchange's abort signal, made only for a check that looks at it: most never do. */

@@ -72,7 +72,7 @@ export class UnarySink {
 
 /** Writes frames as they are released. */
 export class StreamSink {
-  readonly #writer: ResponseWriter
+  #writer: ResponseWriter
   readonly #res: ServerResponse
   /** Resolves when the rows behind the first byte are durable. Called once. */
   readonly #head: () => MaybeAsync<Head>
@@ -99,6 +99,12 @@ export class StreamSink {
   /** Bytes of frames taken so far; the gate's own comments are not among them. */
   get frameBytes(): number {
     return this.#frameBytes
+  }
+
+  /** Nothing of an answer has been written, comments at most: what another one says is written from here on. */
+  follow(writer: ResponseWriter): this {
+    this.#writer = writer
+    return this
   }
 
   emit(frame: Frame, edits: readonly Edit[]): void {

@@ -77,6 +77,8 @@ export interface StartOptions {
   readonly shutdownGraceMs?: number
   /** Counts exchanges as they end. */
   readonly counter?: ExchangeCounter
+  /** One line per request; closed with the gate. Default: none. */
+  readonly access?: Gate['access']
   readonly clock?: Clock
   readonly random?: Random
   readonly version: string
@@ -126,6 +128,7 @@ const DEFAULT_SETTINGS: GateSettings = {
   maxHeldBytes: 32 * 1024 * 1024,
   maxHeldBytesTotal: 256 * 1024 * 1024,
   onEscalate: '202',
+  onRefuse: 'deliver',
   beforeForward: 'auto',
   cors: undefined,
 }
@@ -133,16 +136,17 @@ const DEFAULT_SETTINGS: GateSettings = {
 export async function startGate(o: StartOptions): Promise<RunningGate> {
   checkTls(o.tls, o.identity)
   const gate = assemble(o)
-  checkAssurance(gate, o.log?.witnesses === true)
-  checkAudience(gate)
-  const server = createListener(gate, o.tls)
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen({ host: o.host ?? '127.0.0.1', port: o.port ?? 8443, backlog: 1024 }, () => {
-      server.off('error', reject)
-      resolve()
-    })
-  })
+  let server: Server
+  try {
+    checkAssurance(gate, o.log?.witnesses === true)
+    checkAudience(gate)
+    server = await listening(createListener(gate, o.tls), o)
+  } catch (error) {
+    // The desk looks for what is due by a timer, which would keep a process alive that serves nothing.
+    await gate.desk.close()
+    await gate.capabilities?.redemptions.close()
+    throw error
+  }
   markStarted(gate)
   const address = server.address()
   const { port } = isAddress(address) ? address : { port: 0 }
@@ -154,6 +158,16 @@ export async function startGate(o: StartOptions): Promise<RunningGate> {
     server,
     close: () => shutDown(gate, server, o.shutdownGraceMs ?? 10_000),
   }
+}
+
+function listening(server: Server, { host, port }: StartOptions): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host: host ?? '127.0.0.1', port: port ?? 8443, backlog: 1024 }, () => {
+      server.off('error', reject)
+      resolve(server)
+    })
+  })
 }
 
 function assemble(o: StartOptions): Gate {
@@ -217,6 +231,7 @@ function assemble(o: StartOptions): Gate {
     settings: { ...DEFAULT_SETTINGS, ...o.settings, cors: o.cors },
     load: { active: 0, heldBytes: 0 },
     counter: o.counter ?? { exchange: () => undefined },
+    access: o.access,
     clock,
     random,
     version: o.version,
@@ -306,6 +321,7 @@ async function shutDown(gate: Gate, server: Server, graceMs: number): Promise<vo
   await Promise.all([...new Set(Object.values(gate.targets).map(t => t.upstream))].map(u => u.destroy()))
   server.closeAllConnections()
   await closed
+  await gate.access?.close()
   await gate.audit.close()
 }
 

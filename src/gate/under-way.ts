@@ -7,7 +7,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Admitted, Decision, Outcome } from '../core/exchange.ts'
 import type { Assurance, Ticket } from '../core/row.ts'
-import type { Dialect, Frame } from '../core/wire.ts'
+import type { Dialect, Frame, ToolCall } from '../core/wire.ts'
 import type { Admission } from '../pipeline/admit.ts'
 import type { Commitment } from '../pipeline/commit.ts'
 import type { Release } from '../pipeline/release.ts'
@@ -20,6 +20,7 @@ import { Kept } from './kept.ts'
 import { Minting } from './mint.ts'
 import { Given } from './references.ts'
 import type { StreamSink, UnarySink } from './sink.ts'
+import { Withheld } from './withheld.ts'
 
 export interface DeliveryOptions {
   readonly gate: Gate
@@ -31,6 +32,30 @@ export interface DeliveryOptions {
   readonly admissionTicket: Ticket
   /** What was sent upstream. */
   readonly forwarded: Uint8Array
+  /** Something was let through by shadow alone before this round. */
+  readonly shadowed?: boolean
+  /** The stream to the caller, when comments have opened it in a round before. */
+  readonly line?: { stream: StreamSink | undefined }
+  /** The turn is withheld until it ends; asked when every call in it was refused. `undefined`: deliver it. Never rejects. */
+  readonly goOn?: (turn: RefusedAnswer) => Promise<GoingOn | undefined>
+}
+
+/** A turn in which every call was refused, before anything of it has left. */
+export interface RefusedAnswer {
+  readonly stream: boolean
+  /** Frame by frame as inspection left it, with the calls. Throws when a redaction cannot be written. */
+  readonly said: () => readonly Uint8Array[]
+  readonly refused: readonly { readonly call: ToolCall; readonly notice: string }[]
+  readonly outcome: Outcome
+  readonly shadowed: boolean
+}
+
+/** The next round, admitted. One of the two is called. */
+export interface GoingOn {
+  /** `sha256:<hex>` of the body the model is asked with. */
+  readonly digest: string
+  take(): void
+  leave(): Promise<void>
 }
 
 /** Redactions and shadowed findings of one answer that get a row each; the last row counts the rest. */
@@ -42,6 +67,7 @@ export class UnderWay {
   readonly kept: Kept
   readonly given: Given
   readonly minting: Minting
+  readonly withheld: Withheld | undefined
   /** Resolves when the exchange is over and answered. Never rejects. */
   readonly over: Promise<Outcome>
   call: UpstreamCall | undefined
@@ -66,6 +92,8 @@ export class UnderWay {
   opening: Promise<string> | undefined
   #resolve: (outcome: Outcome) => void = () => undefined
   #calls = { released: 0, refused: 0 }
+  /** Of a withheld turn. */
+  readonly #recorded: Map<string, Ticket> | undefined
   /** Redactions and shadowed findings so far. */
   #noted = 0
   #shadowed: boolean
@@ -76,7 +104,9 @@ export class UnderWay {
     this.kept = new Kept(options.gate)
     this.given = new Given(options.gate, options.exchange)
     this.minting = new Minting(options.gate, options.exchange)
-    this.#shadowed = options.admission.decisions.some(isShadowed)
+    this.withheld = options.goOn === undefined ? undefined : new Withheld()
+    this.#recorded = options.goOn === undefined ? undefined : new Map()
+    this.#shadowed = options.shadowed === true || options.admission.decisions.some(isShadowed)
     this.over = new Promise(resolve => {
       this.#resolve = resolve
     })
@@ -89,7 +119,15 @@ export class UnderWay {
     this.#resolve(outcome)
   }
 
+  /** A row for each call, once: what was recorded when a withheld turn ended is not recorded again when it leaves. */
   recordCall(c: Commitment): Ticket {
+    if (this.#recorded === undefined) return this.#recordCall(c)
+    const ticket = this.#recorded.get(c.call.key) ?? this.#recordCall(c)
+    this.#recorded.set(c.call.key, ticket)
+    return ticket
+  }
+
+  #recordCall(c: Commitment): Ticket {
     const { gate, exchange } = this.o
     if (c.worst.effect.kind === 'block') {
       this.#calls.refused += 1

@@ -14,6 +14,7 @@ import {
 import type { Fault } from '../core/wire.ts'
 import { declaredText } from './asserted.ts'
 import { trimBlanks } from './headers.ts'
+import type { Role } from './role.ts'
 import type { Identified, IdentityStrategy } from './strategy.ts'
 
 /** Keys of `api-key.ts` begin so. No JWT can: it would not decode to something that begins with a brace. */
@@ -114,6 +115,7 @@ export interface Proven {
   readonly approvalChain: readonly string[] | undefined
   /** Whom it acts for, or who acts for it: none of them may approve. */
   readonly notApprovers?: readonly string[] | undefined
+  readonly role?: Role | undefined
 }
 
 const MAKE = { human: humanOwner, agent: agentOwner, policy: policyOwner } as const
@@ -135,7 +137,13 @@ export function identified(
     clearance: proven.clearance,
     clearanceVerified: true,
   }
-  return { kind: 'identified', owner: MAKE[proven.type](proven.id, options), declared, usedHeaders }
+  return {
+    kind: 'identified',
+    owner: MAKE[proven.type](proven.id, options),
+    declared,
+    usedHeaders,
+    ...(proven.role === undefined ? {} : { role: proven.role }),
+  }
 }
 
 /** A configured owner; throws when it is no principal. */

@@ -5,6 +5,7 @@
 import { cleanPrincipalId, parsePrincipal } from '../core/owner.ts'
 import { levelName, type PrincipalType, type Proven } from './credential.ts'
 import { isRecord } from './issuer-documents.ts'
+import { higherRole, type Role } from './role.ts'
 
 export type Claims = Readonly<Record<string, unknown>>
 
@@ -26,6 +27,11 @@ export interface ClaimMapping {
   readonly approvalChain?: { readonly claim: ClaimPath }
   /** A principal, or a list of them, that an agent acts for: they may not approve what it does. Default: none. */
   readonly onBehalfOf?: { readonly claim: ClaimPath }
+  /**
+   * What they may do at the control plane: the claim is a name or a list of names (roles, groups), and the highest of the
+   * roles that `roles` gives them is theirs. Only in `controlIdentity`. Default: what the operator's lists say.
+   */
+  readonly role?: { readonly claim: ClaimPath; readonly roles: Readonly<Record<string, Role>> }
   /** What `act.sub` (RFC 8693 4.1) names when it has no type of its own. Default: `agent`. */
   readonly actorType?: PrincipalType
 }
@@ -47,11 +53,20 @@ export function readClaims(claims: Claims, mapping: ClaimMapping): Read | { read
   if (approvalChain !== undefined && 'problem' in approvalChain) return approvalChain
   const onBehalfOf = readPrincipals(claims, mapping.onBehalfOf, 'on_behalf_of_claim_unusable', 'one or more')
   if (onBehalfOf !== undefined && 'problem' in onBehalfOf) return onBehalfOf
+  const role = readRole(claims, mapping.role)
+  if (typeof role === 'object') return role
   const actor = readActor(claims, mapping.actorType ?? 'agent')
   if (typeof actor === 'object') return actor
   // Who acts with this token may not approve either: it would be approving its own doing.
   const notApprovers = [...(onBehalfOf ?? []), ...(actor === undefined ? [] : [actor])]
-  return { ...owner, clearance, approvalChain, actor, ...(notApprovers.length === 0 ? {} : { notApprovers }) }
+  return {
+    ...owner,
+    clearance,
+    approvalChain,
+    actor,
+    ...(notApprovers.length === 0 ? {} : { notApprovers }),
+    ...(role === undefined ? {} : { role }),
+  }
 }
 
 function readOwner(
@@ -88,6 +103,17 @@ function readClearance(
   if (!held.every(entry => typeof entry === 'string')) return { problem: 'clearance_claim_unusable' }
   const found = Object.keys(levels).find(name => held.includes(name))
   return found === undefined ? undefined : levels[found]
+}
+
+function readRole(claims: Claims, mapping: ClaimMapping['role']): Role | undefined | { readonly problem: string } {
+  if (mapping === undefined) return undefined
+  const value = claimAt(claims, mapping.claim)
+  if (value === undefined) return undefined
+  const held: readonly unknown[] = Array.isArray(value) ? value : [value]
+  if (!held.every(entry => typeof entry === 'string')) return { problem: 'role_claim_unusable' }
+  let role: Role | undefined
+  for (const [name, given] of Object.entries(mapping.roles)) if (held.includes(name)) role = higherRole(role, given)
+  return role
 }
 
 function readPrincipals(

@@ -178,12 +178,13 @@ function openKeys(
 }
 
 function checkMapping(mapping: ClaimMapping, setting: string): ClaimMapping {
-  const { owner, clearance, approvalChain, onBehalfOf } = mapping
+  const { owner, clearance, approvalChain, onBehalfOf, role } = mapping
   for (const [name, path] of [
     ['owner', owner?.claim],
     ['clearance', clearance?.claim],
     ['approvalChain', approvalChain?.claim],
     ['onBehalfOf', onBehalfOf?.claim],
+    ['role', role?.claim],
   ] as const) {
     if (path !== undefined && !isPath(path)) throw new TypeError(`${setting}.${name}: expected the name of a claim`)
   }
@@ -196,6 +197,8 @@ function checkMapping(mapping: ClaimMapping, setting: string): ClaimMapping {
       if (/^\d+$/.test(name)) throw new TypeError(`${setting}.clearance.levels: expected names that are not numbers`)
     }
   }
+  if (role !== undefined && Object.keys(role.roles).length === 0)
+    throw new TypeError(`${setting}.role.roles: expected at least one entry`)
   return mapping
 }
 

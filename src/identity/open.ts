@@ -5,6 +5,7 @@ import { firstPresented } from './combine.ts'
 import type { DocumentEgress } from './issuer-documents.ts'
 import type { JwtOptions } from './jwt.ts'
 import { type MtlsOptions, mtlsIdentity } from './mtls.ts'
+import { ROLES } from './role.ts'
 import {
   anyObject,
   either,
@@ -93,6 +94,7 @@ const ISSUER = object({
       clearance: optional(object({ claim: required(claim), levels: optional(recordOf(text)) })),
       approvalChain: optional(object({ claim: required(claim) })),
       onBehalfOf: optional(object({ claim: required(claim) })),
+      role: optional(object({ claim: required(claim), roles: required(recordOf(oneOf(...ROLES))) })),
       actorType: optional(principalType),
     }),
   ),

@@ -2,6 +2,7 @@
 import type { MaybeAsync } from '../core/check.ts'
 import type { Declared, Owner } from '../core/exchange.ts'
 import type { Fault } from '../core/wire.ts'
+import type { Role } from './role.ts'
 
 export interface IdentityRequest {
   /** As node:http gives them: flat names and values, Latin-1, wire order. Duplicates are already refused. */
@@ -38,6 +39,8 @@ export interface Identified {
   readonly declared: Declared
   /** Lower-case names of the headers that carried the credential: never forwarded upstream. */
   readonly usedHeaders: readonly string[]
+  /** What the credential says they may do at the control plane; without one, what the operator's lists say. */
+  readonly role?: Role
 }
 
 export interface IdentityStrategy {

@@ -2,9 +2,10 @@
  * A pipeline: checks in order, one joined scanner, one digest. Built once at start, shared by all exchanges; it holds no
  * state of any exchange.
  */
-import type { Assurances, Audiences, Check } from '../core/check.ts'
+import type { ApproverAuths, Assurances, Audiences, Check } from '../core/check.ts'
 import type { Clock } from '../core/clock.ts'
 import { compileScanner, type PatternSet, type Scanner } from '../text/scan.ts'
+import { combineApproverAuths } from './approver-auth.ts'
 import { combineAssurances } from './assurance.ts'
 import { combineAudiences } from './audience.ts'
 import { policyDigest } from './digest.ts'
@@ -22,6 +23,7 @@ export interface Pipeline {
   readonly admissionPatterns: readonly PatternSet[]
   readonly assurance: Assurances
   readonly audience: Audiences
+  readonly approverAuth: ApproverAuths
   /** Which checks have to be asked about text that only repeats other text; see `Check.snapshots`. */
   readonly snapshots: SnapshotReaders
   readonly digest: string
@@ -71,6 +73,7 @@ export function buildPipeline(options: PipelineOptions): Pipeline {
     admissionPatterns: checks.flatMap(c => (c.admit && c.patterns ? [c.patterns] : [])),
     scanner,
     audience: combineAudiences(checks),
+    approverAuth: combineApproverAuths(checks),
     snapshots: snapshotReaders(checks, scanner),
     digest: policyDigest(checks, shadow),
     shadow,

@@ -16,6 +16,8 @@ export interface RowSubject {
   readonly fingerprint: string
   readonly policyDigest: string
   readonly surface: string
+  /** Of an exchange that went on after a refused turn. */
+  readonly round?: number
 }
 
 export type NewId = () => string
@@ -27,6 +29,7 @@ export function subjectOf(x: Exchange): RowSubject {
     fingerprint: x.requestDigest,
     policyDigest: x.policyDigest,
     surface: x.surface,
+    ...(x.round === undefined ? {} : { round: x.round }),
   }
 }
 
@@ -80,6 +83,22 @@ export function completedRow(x: Exchange, o: Outcome, facts: CompletionFacts, id
   completionFacts(m, facts)
   const reason = relayed ? `upstream answered ${o.upstreamStatus}; its answer was relayed` : 'request completed'
   return row(s, id, relayed ? 'pipeline.upstream' : 'pipeline.complete', 'allow', reason, m)
+}
+
+/** A turn of which nothing leaves: every call in it was refused, and the model is asked again. `next`: the body it is asked with. */
+export function continuedRow(x: Exchange, o: Outcome, facts: CompletionFacts, next: string, id: NewId): Row {
+  const m = metadata(subjectOf(x), 'commitment', 'pipeline.continue', undefined)
+  outcomeFacts(m, o)
+  completionFacts(m, facts)
+  m['_next_request_sha256'] = next
+  return row(subjectOf(x), id, 'pipeline.commitment', 'allow', 'every tool call was refused; the model is told so', m)
+}
+
+/** Why the model is not asked again: the refused turn is delivered with its notices. */
+export function notContinuedRow(x: Exchange, why: Because, id: NewId): Row {
+  const m = metadata(subjectOf(x), 'commitment', 'pipeline.continue', why.details)
+  m['_code'] = why.code
+  return row(subjectOf(x), id, 'pipeline.commitment', 'block', why.reason, m)
 }
 
 export interface CompletionFacts {
@@ -178,6 +197,7 @@ function metadata(s: RowSubject, stage: string, check: string, details: Details 
     _policy_digest: s.policyDigest,
     _surface: s.surface,
   }
+  if (s.round !== undefined) own['_round'] = s.round
   if (details === undefined) return own
   const out: Metadata = {}
   for (const [key, value] of Object.entries(details)) if (!key.startsWith('_') && key !== 'shadow') out[key] = value

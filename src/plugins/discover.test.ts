@@ -441,6 +441,19 @@ describe('hostile checks', () => {
     expect('assurance' in adoptCheck(sound, 'c')).toBe(false)
   })
 
+  it('demand passkeys of approvers, and nothing that is no demand or was not announced', () => {
+    const demanding = (approverAuth: unknown) => adoptCheck({ ...sound, approverAuth }, 'c').approverAuth
+    const own = { any: true, tools: ['pay'], of: (tool: string) => (own.tools.includes(tool) ? 'passkey' : undefined) }
+    const taken = demanding(own)
+    expect([taken?.any, taken?.of('pay'), taken?.of('read')]).toEqual([true, 'passkey', undefined])
+    for (const wrong of ['any', '', 5, null, true])
+      expect(() => demanding({ any: true, of: () => wrong })?.of('pay')).toThrow('approverAuth')
+    expect(() => demanding({ any: false, of: () => 'passkey' })?.of('pay')).toThrow('announce')
+    for (const wrong of ['passkey', null, {}, { any: true }, { any: 'yes', of: () => 'passkey' }])
+      expect(() => demanding(wrong)).toThrow('approverAuth')
+    expect('approverAuth' in adoptCheck(sound, 'c')).toBe(false)
+  })
+
   it('say that they can hold calls for a human, and what they want of snapshots', () => {
     for (const more of [{ canEscalate: true }, { canEscalate: false }, { snapshots: 'hits' }, { snapshots: 'none' }])
       expect(adoptCheck({ ...sound, ...more }, 'c')).toMatchObject(more)

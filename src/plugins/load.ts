@@ -3,7 +3,7 @@
  * object whose getters answer differently each time, or throw, can then neither change its name later nor stop the gate.
  */
 import { types } from 'node:util'
-import type { Assurances, Audiences, Check } from '../core/check.ts'
+import type { ApproverAuths, Assurances, Audiences, Check } from '../core/check.ts'
 import { ASSURANCES, type Assurance } from '../core/row.ts'
 import type { SharedState } from '../core/state.ts'
 import type { PatternSet } from '../text/scan.ts'
@@ -122,6 +122,9 @@ export function adoptCheck(plugin: unknown, declaredName: string): Check {
     throw fault(`expected \`assurance\` to have \`of(tool)\` and \`highest\`, one of ${ASSURANCES.join(', ')}`)
   const audience = read('audience')
   if (audience !== undefined && !isAudiences(audience)) throw fault('expected `audience` to have `any` and `of(tool)`')
+  const approverAuth = read('approverAuth')
+  if (approverAuth !== undefined && !isApproverAuths(approverAuth))
+    throw fault('expected `approverAuth` to have `any` and `of(tool)`')
   if (Object.keys(hooks).length === 0) throw fault(`expected at least one of the methods ${HOOKS.join(', ')}`)
   return Object.freeze({
     ...hooks,
@@ -137,6 +140,7 @@ export function adoptCheck(plugin: unknown, declaredName: string): Check {
     ...(audience === undefined
       ? {}
       : { audience: { any: audience.any, of: (tool: string) => named(audience.of(tool)) } }),
+    ...(approverAuth === undefined ? {} : { approverAuth: adoptApproverAuths(approverAuth) }),
     describe: () => plainDescription(Reflect.apply(describe, plugin, []), declaredName),
   })
 }
@@ -183,6 +187,23 @@ function isAudiences(value: unknown): value is Audiences {
     typeof Reflect.get(value, 'any') === 'boolean' &&
     typeof Reflect.get(value, 'of') === 'function'
   )
+}
+
+function isApproverAuths(value: unknown): value is ApproverAuths {
+  return isAudiences(value)
+}
+
+/** What start was not told of, or what is no demand, throws, and the call does not leave. */
+function adoptApproverAuths(auths: ApproverAuths): ApproverAuths {
+  const { any } = auths
+  return {
+    any,
+    of: tool => {
+      const demand: unknown = auths.of(tool)
+      if (demand === undefined || (demand === 'passkey' && any)) return demand
+      throw new TypeError("expected the approverAuth of a tool to be 'passkey' or undefined, and `any` to announce it")
+    },
+  }
 }
 
 /** What is no name must not become a capability for anybody: it throws, and the call does not leave. */

@@ -1,17 +1,18 @@
 /**
  * Characters that a reader takes for an ASCII one, beyond what compatibility decomposition already gives (full-width,
  * mathematical alphabets, circled and parenthesised letters, Roman numerals, ligatures). After Unicode TR 39, kept to
- * shapes a reader does confuse; ordinary letters of other scripts without such a shape stay themselves.
+ * shapes a reader does confuse, and to the Greek letters that stand for Latin ones in lettering (ΞLΔN, RΩCK): models read
+ * those as well. Ordinary letters of other scripts without such a shape stay themselves.
  */
 
 /** ASCII text on the left stands for each character on the right. */
 const SHAPES: readonly (readonly [ascii: string, lookAlikes: string])[] = [
   // Capitals: Greek, Cyrillic, Armenian, Cherokee, Coptic, Lisu, Canadian syllabics, barred and hooked Latin.
-  ['A', 'ΑАᎪᗅꓮⲀȺ𐊠'],
+  ['A', 'ΑАᎪᗅꓮⲀȺ𐊠ΛΔ'],
   ['B', 'ΒВᏴᗷꓐⲂƁɃ𐊂'],
   ['C', 'ϹСᏟᑕꓚⲤƇȻ𐊢'],
   ['D', 'ᎠᗞᗪꓓĐÐƊƉ'],
-  ['E', 'ΕЕЄᎬꓰⲈƐΣ𐊆'],
+  ['E', 'ΕЕЄᎬꓰⲈƐΣ𐊆Ξ'],
   ['F', 'ϜҒꓝᖴƑ'],
   ['G', 'ᏀᏻꓖԌƓǤ'],
   ['H', 'ΗНҢҤꓧᎻᕼⲎĦԊ'],
@@ -21,7 +22,7 @@ const SHAPES: readonly (readonly [ascii: string, lookAlikes: string])[] = [
   ['L', 'ԼᏞᒪꓡŁȽⳐ'],
   ['M', 'ΜМᎷᗰꓟⲘϺ'],
   ['N', 'ΝꓠⲚƝŊ'],
-  ['O', 'ΟОՕꓳⲞØƟΘѲଠዐ'],
+  ['O', 'ΟОՕꓳⲞØƟΘѲଠዐΦΩ'],
   ['P', 'ΡРᏢᑭꓑⲢƤ'],
   ['Q', 'ԚⵕɊ'],
   ['R', 'ᎡᏒᖇꓣƦɌ'],
@@ -34,11 +35,11 @@ const SHAPES: readonly (readonly [ascii: string, lookAlikes: string])[] = [
   ['Y', 'ΥУҮҰᎩᎽꓬⲨϒƳɎ'],
   ['Z', 'ΖᏃꓜƵȤ'],
   // Small letters, with small capitals and the phonetic alphabet.
-  ['a', 'αаɑɐᴀⲁⱥɒ'],
+  ['a', 'αаɑɐᴀⲁⱥɒλ'],
   ['b', 'βвьЬʙɓƀⲃƄƅᖯ'],
   ['c', 'ϲсᴄƈɕȼⲥ'],
-  ['d', 'ԁᴅɖɗđðᑯ'],
-  ['e', 'εеєᴇɘəɛɜⲉҽ℮ǝ'],
+  ['d', 'ԁᴅɖɗđðᑯδ'],
+  ['e', 'εеєᴇɘəɛɜⲉҽ℮ǝξ'],
   ['f', 'ƒғꜰẝ'],
   ['g', 'ɡɢɠցǥƍԍ'],
   ['h', 'нһҺңʜɦħհⲏԋɥ'],
@@ -48,7 +49,7 @@ const SHAPES: readonly (readonly [ascii: string, lookAlikes: string])[] = [
   ['l', 'ӏʟłƚɭɫɬǀⅼ'],
   ['m', 'мᴍɱɯⲙ'],
   ['n', 'ηпոռɴɲɳŋƞⲛ'],
-  ['o', 'οоσօᴏɵøөⲟჿഠဝ'],
+  ['o', 'οоσօᴏɵøөⲟჿഠဝθφ'],
   ['p', 'ρрᴘƥⲣþ'],
   ['q', 'ԛզʠɋգ'],
   ['r', 'гʀɾɼɽɹɍⲅᴦ'],

@@ -29,6 +29,12 @@ describe('base URL', () => {
     ['https://ho\tst/v1', /blank/],
     ['https://host\u00a0/v1', /blank/],
     ['https://host\u200b/v1', /invisible/],
+    ['https://ho\ufeffst/v1', /invisible/],
+    ['https://ho\u202est/v1', /invisible/],
+    ['https://ho\u0085st/v1', /blank|control|invisible/],
+    ['https://host/v1\u2028', /blank|invisible/],
+    ['\ufeffhttps://host/v1', /invisible/],
+    ['https://host/v1\u00a0', /blank/],
     ['https:\\\\host\\v1', /backslash/],
     ['https://', /not a URL/],
   ])('%s is refused, in one line that repeats no secret', (text, message) => {

@@ -28,7 +28,8 @@ export interface BaseUrl {
 const UNPRINTABLE = /[\s\p{C}\p{Z}\\]/u
 
 export function parseBaseUrl(text: string, setting = 'upstream'): BaseUrl {
-  const trimmed = text.trim()
+  // Not `trim`: that takes away NBSP, U+2028 and the byte order mark too, which nobody typed on purpose.
+  const trimmed = text.replace(/^[ \t\r\n]+|[ \t\r\n]+$/g, '')
   if (trimmed === '') {
     throw new UpstreamSettingError(setting, 'is empty; expected a URL such as https://api.openai.com/v1')
   }

@@ -2,7 +2,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type AccessOptions, createAccess } from '../../src/control/access.ts'
 import { Changes } from '../../src/control/changes.ts'
-import { openApi } from '../../src/control/openapi.ts'
 import { type RunningControl, startControl } from '../../src/control/start.ts'
 import { apiKeyIdentity, newApiKey } from '../../src/identity/api-key.ts'
 import { systemClock, systemRandom } from '../../src/state/system.ts'
@@ -84,45 +83,8 @@ async function hold(args = '{"amount":50000,"account":"X"}', name = 'issue_refun
   return shown(await call('GET', `/api/v1/escalations/${id}`, 'viewer'))
 }
 
+// Who may do what with which role: matrix.test.ts.
 describe('who may do what', () => {
-  const UNKNOWN = '01900000-0000-7000-8000-000000000000'
-  const body = { digest: 'sha256:0', reason: 'no' }
-  const ROUTES: [string, string, 'viewer' | 'approver', unknown?][] = [
-    ['GET', '/api/v1/me', 'viewer'],
-    ['GET', '/metrics', 'viewer'],
-    ['GET', '/api/v1/escalations', 'viewer'],
-    ['GET', `/api/v1/escalations/${UNKNOWN}`, 'viewer'],
-    ['GET', '/api/v1/escalations/watch', 'viewer'],
-    ['POST', `/api/v1/escalations/${UNKNOWN}/approve`, 'approver', body],
-    ['POST', `/api/v1/escalations/${UNKNOWN}/deny`, 'approver', body],
-  ]
-  const WHO: [string, Who | undefined, number | undefined][] = [
-    ['no credential', undefined, 401],
-    ['an expired one', 'old', 401],
-    ['a person without a role', 'nobody', 403],
-    ['a viewer', 'viewer', undefined],
-    ['an approver', 'bob', undefined],
-    ['an admin', 'admin', undefined],
-  ]
-  const cells = ROUTES.flatMap(([method, path, role, sent]) =>
-    WHO.map(([what, who, status]) => {
-      const wanted = status ?? (role === 'approver' && who === 'viewer' ? 403 : path.includes(UNKNOWN) ? 404 : 200)
-      return [method, path, what, wanted, who, sent] as const
-    }),
-  )
-  it.each(cells)('%s %s with %s: %i', async (method, path, _, wanted, who, sent) => {
-    const leaving = new AbortController()
-    const res = await fetch(`${control.url}${path}`, {
-      method,
-      signal: leaving.signal,
-      headers: who === undefined ? {} : { authorization: `Bearer ${KEYS[who].key}` },
-      ...(sent === undefined ? {} : { body: JSON.stringify(sent) }),
-    })
-    expect(res.status).toBe(wanted)
-    if (wanted === 401) expect(res.headers.get('www-authenticate')).toMatch(/^Bearer/)
-    leaving.abort()
-  })
-
   it.each([
     ['a wrong key', { authorization: `Bearer ${KEYS.bob.key.slice(0, -1)}${KEYS.bob.key.endsWith('A') ? 'B' : 'A'}` }],
     ['a key in a cookie', { cookie: `token=${KEYS.bob.key}` }],
@@ -261,24 +223,4 @@ it('whoever watches sees each change as it comes', async () => {
   await call('POST', `/api/v1/escalations/${e.id}/deny`, 'bob', { digest: e.digest, reason: 'no' })
   await until(new RegExp(`"id":"${e.id}","state":"denied"`))
   leaving.abort()
-})
-
-it('the description names every route that is served, and no other', async () => {
-  const served = (await (await call('GET', '/openapi.json')).json()) as ReturnType<typeof openApi>
-  expect(served).toEqual(JSON.parse(JSON.stringify(openApi('0.0.0-test'))))
-  const e = await hold()
-  for (const [path, methods] of Object.entries(served.paths)) {
-    for (const method of Object.keys(methods)) {
-      const res = await call(
-        method.toUpperCase(),
-        path.replace('{id}', e.id),
-        undefined,
-        method === 'post' ? {} : undefined,
-      )
-      // It is there, and asks who it is.
-      expect([path, res.status]).toEqual([path, 401])
-    }
-    const other = await call('DELETE', path.replace('{id}', e.id))
-    expect([path, other.status]).toEqual([path, 405])
-  }
 })

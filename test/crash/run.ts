@@ -1,5 +1,5 @@
 /**
- * One crash: a gate under load is killed with SIGKILL at a random moment. Whatever a caller was told before that must be
+ * One crash: a gate under load, and a process that rotates its keys, are killed with SIGKILL at a random moment. Whatever a caller was told before that must be
  * in the log afterwards, and the log must open, verify and go on; its transparency log must continue what was shown. Used by the test (few runs) and by the soak (many).
  */
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -10,8 +10,9 @@ import { fileURLToPath } from 'node:url'
 import { openAuditLog } from '../../src/audit/open.ts'
 import { readRows } from '../../src/audit/read.ts'
 import { verifyLog } from '../../src/audit/verify.ts'
-import type { KeyRing } from '../../src/keys/ring.ts'
-import { RING, scenario } from '../support/gate.ts'
+import { KeyRing } from '../../src/keys/ring.ts'
+import { KeyFolder, macKeys } from '../../src/keys/store.ts'
+import { scenario } from '../support/gate.ts'
 import { checkCrashLog, shownCheckpoint } from './log.ts'
 
 /** What a caller was told, by the time the connection broke. */
@@ -29,27 +30,31 @@ export interface CrashResult {
   readonly tornTail: boolean
   /** Entries under the checkpoint that the killed gate had shown. */
   readonly shown: number
+  /** Chain keys that rows are signed with. */
+  readonly keys: number
   /** Empty when the run was sound. */
   readonly problems: readonly string[]
 }
 
-const CHILD = fileURLToPath(new URL('./gate-child.ts', import.meta.url))
-
-export async function startChild(path: string, upstreamUrl: string): Promise<{ child: ChildProcess; url: string }> {
-  const child = spawn(process.execPath, [CHILD, path, upstreamUrl], { stdio: ['ignore', 'pipe', 'pipe'] })
+/** Starts a program beside this file; resolves with the first line that it prints. */
+async function startChild(program: string, args: readonly string[]): Promise<{ child: ChildProcess; said: string }> {
+  const file = fileURLToPath(new URL(program, import.meta.url))
+  const child = spawn(process.execPath, [file, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
   let errors = ''
   child.stderr?.on('data', chunk => (errors += String(chunk)))
   const lines = createInterface({ input: child.stdout! })
   const first = once(lines, 'line') as Promise<[string]>
-  const died = once(child, 'exit').then(() => Promise.reject(new Error(`the gate did not start: ${errors}`)))
+  const died = once(child, 'exit').then(() => Promise.reject(new Error(`${program} did not start: ${errors}`)))
   died.catch(() => undefined)
-  const [url] = await Promise.race([first, died])
-  return { child, url }
+  const [said] = await Promise.race([first, died])
+  return { child, said }
 }
 
 /** `random` gives numbers in [0, 1). */
 export async function crashOnce(path: string, upstreamUrl: string, random: () => number): Promise<CrashResult> {
-  const { child, url } = await startChild(path, upstreamUrl)
+  const keys = `${path}.keys`
+  const { child, said: url } = await startChild('./gate-child.ts', [path, upstreamUrl, keys])
+  const { child: rotator } = await startChild('./rotate-child.ts', [keys])
   const told: Told[] = []
   let answers = 0
   let over = false
@@ -59,8 +64,12 @@ export async function crashOnce(path: string, upstreamUrl: string, random: () =>
   const kill = () => {
     if (over) return
     over = true
-    if (delayMs === 0) child.kill('SIGKILL')
-    else setTimeout(() => child.kill('SIGKILL'), delayMs)
+    const deed = (): void => {
+      child.kill('SIGKILL')
+      rotator.kill('SIGKILL')
+    }
+    if (delayMs === 0) deed()
+    else setTimeout(deed, delayMs)
   }
   const clients = Array.from({ length: 8 }, async (_, c) => {
     for (let i = 0; !over; i += 1) {
@@ -71,12 +80,13 @@ export async function crashOnce(path: string, upstreamUrl: string, random: () =>
       if (answers >= killAt) kill()
     }
   })
-  const exit = once(child, 'exit')
+  const exits = [once(child, 'exit'), once(rotator, 'exit')]
   await Promise.all(clients)
-  await exit
+  await Promise.all(exits)
 
   let shown: Awaited<ReturnType<typeof shownCheckpoint>>
-  const checked = await checkLog(path, told, RING, {
+  const chain = macKeys(new KeyFolder(keys).keys('chain'))
+  const checked = await checkLog(path, told, KeyRing.dated(chain), {
     before: async () => {
       shown = await shownCheckpoint(path)
     },
@@ -94,7 +104,7 @@ export async function checkLog(
     readonly before?: () => Promise<void>
     readonly after?: (durable: number) => Promise<readonly string[]>
   } = {},
-): Promise<Pick<CrashResult, 'rows' | 'tornTail' | 'problems'>> {
+): Promise<Pick<CrashResult, 'rows' | 'tornTail' | 'keys' | 'problems'>> {
   const problems: string[] = []
   const before = await verifyLog(path, ring)
   const broken = before.breaks.filter(b => b.kind !== 'torn_tail')
@@ -108,12 +118,14 @@ export async function checkLog(
   if (!after.ok) problems.push(`the log does not verify after reopening: ${JSON.stringify(after.breaks)}`)
   const found = new Map<string, Set<string>>()
   const ids = new Set<string>()
+  const keys = new Set<string>()
   let rows = 0
   for await (const read of readRows(path)) {
     if (read.kind !== 'row') continue
     rows += 1
     if (ids.has(read.row.entryId)) problems.push(`the row ${read.row.entryId} is there twice`)
     ids.add(read.row.entryId)
+    keys.add(String(read.row.metadata.get('_signing_key_id')))
     const id = String(read.row.metadata.get('_exchange_id'))
     const set = found.get(id) ?? new Set<string>()
     found.set(id, set.add(read.row.checkName).add(read.row.entryId))
@@ -122,7 +134,7 @@ export async function checkLog(
     for (const need of t.needs)
       if (!found.get(t.exchange)?.has(need))
         problems.push(`exchange ${t.exchange} was told of ${need}, which is not in the log`)
-  return { rows, tornTail: before.breaks.length > broken.length, problems }
+  return { rows, tornTail: before.breaks.length > broken.length, keys: keys.size, problems }
 }
 
 export const KINDS = ['unary', 'stream', 'refused', 'malformed', 'call', 'marker'] as const

@@ -5,6 +5,7 @@ import { auditHead, auditRow } from './targets/audit.ts'
 import { baseUrl, env } from './targets/config.ts'
 import { headers, principal } from './targets/headers.ts'
 import { json } from './targets/json.ts'
+import { assertion, evidence, registration } from './targets/passkeys.ts'
 import { requests } from './targets/requests.ts'
 import { sse } from './targets/sse.ts'
 import { classification, patterns } from './targets/text.ts'
@@ -23,6 +24,9 @@ export const TARGETS: readonly Target[] = [
   receipts,
   signetV1,
   pem,
+  assertion,
+  evidence,
+  registration,
   auditRow,
   auditHead,
   env,

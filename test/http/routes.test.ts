@@ -92,6 +92,8 @@ describe('routes', () => {
             endpoint: target,
             note: expect.stringContaining('/v1/chat/completions'),
           })
+          // Each once: a path with a slash at its end is the same surface.
+          expect(answer?.body.toString().split('/v1/messages/count_tokens')).toHaveLength(2)
         }
         expect(answer?.header('x-signet-upstream')).toBeUndefined()
       }

@@ -1,32 +1,26 @@
 /** `signet escalations`: what waits for a human, and the human's word. Speaks the control plane's API, with a token. */
-import { existsSync } from 'node:fs'
-import { readPrivate, readSecretFile } from '../../keys/store.ts'
-import { devTokenPath } from '../approvals.ts'
-import { type Context, located, pathOption, type Register, urlOption, wholeNumberOption } from '../context.ts'
-import { CommandError, FAILED, UNUSABLE } from '../failure.ts'
-import { ask, jsonObject } from '../http.ts'
+import { type Context, pathOption, type Register, wholeNumberOption } from '../context.ts'
+import {
+  type ControlFlags,
+  callControl,
+  controlCommand,
+  controlPlace,
+  listOf,
+  refused,
+  type Shown,
+  text,
+} from '../control-call.ts'
+import type { EvidenceOptions } from '../evidence.ts'
+import { CommandError, UNUSABLE } from '../failure.ts'
+import { jsonObject } from '../http.ts'
 
-interface Options {
-  readonly control?: string
-  readonly tokenFile?: string
-  readonly json?: true
-}
+type Options = ControlFlags
 
-const CONTROL = 'http://127.0.0.1:8444'
+const ESCALATIONS = '/escalations'
 
 export const registerEscalations: Register = (program, context) => {
   const group = program.command('escalations').description('what waits for a human')
-  const command = (name: string, about: string) =>
-    group
-      .command(name)
-      .description(about)
-      .option('--control <url>', `the control plane (SIGNET_CONTROL_URL, default ${CONTROL})`, urlOption)
-      .option(
-        '--token-file <file>',
-        'proves who you are (SIGNET_CONTROL_TOKEN; default: what serve --dev made here)',
-        pathOption,
-      )
-      .option('--json', 'for programs')
+  const command = (name: string, about: string) => controlCommand(group, name, about)
   command('list', 'newest first')
     .option('--state <state>', 'pending, approved, denied, expired or released (default: all)')
     .option('-n, --lines <count>', 'at most so many', wholeNumberOption(1, 200), 20)
@@ -42,6 +36,17 @@ export const registerEscalations: Register = (program, context) => {
     .requiredOption('--reason <text>', 'why, in a sentence')
     .option('--digest <digest>', 'refuse if it is another one by now (default: the one shown)')
     .action((id: string, options: Options & Said) => decide('deny', id, options, context))
+  command('evidence [id]', 'who decided, with their passkeys’ signatures verified here')
+    .option(
+      '--file <file>',
+      'evidence that was kept (as --json gave it), instead of asking the control plane',
+      pathOption,
+    )
+    .option('--audit-log <file>', 'look up the rows that hold its digests', pathOption)
+    .action(async (id: string | undefined, options: EvidenceOptions) => {
+      const { evidence } = await import('../evidence.ts')
+      await evidence(id, options, context)
+    })
   command('watch', 'every change, until it is ended').action((options: Options) => watch(options, context))
 }
 
@@ -49,8 +54,6 @@ interface Said {
   readonly reason?: string
   readonly digest?: string
 }
-
-type Shown = Readonly<Record<string, unknown>>
 
 async function list(
   options: Options & { readonly state?: string; readonly lines: number },
@@ -60,7 +63,7 @@ async function list(
     limit: String(options.lines),
     ...(options.state === undefined ? {} : { state: options.state }),
   })
-  const body = await call(options, context, 'GET', `?${query}`)
+  const body = await callControl(options, context, 'GET', `${ESCALATIONS}?${query}`)
   const found = listOf(body['escalations'])
   if (options.json) return context.terminal.json(body)
   if (found.length === 0) return context.terminal.line('nothing waits, and nothing has')
@@ -80,29 +83,29 @@ async function list(
 }
 
 async function show(id: string, options: Options, context: Context): Promise<void> {
-  const e = await call(options, context, 'GET', `/${id}`)
+  const e = await callControl(options, context, 'GET', `${ESCALATIONS}/${id}`)
   if (options.json) context.terminal.json(e)
   else print(e, context)
 }
 
 async function decide(what: 'approve' | 'deny', id: string, options: Options & Said, context: Context): Promise<void> {
-  const before = await call(options, context, 'GET', `/${id}`)
+  const before = await callControl(options, context, 'GET', `${ESCALATIONS}/${id}`)
   if (!options.json) print(before, context)
-  const body = JSON.stringify({
+  const body = {
     digest: options.digest ?? text(before, 'digest'),
     ...(options.reason === undefined ? {} : { reason: options.reason }),
-  })
-  const after = await call(options, context, 'POST', `/${id}/${what}`, body)
+  }
+  const after = await callControl(options, context, 'POST', `${ESCALATIONS}/${id}/${what}`, body)
   if (options.json) context.terminal.json(after)
   else context.terminal.line(`it is ${text(after, 'state')}`)
 }
 
 async function watch(options: Options, context: Context): Promise<void> {
-  const { url, headers } = place(options, context)
+  const { url, headers } = controlPlace(options, context)
   const leaving = new AbortController()
   void context.asked().then(() => leaving.abort())
   try {
-    const res = await fetch(`${url}/watch`, { headers, signal: leaving.signal, redirect: 'error' })
+    const res = await fetch(`${url}${ESCALATIONS}/watch`, { headers, signal: leaving.signal, redirect: 'error' })
     if (res.status !== 200 || res.body === null) throw refused(res.status, undefined)
     let rest = ''
     for await (const piece of res.body.pipeThrough(new TextDecoderStream())) {
@@ -134,69 +137,10 @@ function print(e: Shown, { terminal }: Context): void {
   terminal.line(`asked by    ${text(e, 'check')}: ${text(e, 'reason')}`)
   terminal.line(`until       ${text(e, 'expires_at')}`)
   if (asked !== '') terminal.line(`asks now    ${asked}`)
+  if (e['passkey_required'] === true) terminal.line('approved    with a passkey only, on a page of the control plane')
   for (const c of listOf(e['calls'])) {
     terminal.line({ text: `call        ${text(c, 'tool')}`, colour: 'bold' })
     terminal.line(`            ${text(c, 'arguments')}`)
   }
   terminal.line(`digest      ${text(e, 'digest')}`)
-}
-
-async function call(
-  options: Options,
-  context: Context,
-  method: 'GET' | 'POST',
-  path: string,
-  body?: string,
-): Promise<Shown> {
-  const { url, headers } = place(options, context)
-  const answer = await ask(`${url}${path}`, { method, headers, ...(body === undefined ? {} : { body }) })
-  if (!answer.ok) throw new CommandError(`the control plane at ${url} cannot be reached: ${answer.reason}`, UNUSABLE)
-  const read = jsonObject(answer.body)
-  if (answer.status !== 200 || read === undefined) throw refused(answer.status, read)
-  return read
-}
-
-function refused(status: number, body: Shown | undefined): CommandError {
-  const why = body === undefined ? '' : `: ${text(body, 'description') || text(body, 'error')}`
-  switch (status) {
-    case 401:
-      return new CommandError(
-        'the control plane does not know this token; give the right one with --token-file',
-        UNUSABLE,
-      )
-    case 404:
-      return new CommandError('there is no such escalation', FAILED)
-    default:
-      return new CommandError(`the control plane said no (${status})${why}`, FAILED)
-  }
-}
-
-function place(options: Options, context: Context) {
-  const base = options.control ?? context.environment['SIGNET_CONTROL_URL'] ?? CONTROL
-  return {
-    url: `${urlOption(base).replace(/\/+$/, '')}/api/v1/escalations`,
-    headers: { authorization: `Bearer ${token(options, context)}` },
-  }
-}
-
-function token(options: Options, context: Context): string {
-  if (options.tokenFile !== undefined) return readSecretFile(located(context, options.tokenFile))
-  const given = context.environment['SIGNET_CONTROL_TOKEN']
-  if (given !== undefined && given !== '') return given
-  const dev = devTokenPath(context.folder)
-  const found = existsSync(dev) ? readPrivate(dev) : undefined
-  if (found !== undefined) return found.trim()
-  throw new CommandError(
-    'no token: pass --token-file, set SIGNET_CONTROL_TOKEN, or run this where "signet serve --dev" runs',
-    UNUSABLE,
-  )
-}
-
-function text(from: Shown, name: string): string {
-  const value = from[name]
-  return typeof value === 'string' ? value : ''
-}
-
-function listOf(value: unknown): readonly Shown[] {
-  return Array.isArray(value) ? value.filter((v): v is Shown => typeof v === 'object' && v !== null) : []
 }

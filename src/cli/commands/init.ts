@@ -54,8 +54,9 @@ async function init(shown: string, context: Context): Promise<void> {
   terminal.line('')
   terminal.line({ text: 'Next:', colour: 'bold' })
   if (shown !== '.') terminal.line('  cd ', shown)
-  terminal.line('  signet serve --upstream demo --dev       a built-in demo model, no account needed')
+  terminal.line('  npm install signet-gate                  once; or the path of its package file')
+  terminal.line('  npx signet serve --upstream demo --dev   a built-in demo model, no account needed')
   terminal.line('  node client-example.mjs                  in another terminal')
-  terminal.line('  signet audit verify audit.jsonl          check what was recorded')
+  terminal.line('  npx signet audit verify audit.jsonl      check what was recorded')
   context.exit(DONE)
 }

@@ -119,6 +119,13 @@ async function rotate(options: Options, context: Context): Promise<void> {
       { text: 'warning: ', colour: 'yellow' },
       'that is sooner than verifiers look for new keys: for some minutes some of them will not know it',
     )
+  const { signsInstead } = await import('../chain-keys.ts')
+  const instead = signsInstead(purpose, context)
+  if (instead !== undefined)
+    terminal.note(
+      { text: 'warning: ', colour: 'yellow' },
+      `${instead} is set, so a gate signs with that and not with the key folder; import that key there (signet keys import) and unset it`,
+    )
   context.exit(DONE)
 }
 

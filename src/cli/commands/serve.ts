@@ -28,6 +28,7 @@ interface Options {
   readonly shadow?: boolean
   readonly strictErrorRedaction?: boolean
   readonly logFormat?: string
+  readonly accessLog?: string
   readonly dev?: true
 }
 
@@ -69,6 +70,7 @@ export const registerServe: Register = (program, context) => {
     .option('--no-shadow', 'enforce them')
     .option('--strict-error-redaction', 'tell callers only that they were refused (SIGNET_STRICT_ERROR_REDACTION)')
     .option('--no-strict-error-redaction', 'tell them why')
+    .option('--access-log <file>', 'one line per request, "-" for standard error (SIGNET_ACCESS_LOG_PATH)')
     .addOption(new Option('--log-format <format>', 'text or json (SIGNET_LOG_FORMAT)').choices(['text', 'json']))
     .option('--dev', 'for development: asserted owners, full errors, keys kept in .signet')
     .action((options: Options) => serve(options, context))
@@ -102,6 +104,7 @@ async function serve(options: Options, context: Context): Promise<void> {
     shadow: options.shadow,
     strictErrorRedaction: options.strictErrorRedaction,
     logFormat: options.logFormat,
+    accessLogPath: options.accessLog,
   })
   const environment = fromEnvironment(context.environment, '')
   const dotenv = fromEnvironment(envFile.variables, options.envFile ?? '.env')
@@ -123,6 +126,7 @@ async function serve(options: Options, context: Context): Promise<void> {
     { folder, file, variables: envFile.variables },
     {
       onWorker: (ok, message) => (ok ? log.info('worker', message) : log.warn('worker', message)),
+      onAccessState: (ok, reason) => (ok ? log.info('access_log', reason) : log.warn('access_log', reason)),
       onKeys: (ok, message) => (ok ? log.info('keys', message) : log.warn('keys', message)),
       onAuditState: (ok, reason) =>
         ok

@@ -116,7 +116,11 @@ function actions(e: Escalation, canDecide: boolean, link: string | undefined): r
   const value = buttonValue(e)
   const elements = [
     ...(canDecide
-      ? [button(APPROVE, 'Approve', { style: 'primary', value }), button(DENY, 'Deny', { style: 'danger', value })]
+      ? [
+          // Slack shows who pressed; it cannot show the signature of a passkey.
+          ...(e.rule.auth === undefined ? [button(APPROVE, 'Approve', { style: 'primary', value })] : []),
+          button(DENY, 'Deny', { style: 'danger', value }),
+        ]
       : []),
     // The address opens the console, which asks who is there.
     ...(link === undefined ? [] : [button(OPEN, 'Open console', { url: link })]),

@@ -1,0 +1,144 @@
+/** What the control plane's API takes and gives, as JSON Schema 2020-12. */
+
+const escalation = { $ref: '#/components/schemas/Escalation' }
+
+export const SCHEMAS = {
+  State: { type: 'string', enum: ['pending', 'approved', 'denied', 'expired', 'released'] },
+  Person: {
+    type: 'object',
+    required: ['principal', 'role', 'by'],
+    properties: {
+      principal: { type: 'string' },
+      by: { type: 'string', description: 'How the credential is known: the name of the strategy or of the issuer.' },
+      role: { type: 'string', enum: ['viewer', 'approver', 'admin'] },
+    },
+  },
+  Problem: {
+    type: 'object',
+    required: ['error'],
+    properties: { error: { type: 'string' }, description: { type: 'string' }, escalation },
+  },
+  Call: {
+    type: 'object',
+    required: ['id', 'tool', 'tier', 'arguments', 'arguments_digest', 'audience'],
+    properties: {
+      id: { type: 'string' },
+      tool: { type: 'string' },
+      tier: { type: ['string', 'null'], description: 'As the check that held it rates the tool.' },
+      arguments: {
+        type: 'string',
+        description: 'What the model wrote; controls and invisible characters are escaped.',
+      },
+      arguments_digest: { type: 'string' },
+      audience: { type: ['string', 'null'] },
+    },
+  },
+  Decision: {
+    type: 'object',
+    required: ['approver', 'decision', 'by', 'at', 'reason', 'evidence_digest'],
+    properties: {
+      approver: { type: 'string' },
+      decision: { type: 'string', enum: ['approve', 'deny'] },
+      by: { type: 'string' },
+      at: { type: 'string', format: 'date-time' },
+      reason: { type: ['string', 'null'] },
+      evidence_digest: {
+        type: ['string', 'null'],
+        description: "Of the passkey's signature; the row of the decision holds it too.",
+      },
+    },
+  },
+  Escalation: {
+    type: 'object',
+    required: [
+      'id',
+      'state',
+      'stage',
+      'owner',
+      'digest',
+      'calls',
+      'current_approvers',
+      'may_decide',
+      'passkey_required',
+      'expires_at',
+    ],
+    properties: {
+      id: { type: 'string', format: 'uuid' },
+      state: { $ref: '#/components/schemas/State' },
+      stage: { type: 'string', enum: ['admission', 'commitment'] },
+      exchange: { type: 'string' },
+      owner: { type: 'string' },
+      owner_authenticated_by: { type: 'string' },
+      surface: { type: 'string' },
+      upstream: { type: 'string' },
+      check: { type: 'string' },
+      reason: { type: 'string' },
+      policy_digest: { type: 'string' },
+      request_digest: { type: 'string' },
+      digest: { type: 'string' },
+      created_at: { type: 'string', format: 'date-time' },
+      expires_at: { type: 'string', format: 'date-time' },
+      rule: {
+        type: 'object',
+        required: ['kind', 'approvers'],
+        properties: {
+          kind: { type: 'string', enum: ['chain', 'quorum'] },
+          approvers: { type: 'array', items: { type: 'string' } },
+          needed: { type: 'integer' },
+          auth: { type: 'string', enum: ['passkey'] },
+        },
+      },
+      passkey_required: { type: 'boolean' },
+      current_approvers: { type: 'array', items: { type: 'string' } },
+      may_decide: { type: 'boolean' },
+      calls: { type: 'array', items: { $ref: '#/components/schemas/Call' } },
+      decisions: { type: 'array', items: { $ref: '#/components/schemas/Decision' } },
+    },
+  },
+  Passkey: {
+    type: 'object',
+    required: ['id', 'principal', 'name', 'created_at', 'aaguid', 'synced', 'transports'],
+    properties: {
+      id: { type: 'string', description: 'The credential id, in base64url.' },
+      principal: { type: 'string' },
+      name: { type: 'string' },
+      created_at: { type: 'string', format: 'date-time' },
+      aaguid: { type: 'string' },
+      synced: { type: 'boolean', description: 'It lives in more than one device.' },
+      transports: { type: 'array', items: { type: 'string' } },
+    },
+  },
+  CreationOptions: {
+    type: 'object',
+    description: 'PublicKeyCredentialCreationOptionsJSON: for PublicKeyCredential.parseCreationOptionsFromJSON.',
+    required: ['challenge', 'rp', 'user', 'pubKeyCredParams'],
+    properties: { challenge: { type: 'string' } },
+  },
+  RequestOptions: {
+    type: 'object',
+    description: 'PublicKeyCredentialRequestOptionsJSON: for PublicKeyCredential.parseRequestOptionsFromJSON.',
+    required: ['challenge', 'rpId', 'allowCredentials', 'userVerification'],
+    properties: { challenge: { type: 'string' }, rpId: { type: 'string' } },
+  },
+  Evidence: {
+    type: 'object',
+    description: 'Everything that `signet escalations evidence` verifies, without the gate.',
+    required: ['v', 'escalation', 'state', 'digest', 'shown', 'rule', 'decisions'],
+    properties: {
+      v: { const: 1 },
+      escalation: { type: 'string', format: 'uuid' },
+      state: { $ref: '#/components/schemas/State' },
+      digest: { type: 'string' },
+      shown: { type: 'object', description: 'The digest is over the RFC 8785 form of this.' },
+      rule: { type: 'object' },
+      decisions: {
+        type: 'array',
+        items: {
+          type: 'object',
+          required: ['approver', 'decision', 'by', 'at_ms', 'digest', 'reason', 'evidence', 'evidence_digest'],
+          properties: { evidence: { type: ['object', 'null'] }, evidence_digest: { type: ['string', 'null'] } },
+        },
+      },
+    },
+  },
+}
