@@ -12,11 +12,12 @@ import { metricsFor } from './metrics-serving.ts'
 /** `undefined` when there is nothing to serve there: no log, and no metrics for others. */
 export async function startControlOf(
   settings: Settings,
-  { approvals: { access, openPasskeys }, counters, audit, log, changes }: Backing,
+  { approvals: { access, openPasskeys }, counters, audit, log, changes, notices }: Backing,
   { desk, load }: Pick<Gate, 'desk' | 'load'>,
 ): Promise<RunningControl | undefined> {
-  const metrics = metricsFor(settings.controlHost, access, counters, audit, log, { load })
-  if (log === undefined && access === undefined && metrics === undefined) return undefined
+  const metrics = metricsFor(settings.controlHost, access, counters, audit, log, { load }, notices?.status)
+  const slack = notices?.slack?.(desk)
+  if (log === undefined && access === undefined && metrics === undefined && slack === undefined) return undefined
   // Where the data plane takes any free port, a second gate may be running.
   const passkeys = access === undefined ? undefined : await openPasskeys(counters.counting(audit))
   if (passkeys !== undefined) await keepEvidence(desk, passkeys)
@@ -28,6 +29,7 @@ export async function startControlOf(
       allowedHosts: settings.controlAllowedHosts,
       log: log?.log,
       metrics,
+      slack,
       escalations: access === undefined ? undefined : { desk, access, changes, passkeys },
       version: VERSION,
     })

@@ -35,6 +35,7 @@ export interface SlackOptions {
 export function slackRoute(o: SlackOptions): Route {
   const signatures = new SlackSignatures(o.signingSecret, o.clock)
   return {
+    path: SLACK_PATH,
     methods: ['POST'],
     takes: path => path === SLACK_PATH,
     answer: async (_, request) => {

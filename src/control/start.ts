@@ -8,6 +8,7 @@ import { logRoute, type ServedLog } from './log.ts'
 import { metricsRoute } from './metrics.ts'
 import { openApiRoute } from './openapi.ts'
 import { passkeyRoutes } from './passkeys.ts'
+import { type SlackOptions, slackRoute } from './slack.ts'
 
 export interface ControlOptions {
   readonly host: string
@@ -19,6 +20,8 @@ export interface ControlOptions {
   readonly log: ServedLog | undefined
   /** `undefined`: nobody can be known here, and no escalation is shown. */
   readonly escalations: EscalationsOptions | undefined
+  /** `undefined`: nobody decides in Slack. */
+  readonly slack?: SlackOptions | undefined
   /** `undefined`: nobody is known here, and others than this machine can reach the address. */
   readonly metrics: readonly Metric[] | undefined
   readonly version: string
@@ -33,14 +36,16 @@ export interface RunningControl {
 export function controlRoutes({
   log,
   escalations,
+  slack,
   metrics,
   version,
-}: Pick<ControlOptions, 'log' | 'escalations' | 'metrics' | 'version'>): readonly Route[] {
+}: Pick<ControlOptions, 'log' | 'escalations' | 'slack' | 'metrics' | 'version'>): readonly Route[] {
   return [
     openApiRoute(version),
     ...(log === undefined ? [] : [logRoute(log)]),
     ...(escalations === undefined ? [] : escalationRoutes(escalations)),
     ...(escalations?.passkeys === undefined ? [] : passkeyRoutes({ ...escalations, passkeys: escalations.passkeys })),
+    ...(slack === undefined ? [] : [slackRoute(slack)]),
     ...(metrics === undefined ? [] : [metricsRoute(metrics, escalations?.access)]),
   ]
 }
@@ -51,11 +56,12 @@ export async function startControl({
   allowedHosts = [],
   log,
   escalations,
+  slack,
   metrics,
   version,
 }: ControlOptions): Promise<RunningControl> {
   const bind = host === '0.0.0.0' || host === '::' ? [] : [host]
-  const routes = controlRoutes({ log, escalations, metrics, version })
+  const routes = controlRoutes({ log, escalations, slack, metrics, version })
   const server = createControlListener(
     createListenerRule({ hosts: [...bind, ...allowedHosts], sameOrigin: true }),
     routes,

@@ -78,6 +78,7 @@ export class Notifier {
   #cancelLook: () => void = () => undefined
   /** Something could not be written down; it is in the escalations. */
   #missed = false
+  #closed: Promise<void> | undefined
 
   constructor(ports: NotifierPorts) {
     this.#p = ports
@@ -134,7 +135,12 @@ export class Notifier {
   }
 
   /** Ends what is being sent; it is sent again at the next start. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closed ??= this.#end()
+    return this.#closed
+  }
+
+  async #end(): Promise<void> {
     this.#closing.abort(new Error('the gate is closing'))
     this.#cancelLook()
     for (const lane of this.#lanes) lane.cancel()

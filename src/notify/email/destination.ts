@@ -67,11 +67,14 @@ async function sendMail(
   }
 }
 
-/** Connects and signs in, and says nothing more. Rejects. */
-export async function tryServer(o: EmailSetting, ports: EmailPorts): Promise<void> {
+/** Connects and signs in, and says nothing more. What is wrong, or nothing. */
+export async function tryServer(o: EmailSetting, ports: EmailPorts): Promise<string | undefined> {
   const transport = transportTo(o, ports)
   try {
     await transport.verify()
+    return undefined
+  } catch (error) {
+    return reasonOf(error)
   } finally {
     transport.close()
   }
@@ -93,11 +96,18 @@ function transportTo(o: EmailSetting, { password, ca }: EmailPorts) {
   })
 }
 
+/** Never the server's own words: they may hold what was sent. */
+function reasonOf(error: unknown): string {
+  const code = field(error, 'code')
+  const status = field(error, 'responseCode')
+  const said = typeof status === 'number' ? `the server answered ${status}` : 'the server took nothing'
+  return `${said}${typeof code === 'string' ? ` (${code})` : ''}`
+}
+
 function failed(error: unknown): Sent {
   const code = field(error, 'code')
   const status = field(error, 'responseCode')
-  const said = typeof status === 'number' ? `the server answered ${status}` : 'no mail was taken'
-  const because = `${said}${typeof code === 'string' ? ` (${code})` : ''}`
+  const because = reasonOf(error)
   // RFC 5321 4.2.1: 5yz, "the SMTP client SHOULD NOT repeat the exact request". A refused sign-in is for the operator to mend.
   const final = typeof status === 'number' && status >= 500 && code !== 'EAUTH'
   return final ? { kind: 'refused', because } : { kind: 'failed', because }
