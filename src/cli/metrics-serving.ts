@@ -21,7 +21,7 @@ export function metricsFor(
   audit: Pick<AuditWriter, 'ok' | 'head'>,
   parts: LogParts | undefined,
   { load }: Pick<Gate, 'load'>,
-  notices: (() => readonly DestinationStatus[]) | undefined,
+  notices?: () => readonly DestinationStatus[],
 ): readonly Metric[] | undefined {
   if (access === undefined && !isLoopbackHost(controlHost)) return undefined
   return [

@@ -8,7 +8,9 @@ import { type Context, located } from './context.ts'
 
 export type FoundNotifications =
   | { readonly kind: 'none' }
-  /** What a gate would not start with. */
+  /** The settings cannot be read at all, so nobody knows what is in them. */
+  | { readonly kind: 'unread'; readonly problems: readonly string[] }
+  /** There are notifications, and a gate would not start with these settings. */
   | { readonly kind: 'unusable'; readonly problems: readonly string[] }
   | { readonly kind: 'found'; readonly notifications: Notifications; readonly settings: Resolved['settings'] }
 
@@ -22,18 +24,20 @@ export async function configuredNotifications(
   const { resolveSettings } = await import('../config/resolve.ts')
   const { runPipelineFile } = await import('./pipeline-file.ts')
   const file = config ?? (existsSync(join(context.folder, 'pipeline.ts')) ? 'pipeline.ts' : undefined)
+  let configured = false
   try {
     const envFile = readEnvFile(located(context, '.env'), false)
     const outside = [fromEnvironment(context.environment, ''), fromEnvironment(envFile.variables, '.env')]
     const pipeline = file === undefined ? undefined : await runPipelineFile(file, envFile, context)
     const layers = [...outside, ...(pipeline === undefined ? [] : [fromPipeline(pipeline.settings, file ?? '')])]
-    if (!layers.some(({ values }) => values.has('notifications') || values.has('notificationsFile')))
-      return { kind: 'none' }
+    configured = layers.some(({ values }) => values.has('notifications') || values.has('notificationsFile'))
+    if (!configured) return { kind: 'none' }
     // `--dev`: keys and callers are not what is asked about.
     const { notifications, settings } = resolveSettings(layers, true)
     return notifications === undefined ? { kind: 'none' } : { kind: 'found', notifications, settings }
   } catch (error) {
-    return { kind: 'unusable', problems: error instanceof ConfigError ? error.problems : [oneLine(error)] }
+    const problems = error instanceof ConfigError ? error.problems : [oneLine(error)]
+    return { kind: configured ? 'unusable' : 'unread', problems }
   }
 }
 

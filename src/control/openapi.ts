@@ -255,7 +255,7 @@ export function openApi(version: string) {
           },
           responses: {
             200: { description: 'taken; who may not decide is told so in Slack' },
-            ...open(400, 401, 403, 409, 413, 421, 503),
+            ...open(400, 403, 409, 413, 421, 503),
           },
         },
       },

@@ -47,9 +47,10 @@ export function slackRoute(o: SlackOptions): Route {
 }
 
 const STATUS: Readonly<Record<SignatureProblem, number>> = {
-  signature_missing: 401,
-  signature_stale: 401,
-  signature_invalid: 401,
+  // Not 401: there is no challenge (RFC 9110 15.5.2) that anybody could meet.
+  signature_missing: 403,
+  signature_stale: 403,
+  signature_invalid: 403,
   replayed: 409,
   too_many: 503,
 }

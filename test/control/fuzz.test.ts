@@ -204,6 +204,8 @@ it('sound requests get answers that the description has, and each kind of good a
   expect(operations.filter(o => !carried.includes(o)).map(o => `${o.method} ${o.path}`)).toEqual([
     // Needs an authenticator, which passkeys.test.ts has.
     'POST /api/v1/passkeys',
+    // Needs Slack's signature, which slack.test.ts makes.
+    'POST /slack/interactions',
   ])
   for (const status of [401, 403, 404, 409]) expect([...seen].some(line => line.endsWith(` ${status}`))).toBe(true)
 })

@@ -1,5 +1,5 @@
 /** A gate with its control plane, people with keys, and passkeys: what the suites of the control plane stand on. */
-import { type AccessOptions, createAccess } from '../../src/control/access.ts'
+import { type AccessOptions, createAccess, createRoles } from '../../src/control/access.ts'
 import { Changes } from '../../src/control/changes.ts'
 import { type ControlOptions, controlRoutes, type RunningControl, startControl } from '../../src/control/start.ts'
 import type { Check } from '../../src/core/check.ts'
@@ -7,6 +7,7 @@ import type { PasskeyStore } from '../../src/core/state.ts'
 import { createBox } from '../../src/escalation/box.ts'
 import { Passkeys } from '../../src/escalation/passkeys.ts'
 import { apiKeyIdentity, newApiKey } from '../../src/identity/api-key.ts'
+import { readNotifications, type SlackSetting } from '../../src/notify/settings.ts'
 import { MemoryPasskeyStore } from '../../src/state/passkeys/memory.ts'
 import { systemClock, systemRandom } from '../../src/state/system.ts'
 import { chat, demoChecks, scenario, startTestGate, type TestGate, testEscalations } from '../support/gate.ts'
@@ -34,6 +35,14 @@ export const ACCESS: Omit<AccessOptions, 'identity'> = {
 }
 
 export const RP = { id: 'localhost', origins: ['http://localhost:8444'] }
+
+function readSlack(): SlackSetting {
+  const { slack } = readNotifications({
+    slack: { channel: 'C0123456789', team: 'T0123456789', app: 'A0123456789', users: { U0000000BOB: PEOPLE.bob } },
+  })
+  if (slack === undefined) throw new Error('there is a slack setting')
+  return slack
+}
 
 export interface Shown {
   readonly id: string
@@ -112,6 +121,14 @@ export async function startStand(o: StandOptions = {}): Promise<Stand> {
       access: createAccess({ identity, ...ACCESS }),
       changes,
       passkeys,
+    },
+    slack: {
+      desk: gate.running.gate.desk,
+      roles: createRoles(ACCESS),
+      setting: readSlack(),
+      signingSecret: 'not the one that anybody has',
+      api: { call: async () => ({ ok: true, answer: {} }) },
+      clock: systemClock,
     },
     version: '0.0.0-test',
   }

@@ -149,8 +149,10 @@ async function checkNotifications(report: Report, context: Context): Promise<voi
   switch (found.kind) {
     case 'none':
       return
+    case 'unread':
+      return report('notifications', 'warning', `not checked: ${found.problems[0] ?? 'the settings cannot be read'}`)
     case 'unusable':
-      for (const problem of found.problems) report('notifications', 'failed', problem)
+      for (const problem of found.problems) report('settings', 'failed', problem)
       return
     case 'found':
       for (const { name, ok, detail } of await probeNotifications(found.notifications))

@@ -83,6 +83,7 @@ async function configured(options: Options, context: Context) {
   switch (found.kind) {
     case 'none':
       throw new CommandError('no notifications are configured here; set notifications in pipeline.ts')
+    case 'unread':
     case 'unusable': {
       const { ConfigError } = await import('../../config/problem.ts')
       throw new ConfigError(found.problems)
