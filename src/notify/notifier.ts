@@ -46,7 +46,7 @@ export interface DestinationStatus {
 
 const MOST_WAITING = 1_000
 /** A notice whose sender died is tried again after this. */
-const LEASE_MS = 4 * SEND_LIMIT_MS
+const LEASE_MS = SEND_LIMIT_MS + 5_000
 /** After a store that failed. */
 const STORE_PAUSE_MS = 5_000
 /** How often the escalations are looked through for something that was missed. */
@@ -134,6 +134,11 @@ export class Notifier {
     }))
   }
 
+  /** Resolves when nothing is under way; what waits for its time is not. */
+  async quiet(): Promise<void> {
+    while (this.#working.size > 0) await Promise.allSettled([...this.#working])
+  }
+
   /** Ends what is being sent; it is sent again at the next start. */
   close(): Promise<void> {
     this.#closed ??= this.#end()
@@ -144,7 +149,7 @@ export class Notifier {
     this.#closing.abort(new Error('the gate is closing'))
     this.#cancelLook()
     for (const lane of this.#lanes) lane.cancel()
-    while (this.#working.size > 0) await Promise.allSettled([...this.#working])
+    await this.quiet()
     await this.#p.store.close()
   }
 

@@ -22,6 +22,8 @@ export function afterMs(attempts: number, random: Pick<Random, 'bytes'>): number
 /** RFC 9110 10.2.3: seconds, or a date. */
 export function readRetryAfter(text: string | undefined, nowMs: number): number | undefined {
   if (text === undefined) return undefined
-  const ms = /^[0-9]{1,9}$/.test(text) ? Number(text) * 1000 : Date.parse(text) - nowMs
+  // IMF-fixdate (RFC 9110 5.6.7); `Date.parse` alone takes much that is none.
+  const isDate = /^[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT$/.test(text)
+  const ms = /^[0-9]{1,9}$/.test(text) ? Number(text) * 1000 : isDate ? Date.parse(text) - nowMs : Number.NaN
   return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), LONGEST_PAUSE_MS)
 }

@@ -15,6 +15,8 @@ export interface EmailPorts {
   /** PEM of the authorities to believe, in place of the system's. */
   readonly ca: string | undefined
   readonly newId: () => string
+  /** Of one sending. Default `SEND_LIMIT_MS`. */
+  readonly limitMs?: number
 }
 
 export function emailDestinations(o: EmailSetting, ports: EmailPorts): readonly Destination[] {
@@ -40,11 +42,13 @@ async function sendMail(
   signal: AbortSignal,
 ): Promise<Sent> {
   const transport = transportTo(o, ports)
+  const { limitMs = SEND_LIMIT_MS } = ports
   // A server that says a word now and then would outlast limits on silence.
-  const limit = AbortSignal.any([AbortSignal.timeout(SEND_LIMIT_MS), signal])
+  const limit = AbortSignal.any([AbortSignal.timeout(limitMs), signal])
   const over = new Promise<never>((_, reject) => {
-    if (limit.aborted) reject(new Error('the gate is closing'))
-    limit.addEventListener('abort', () => reject(new Error(`no complete answer within ${SEND_LIMIT_MS} ms`)))
+    const end = () => reject(signal.aborted ? new Error('the gate is closing') : new SlowServer())
+    if (limit.aborted) end()
+    else limit.addEventListener('abort', end)
   })
   try {
     const sending = transport.sendMail({
@@ -80,7 +84,7 @@ export async function tryServer(o: EmailSetting, ports: EmailPorts): Promise<str
   }
 }
 
-function transportTo(o: EmailSetting, { password, ca }: EmailPorts) {
+function transportTo(o: EmailSetting, { password, ca, limitMs = SEND_LIMIT_MS }: EmailPorts) {
   return createTransport({
     host: o.host,
     port: o.port,
@@ -89,11 +93,15 @@ function transportTo(o: EmailSetting, { password, ca }: EmailPorts) {
     ignoreTLS: o.security === 'none',
     tls: { minVersion: 'TLSv1.2', rejectUnauthorized: true, ...(ca === undefined ? {} : { ca }) },
     ...(o.username === undefined ? {} : { auth: { user: o.username, pass: password ?? '' } }),
-    connectionTimeout: SEND_LIMIT_MS,
-    greetingTimeout: SEND_LIMIT_MS,
-    socketTimeout: SEND_LIMIT_MS,
+    connectionTimeout: limitMs,
+    greetingTimeout: limitMs,
+    socketTimeout: limitMs,
     logger: false,
   })
+}
+
+class SlowServer extends Error {
+  readonly code = 'ETIMEDOUT'
 }
 
 /** Never the server's own words: they may hold what was sent. */

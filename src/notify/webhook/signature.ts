@@ -35,7 +35,7 @@ function signerOf(secret: string): (content: string) => string {
     const key = privateKey(bytes)
     return content => `v1a,${sign(null, Buffer.from(content), key).toString('base64')}`
   }
-  throw new TypeError('expected whsec_ or whsk_ and base64, such as whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw')
+  throw new TypeError('expected whsec_ or whsk_, and base64 behind it')
 }
 
 /** 32 bytes, or those followed by the 32 of the public key, which then must be its own. */

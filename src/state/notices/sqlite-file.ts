@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS notice (
   next_ms     INTEGER NOT NULL,
   receipt     TEXT,
   PRIMARY KEY (destination, id)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE INDEX IF NOT EXISTS notice_due ON notice (destination, state, attempts, at_ms);
 CREATE INDEX IF NOT EXISTS notice_escalation ON notice (escalation, destination);
 CREATE TABLE IF NOT EXISTS destination (
@@ -94,7 +94,7 @@ export class SqliteNotices {
       // Those that were never tried first: one that fails for hours must not keep the news back.
       const row = this.#prepare(
         `SELECT ${COLUMNS}, attempts FROM notice WHERE destination = ? AND state = 'waiting' AND next_ms <= ?
-         ORDER BY attempts, at_ms, id LIMIT 1`,
+         ORDER BY attempts, at_ms, rowid LIMIT 1`,
       ).get(destination, nowMs)
       const waiting = this.#waiting(destination)
       if (row === undefined) {
@@ -168,7 +168,7 @@ export class SqliteNotices {
     const over = this.#waiting(destination) - mostWaiting
     if (over <= 0) return []
     const oldest = this.#prepare(
-      `SELECT ${COLUMNS} FROM notice WHERE destination = ? AND state = 'waiting' ORDER BY at_ms, id LIMIT ?`,
+      `SELECT ${COLUMNS} FROM notice WHERE destination = ? AND state = 'waiting' ORDER BY at_ms, rowid LIMIT ?`,
     )
       .all(destination, over)
       .map(read)
