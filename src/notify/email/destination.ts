@@ -116,8 +116,9 @@ function failed(error: unknown): Sent {
   const code = field(error, 'code')
   const status = field(error, 'responseCode')
   const because = reasonOf(error)
-  // RFC 5321 4.2.1: 5yz, "the SMTP client SHOULD NOT repeat the exact request". A refused sign-in is for the operator to mend.
-  const final = typeof status === 'number' && status >= 500 && code !== 'EAUTH'
+  // RFC 5321 4.2.1: 5yz, "the SMTP client SHOULD NOT repeat the exact request". What is refused before a message is there (TLS,
+  // the sign-in) is for the operator to mend.
+  const final = typeof status === 'number' && status >= 500 && (code === 'EENVELOPE' || code === 'EMESSAGE')
   return final ? { kind: 'refused', because } : { kind: 'failed', because }
 }
 
