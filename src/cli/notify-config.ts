@@ -49,7 +49,7 @@ export interface Probed {
 
 /** Sends no notice: asks Slack whose token that is, and signs in at the mail server. */
 export async function probeNotifications(n: Notifications): Promise<readonly Probed[]> {
-  const { slackApiOf, emailPorts } = await import('../notify/open.ts')
+  const { slackApiOf, emailPorts, loadEmail } = await import('../notify/open.ts')
   const { openEgress } = await import('../plugins/egress.ts')
   const probed: Probed[] = n.webhooks.map(({ name, url, events }) => ({
     name: `webhook:${name}`,
@@ -71,11 +71,9 @@ export async function probeNotifications(n: Notifications): Promise<readonly Pro
     await egress.close()
   }
   if (n.email !== undefined) {
-    const { tryServer } = await import('../notify/email/destination.ts')
-    const failed = await tryServer(
-      n.email,
-      emailPorts(n, () => 'probe'),
-    )
+    const setting = n.email
+    const ports = emailPorts(n, () => 'probe')
+    const failed = await loadEmail().then(({ tryServer }) => tryServer(setting, ports), oneLine)
     probed.push({ name: 'email', ok: failed === undefined, detail: failed ?? 'the mail server takes the sign-in' })
   }
   return probed

@@ -33,11 +33,22 @@ export async function openDestinations(n: Notifications, egress: Egress, random:
   )
   const api = slackApiOf(n, egress)
   const slack = n.slack === undefined || api === undefined ? [] : [slackDestination(n.slack, consoleUrl, api)]
-  const email =
-    n.email === undefined
-      ? []
-      : (await import('./email/destination.ts')).emailDestinations(n.email, emailPorts(n, newId))
+  const email = n.email === undefined ? [] : (await loadEmail()).emailDestinations(n.email, emailPorts(n, newId))
   return { destinations: [...webhooks, ...slack, ...email], slack: api }
+}
+
+/** `nodemailer` is an optional peer. */
+export async function loadEmail(): Promise<typeof import('./email/destination.ts')> {
+  try {
+    return await import('./email/destination.ts')
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND') {
+      throw new Error('notifications.email: the package "nodemailer" is not installed; run: npm install nodemailer', {
+        cause: error,
+      })
+    }
+    throw error
+  }
 }
 
 export function slackApiOf({ slack, slackBotToken }: Notifications, egress: Egress): SlackApi | undefined {

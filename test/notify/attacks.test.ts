@@ -134,7 +134,12 @@ describe.each(ATTACKS)('%s', (what, text) => {
     }
     checkSlack(slackMessage(e, { ...OPTIONS, buttons: true }))
     const { subject, text: body } = escalationMail({ event: 'escalation.created' }, e, OPTIONS)
-    const plain = { ...e, check: 'c', reason: 'r', calls: e.calls.map(c => ({ ...c, tool: 't', tier: 'high', audience: 'a' })) }
+    const plain = {
+      ...e,
+      check: 'c',
+      reason: 'r',
+      calls: e.calls.map(c => ({ ...c, tool: 't', tier: 'high', audience: 'a' })),
+    }
     checkMail(body, escalationMail({ event: 'escalation.created' }, plain, OPTIONS).text)
     expect(subject).toMatch(/^[\x20-\x7e]+$/)
     expect(what).toBeTruthy()
