@@ -21,7 +21,11 @@ const HOOK = { name: 'ops', url: 'https://hooks.example.com/signet' }
 const SLACK = { channel: 'C0123', team: 'T0123', app: 'A0123', users: { U0123: 'human:bob' }, includeArguments: true }
 const MAIL = { host: 'mail.example.com', from: 's@example.com', to: { 'human:bob': 'bob@example.com' } }
 
-function resolve(notifications: object | undefined, more: object = {}, variables: Record<string, string> = {}) {
+function resolve(
+  notifications: object | undefined,
+  more: Readonly<Record<string, unknown>> = {},
+  variables: Record<string, string> = {},
+) {
   const given = notifications === undefined ? more : { notifications, ...more }
   return resolveSettings([fromEnvironment(variables, ''), fromPipeline(given, 'pipeline.ts')], true)
 }
@@ -82,7 +86,7 @@ describe('notifications', () => {
     expect(both[0]).toContain('keep one of them')
   })
 
-  it.each<[string, object, object, RegExp]>([
+  it.each<[string, object, Readonly<Record<string, unknown>>, RegExp]>([
     ['a setting that is none', { webhook: [] }, {}, /notifications\.webhook: unknown setting/],
     ['a webhook without a secret', { webhooks: [HOOK] }, {}, /webhook "ops" has no secret/],
     ['a secret that is none', { webhooks: [HOOK] }, { webhookSecrets: { ops: 'hunter2' } }, /expected whsec_ or whsk_/],
