@@ -6,6 +6,8 @@ import type { EventType } from './events.ts'
 export interface Destination {
   /** `webhook:ops`, `slack`, `email:human:bob@example.com`: of the operator's choosing, never from a request. */
   readonly name: string
+  /** In rows and metrics: without the name of a person. */
+  readonly label: string
   /** Another address is another destination, even under the same name; it is only compared. */
   readonly address: string
   readonly events: readonly EventType[]

@@ -37,6 +37,7 @@ export interface NotifierPorts {
 
 export interface DestinationStatus {
   readonly name: string
+  readonly label: string
   readonly delivered: number
   readonly failed: number
   readonly givenUp: number
@@ -126,6 +127,7 @@ export class Notifier {
   get status(): readonly DestinationStatus[] {
     return this.#lanes.map(({ to, delivered, failed, givenUp, waiting, disabled }) => ({
       name: to.name,
+      label: to.label,
       delivered,
       failed,
       givenUp,
@@ -272,7 +274,7 @@ export class Notifier {
         lane.disabled = true
         this.#say(lane, false, `nothing is sent to ${to.name} any more: ${sent.because}`)
         await store.disable(to.name, sent.because)
-        this.#row(disabledRow(to.name, sent.because, random.uuid()))
+        this.#row(disabledRow(to.label, sent.because, random.uuid()))
         return this.#gaveUp(notice, attempts + 1, sent.because)
     }
   }
@@ -300,7 +302,7 @@ export class Notifier {
   #gaveUp(notice: Notice, attempts: number, because: string): void {
     const lane = this.#lanes.find(({ to }) => to.name === notice.destination)
     if (lane !== undefined) lane.givenUp += 1
-    this.#row(givenUpRow(notice, attempts, because, this.#p.random.uuid()))
+    this.#row(givenUpRow(notice, lane?.to.label ?? 'gone', attempts, because, this.#p.random.uuid()))
   }
 
   /** Nobody waits for it, and a log that fails says so itself. */

@@ -2,11 +2,11 @@
 import type { Row } from '../core/row.ts'
 import type { Notice } from '../core/state.ts'
 
-export function givenUpRow(notice: Notice, attempts: number, because: string, id: string): Row {
+export function givenUpRow(notice: Notice, destination: string, attempts: number, because: string, id: string): Row {
   return row('notification.given_up', 'a notice was given up', id, {
     _escalation_id: notice.escalation,
     _event: notice.event,
-    _destination: notice.destination,
+    _destination: destination,
     _attempts: attempts,
     _problem: because,
   })

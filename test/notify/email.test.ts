@@ -12,6 +12,8 @@ import { Notifier } from '../../src/notify/notifier.ts'
 import { readNotifications } from '../../src/notify/settings.ts'
 import { openSqliteNotices } from '../../src/state/notices/sqlite-thread.ts'
 import { systemRandom } from '../../src/state/system.ts'
+import { exposition } from '../../src/telemetry/exposition.ts'
+import { noticeMetrics } from '../../src/telemetry/notice-metrics.ts'
 import { mailServer } from './mail-server.ts'
 import { testDesk } from './stand.ts'
 
@@ -168,7 +170,13 @@ describe('a mail server', () => {
     await hold()
     await notifier.quiet()
     expect(notifier.status[0]).toMatchObject(status)
-    expect(audit.named('notification.given_up')).toHaveLength(status.givenUp)
+    const rows = audit.named('notification.given_up')
+    expect(rows.map(row => row.metadata['_destination'])).toEqual(status.givenUp === 0 ? [] : ['email'])
+    // Rows are kept for years, and who was written to is in the escalation's own.
+    expect(JSON.stringify(rows)).not.toContain('bob')
+    const metrics = exposition(noticeMetrics(() => notifier.status))
+    expect(metrics).toContain(`signet_notices_total{destination="email",outcome="given_up"} ${status.givenUp}\n`)
+    expect(metrics).not.toContain('bob')
     clock.pass(10_000)
     await notifier.quiet()
     expect(notifier.status[0]?.failed).toBe(code === 550 ? 1 : 2)

@@ -123,7 +123,15 @@ describe('a webhook', () => {
     expect(new Set(r.got.map(g => g.headers['webhook-id'])).size).toBe(2)
     expect(r.got.map(g => g.body).join()).not.toContain('50000')
     expect(notifier.status).toEqual([
-      { name: 'webhook:ops', delivered: 2, failed: 0, givenUp: 0, waiting: 0, disabled: false },
+      {
+        name: 'webhook:ops',
+        label: 'webhook:ops',
+        delivered: 2,
+        failed: 0,
+        givenUp: 0,
+        waiting: 0,
+        disabled: false,
+      },
     ])
   })
 

@@ -23,6 +23,7 @@ export function emailDestinations(o: EmailSetting, ports: EmailPorts): readonly 
   const { consoleUrl } = ports
   return [...o.to].map(([person, address]) => ({
     name: `email:${person}`,
+    label: 'email',
     address: `${o.host}:${o.port} ${address}`,
     events: o.events,
     async send(notice, e, { signal }) {

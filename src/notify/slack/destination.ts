@@ -16,6 +16,7 @@ export function slackDestination(o: SlackSetting, consoleUrl: string | undefined
   const { channel, team, includeArguments } = o
   return {
     name: 'slack',
+    label: 'slack',
     address: `${o.apiUrl} ${team} ${channel}`,
     events: EVENT_TYPES,
     async send(_notice, e, { nowMs, signal, receipt }) {

@@ -48,6 +48,7 @@ export function webhookDestination(o: WebhookSetting, ports: WebhookPorts): Dest
   }
   return {
     name: `webhook:${o.name}`,
+    label: `webhook:${o.name}`,
     address: o.url,
     events: o.events,
     send: (notice, e, sending) => post(notice.id, body(notice, e, o, ports.consoleUrl), sending),
