@@ -1,4 +1,5 @@
 /** The built-in checks. */
+export type { ArgumentRule } from './argument-rules.ts'
 export { ClassificationGateCheck, type ClassificationGateOptions } from './classification-gate.ts'
 export { ContinuingConsentCheck, type ContinuingConsentOptions, type Revalidate } from './continuing-consent.ts'
 export type { LevelOptions } from './levels.ts'

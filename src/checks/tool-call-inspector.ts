@@ -4,7 +4,7 @@
  * Every complete call the model proposes is judged by the registry, whatever surface it came on; a tool that is not in
  * it does not run. Tools that upstream itself would run (web search, remote MCP servers) fire before anybody could
  * judge a call, so declaring one is judged at admission, under the name `upstream:<type>[:<server>]`.
- * Names match exactly, case included. What the arguments say is not looked at here.
+ * Names match exactly, case included. What the arguments may say is in `rules` of a tool (`argument-rules.ts`).
  */
 import type { ApproverAuths, Assurances, Audiences, Check, Ctx } from '../core/check.ts'
 import type { Exchange } from '../core/exchange.ts'
@@ -12,6 +12,7 @@ import { ownerString } from '../core/owner.ts'
 import { ASSURANCES, type Assurance } from '../core/row.ts'
 import { ALLOW, block, type Code, type Details, escalate, type Verdict, worse } from '../core/verdict.ts'
 import type { ToolCall } from '../core/wire.ts'
+import { type ArgumentRule, type ReadRule, readArguments, readRules } from './argument-rules.ts'
 import { CheckOptions, type Common, type CommonOptions, description, printable } from './options.ts'
 
 const TIERS = ['low', 'medium', 'high', 'critical'] as const
@@ -33,6 +34,8 @@ export interface ToolSpec {
   readonly assurance?: Assurance
   /** How whoever approves a call must have shown who they are: `any` (default), or `passkey`: with a signature over it. */
   readonly approverAuth?: 'any' | 'passkey'
+  /** What the arguments may say. Every rule must be kept. */
+  readonly rules?: readonly ArgumentRule[]
 }
 
 export interface RegisteredTool {
@@ -43,6 +46,8 @@ export interface RegisteredTool {
   readonly assurance: Assurance
   /** Absent: `any`. */
   readonly approverAuth?: 'passkey'
+  /** Absent: none. */
+  readonly rules?: readonly ReadRule[]
 }
 
 export interface ToolCallInspectorOptions extends CommonOptions {
@@ -60,7 +65,7 @@ export interface ToolCallInspectorOptions extends CommonOptions {
   readonly allowUnregistered?: boolean
 }
 
-const SPEC_FIELDS = ['riskTier', 'irreversible', 'dryrunSupported', 'audience', 'assurance', 'approverAuth']
+const SPEC_FIELDS = ['riskTier', 'irreversible', 'dryrunSupported', 'audience', 'assurance', 'approverAuth', 'rules']
 /** Prefix of the registry names of tools that upstream runs. */
 const UPSTREAM = 'upstream:'
 
@@ -120,7 +125,12 @@ export class ToolCallInspectorCheck implements Check {
     return description(this.name, ['admission', 'commitment'], this.#common, {
       registry: [...this.registry]
         .sort(([a], [b]) => (a < b ? -1 : 1))
-        .map(([tool, spec]) => ({ tool, ...spec, audience: spec.audience ?? null })),
+        .map(([tool, { rules, ...spec }]) => ({
+          tool,
+          ...spec,
+          audience: spec.audience ?? null,
+          ...(rules === undefined ? {} : { rules: rules.map(rule => rule.given) }),
+        })),
       maxAllowedTier: this.#maxAllowedTier,
       escalateAtTier: this.#escalateAtTier,
       // Said where it is set: policies without it keep the digest they had.
@@ -132,7 +142,11 @@ export class ToolCallInspectorCheck implements Check {
 
   /** Can this check ever escalate? A pipeline that can needs an approver at start. */
   get canEscalate(): boolean {
-    for (const spec of this.registry.values()) if (this.#judge('', spec, undefined).kind === 'escalate') return true
+    for (const spec of this.registry.values()) {
+      const { kind } = this.#judge('', spec, undefined)
+      if (kind === 'escalate') return true
+      if (kind !== 'block' && spec.rules?.some(rule => rule.action === 'escalate')) return true
+    }
     return false
   }
 
@@ -167,7 +181,9 @@ export class ToolCallInspectorCheck implements Check {
         hint: 'expected I-JSON (RFC 7493): one value, no duplicate keys, no lone surrogates, finite numbers',
       })
     }
-    return spec === undefined ? ALLOW : this.#judge(call.name, spec, x)
+    if (spec === undefined) return ALLOW
+    const verdict = this.#judge(call.name, spec, x)
+    return spec.rules === undefined ? verdict : worse(verdict, judgeArguments(call, spec, spec.rules, x))
   }
 
   #judge(tool: string, spec: RegisteredTool, x: Exchange | undefined): Verdict {
@@ -179,19 +195,47 @@ export class ToolCallInspectorCheck implements Check {
       return refusal('tool_tier', tool, spec, `tier ${riskTier} is above ${this.#maxAllowedTier}`)
     }
     if (!spec.irreversible || rank(riskTier) < rank(this.#escalateAtTier)) return ALLOW
-    // Nobody approves a call of their own.
-    const self = x === undefined ? undefined : ownerString(x.owner)
-    const approvers = (x?.owner.approvalChain ?? []).filter(principal => principal !== self)
     return escalate(
       'tool_irreversible',
       `tool '${printable(tool)}' is irreversible (tier ${riskTier}) and needs a human's approval`,
       {
         ...facts(tool, spec),
-        requires_approval_from: approvers,
-        current_approver: approvers[0] ?? null,
+        ...approval(x),
       },
     )
   }
+}
+
+function judgeArguments(call: ToolCall, spec: RegisteredTool, rules: readonly ReadRule[], x: Exchange): Verdict {
+  const tool = printable(call.name)
+  const args = call.form === 'json' ? readArguments(call.argumentsText) : undefined
+  if (args === undefined) {
+    return block('arguments_ambiguous', `the arguments of tool '${tool}' are not a JSON object, and it has rules`, {
+      tool,
+    })
+  }
+  let verdict: Verdict = ALLOW
+  for (const rule of rules) {
+    const kind = rule.broken(args)
+    if (kind === undefined) continue
+    const name = printable(rule.name)
+    const reason = `the arguments of tool '${tool}' break its rule '${name}' (${kind})`
+    const details = { ...facts(call.name, spec), rule: name, kind }
+    verdict = worse(
+      verdict,
+      rule.action === 'block'
+        ? block('argument_rule', reason, details)
+        : escalate('argument_rule', reason, { ...details, ...approval(x) }),
+    )
+  }
+  return verdict
+}
+
+/** Nobody approves a call of their own. */
+function approval(x: Exchange | undefined): Details {
+  const self = x === undefined ? undefined : ownerString(x.owner)
+  const approvers = (x?.owner.approvalChain ?? []).filter(principal => principal !== self)
+  return { requires_approval_from: approvers, current_approver: approvers[0] ?? null }
 }
 
 function refusal(code: Code, tool: string, spec: RegisteredTool, why: string): Verdict {
@@ -232,12 +276,17 @@ function readRegistry(read: CheckOptions): ReadonlyMap<string, RegisteredTool> {
     if (spec === null || typeof spec !== 'object' || Array.isArray(spec)) {
       throw read.wrong(at, "a specification, e.g. { riskTier: 'low', irreversible: false }", spec)
     }
-    registry.set(tool, readSpec(read, at, { ...spec }))
+    registry.set(tool, readSpec(read, at, tool, { ...spec }))
   }
   return registry
 }
 
-function readSpec(read: CheckOptions, at: string, spec: Readonly<Record<string, unknown>>): RegisteredTool {
+function readSpec(
+  read: CheckOptions,
+  at: string,
+  tool: string,
+  spec: Readonly<Record<string, unknown>>,
+): RegisteredTool {
   for (const field of Object.keys(spec)) {
     if (!SPEC_FIELDS.includes(field)) throw read.wrong(at, `made of ${SPEC_FIELDS.join(', ')} only`, field)
   }
@@ -263,6 +312,14 @@ function readSpec(read: CheckOptions, at: string, spec: Readonly<Record<string, 
   if (approverAuth !== 'any' && approverAuth !== 'passkey') {
     throw read.wrong(`${at}.approverAuth`, "'any' or 'passkey'", approverAuth)
   }
+  const rules = readRules(read, `${at}.rules`, spec['rules'])
+  if (rules.length > 0 && tool.startsWith(UPSTREAM)) {
+    throw read.wrong(
+      `${at}.rules`,
+      'absent: the arguments of a tool that upstream runs are never seen here',
+      spec['rules'],
+    )
+  }
   return Object.freeze({
     riskTier: tier,
     irreversible,
@@ -270,5 +327,6 @@ function readSpec(read: CheckOptions, at: string, spec: Readonly<Record<string, 
     audience,
     assurance: level,
     ...(approverAuth === 'passkey' ? { approverAuth } : {}),
+    ...(rules.length > 0 ? { rules } : {}),
   })
 }

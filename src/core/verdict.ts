@@ -62,6 +62,7 @@ export type Code =
   | 'tool_critical'
   | 'tool_irreversible'
   | 'arguments_ambiguous'
+  | 'argument_rule'
   | 'tribunal_block'
   | 'tribunal_dissent'
   | 'preview_failed'

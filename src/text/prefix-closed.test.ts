@@ -155,6 +155,12 @@ describe('the prefix-closed form', () => {
     expect(ask(source, given)).toBe('nothing')
   })
 
+  it('leaves a number that names no group a character', () => {
+    expect(ask('\\1a', '\u0001a')).toEqual({ from: 0, to: 2 })
+    expect(ask('x\\07?\\8', 'x\u00078')).toEqual({ from: 0, to: 3 })
+    expect(ask('\\1a', 'a')).toBe('nothing')
+  })
+
   it('keeps a backreference pointing at its group', () => {
     expect(ask('(x)?(["\'])a\\2', '"a"')).toEqual({ from: 0, to: 3 })
     expect(ask('(["\'])a\\1', '"a')).toEqual({ openFrom: 0 })

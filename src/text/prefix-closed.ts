@@ -122,12 +122,12 @@ class Writer {
   /** abc becomes (?:abc|(?:a(?:b)?)?END): all of it, or as much as there is. */
   #run(run: readonly Single[], mode: Mode): void {
     if (run.length === 0) return
-    const whole = run.map(single => single.raw).join('')
+    const whole = run.map(written).join('')
     if (mode === 'plain' || mode === 'certain') {
       this.put(`(?:${whole})`)
       return
     }
-    const head = run.slice(0, -1).reduceRight((tail, single) => `(?:${single.raw}${tail})?`, '')
+    const head = run.slice(0, -1).reduceRight((tail, single) => `(?:${written(single)}${tail})?`, '')
     this.put(`(?:${whole}|${head}`)
     this.#end(mode)
     this.put(')')
@@ -195,7 +195,7 @@ class Writer {
       return
     }
     if (isSingle(element)) {
-      this.#repeatSingle(element.raw, quantifier, mode)
+      this.#repeatSingle(written(element), quantifier, mode)
       return
     }
     const optional = max - min
@@ -386,6 +386,12 @@ class Writer {
     if (this.#rounds > 0) this.put('[^]*', END)
     this.put(MARK)
   }
+}
+
+/** `\1` is a character where there is no such group (ECMA-262 annex B), and here there are more groups than there were. */
+function written(single: Single): string {
+  if (single.type !== 'Character' || !/^\\[0-9]/.test(single.raw)) return single.raw
+  return `\\x${single.value.toString(16).padStart(2, '0')}`
 }
 
 /** Whether it can match nothing. */

@@ -15,6 +15,8 @@ export class AuditServer {
   readonly #audit: AuditWriter
   readonly #frames: Frames
   readonly #open = new Map<number, Ticket>()
+  /** What the worker believes of the log. */
+  #told = false
 
   constructor(audit: AuditWriter, frames: Frames) {
     this.#audit = audit
@@ -55,13 +57,20 @@ export class AuditServer {
   /** The log can be written, or not: also when nobody has asked. */
   health(reason: string): void {
     const { ok, head } = this.#audit
+    this.#told = ok
     this.#frames.say(['health', ok, ok ? '' : reason, head.size.toString(), head.hmac ?? null])
     if (ok) return
     // What is not durable by now is lost, and nobody may wait for it.
     for (const n of [...this.#open.keys()]) this.durable(n)
   }
 
+  /** A key ends, or a new one begins, without anybody saying so. */
+  look(): void {
+    if (this.#audit.ok !== this.#told) this.health('no row can be signed or written now')
+  }
+
   #lost(n: number, error: unknown): void {
+    this.look()
     if (!this.#open.delete(n)) return
     this.#frames.say(['lost', n, error instanceof Error ? error.message : 'the audit log cannot be written'])
   }

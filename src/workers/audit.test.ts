@@ -34,9 +34,9 @@ async function local(): Promise<Subject> {
   return { writer: log, disk, timers, log, settled }
 }
 
-async function remote(): Promise<Subject & { readonly link: Link; readonly over: () => boolean }> {
+async function remote(ring = testRing()): Promise<Subject & { readonly link: Link; readonly over: () => boolean }> {
   let link: Link | undefined
-  const { disk, timers, log } = await bench((_ok, reason) => link?.health(reason))
+  const { disk, timers, log } = await bench((_ok, reason) => link?.health(reason), ring)
   const [here, there] = duplexPair()
   let over = false
   const worker = new Worker(there, { onOver: () => (over = true) })
@@ -45,10 +45,10 @@ async function remote(): Promise<Subject & { readonly link: Link; readonly over:
   return { writer: worker.ground.audit, disk, timers, log, settled, link, over: () => over }
 }
 
-async function bench(onState: (ok: boolean, reason: string) => void) {
+async function bench(onState: (ok: boolean, reason: string) => void, ring = testRing()) {
   const disk = new Disk()
   const timers = new Timers()
-  const log = await openAuditLog({ path: disk.path, ring: testRing(), files: disk, later: timers.later, onState })
+  const log = await openAuditLog({ path: disk.path, ring, files: disk, later: timers.later, onState })
   open.push(log)
   return { disk, timers, log }
 }
@@ -231,4 +231,35 @@ it('rows that arrived are appended though their worker is gone; two workers make
   expect(new Set(ids).size).toBe(ids.length)
   for (const id of acknowledged) expect(ids).toContain(id)
   await log.close()
+})
+
+describe('a worker whose chain key has ended', () => {
+  const ended = () => {
+    const ring = testRing()
+    return { ring, end: () => ring.replace([{ key: ring.active, notBefore: undefined, notAfter: 1 }]) }
+  }
+
+  it('is told at the next look, takes nothing more, and goes on with the next key', async () => {
+    const { ring, end } = ended()
+    const { writer, link } = await remote(ring)
+    expect(writer.ok).toBe(true)
+    end()
+    link.look()
+    await settled()
+    expect(writer.ok).toBe(false)
+    await expect(writer.append(testRow(1)).durable()).rejects.toThrow(AuditUnavailable)
+    ring.replace([{ key: ring.active, notBefore: undefined, notAfter: undefined }])
+    link.look()
+    await settled()
+    expect(writer.ok).toBe(true)
+  })
+
+  it('knows it by the first row that is lost, before any look', async () => {
+    const { ring, end } = ended()
+    const { writer } = await remote(ring)
+    end()
+    await expect(writer.append(testRow(1)).durable()).rejects.toThrow(AuditUnavailable)
+    await settled()
+    expect(writer.ok).toBe(false)
+  })
 })

@@ -39,6 +39,8 @@ export interface CrewOptions {
 const GIVE_UP = 10
 /** How long what a dead worker has written may take to be read. */
 const LAST_WORDS_MS = 2000
+/** Between two looks at whether the log can be written. */
+const LOOK_MS = 1000
 /** A worker that listened for so long has stayed. */
 const STAYED_MS = 30_000
 
@@ -60,6 +62,7 @@ export class Crew {
   #giveUp: (error: Error) => void = () => undefined
   #endings = 0
   #leaving = false
+  #cancelLook: () => void = () => undefined
   /** Until every worker has listened once. */
   #starting: { resolve(facts: Readonly<Record<string, unknown>>): void; reject(error: Error): void } | undefined
   readonly #gone: Promise<void>[] = []
@@ -96,6 +99,7 @@ export class Crew {
         for (const post of crew.#posts) crew.#fork(post)
       })
       crew.#starting = undefined
+      crew.#look()
       return { crew, facts }
     } catch (error) {
       await crew.close()
@@ -109,6 +113,14 @@ export class Crew {
 
   keys(): void {
     for (const { link } of this.#posts) link?.keys()
+    this.#look()
+  }
+
+  /** A key may end by itself: no worker goes on taking requests for longer than a second after it. */
+  #look(): void {
+    this.#cancelLook()
+    for (const { link } of this.#posts) link?.look()
+    if (!this.#leaving) this.#cancelLook = this.#o.clock.timer(LOOK_MS, () => this.#look())
   }
 
   /** An escalation was changed: whoever waits for it in a worker looks again. */
@@ -128,6 +140,7 @@ export class Crew {
 
   async close(): Promise<void> {
     this.#leaving = true
+    this.#cancelLook()
     for (const post of this.#posts) {
       post.cancel()
       post.link?.leave()

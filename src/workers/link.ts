@@ -84,6 +84,11 @@ export class Link {
     this.#audit.health(reason)
   }
 
+  /** Tells the worker whether the log can be written, if it believes otherwise. */
+  look(): void {
+    this.#audit.look()
+  }
+
   /** The keys as they are now. */
   keys(): void {
     const { receipts, capabilities, now } = this.#ports

@@ -1,12 +1,28 @@
-/** Needs `python3` with standardwebhooks: what a receiver in another language says of our signatures. */
+/** What a receiver in another language says of our signatures. Needs Python 3 with `venv`, and pip's registry. */
 import { spawnSync } from 'node:child_process'
-import { beforeAll, expect, it } from 'vitest'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createWebhookSigner } from '../../src/notify/webhook/signature.ts'
 
+const folder = mkdtempSync(join(tmpdir(), 'signet-webhooks-python-'))
+const python = join(folder, 'bin', 'python')
+
+function run(program: string, args: readonly string[], input = ''): string {
+  const { status, stdout, stderr } = spawnSync(program, args, { input, encoding: 'utf8' })
+  if (status !== 0)
+    throw new Error(
+      `${program} ${args[1]} failed: install Python 3 (Debian: apt-get install python3 python3-venv)\n${stderr}`,
+    )
+  return stdout
+}
+
 beforeAll(() => {
-  const found = spawnSync('python3', ['-c', 'import standardwebhooks'])
-  if (found.status !== 0) throw new Error('standardwebhooks for Python is needed: pip install standardwebhooks')
-})
+  run('python3', ['-m', 'venv', folder])
+  run(python, ['-m', 'pip', 'install', '-q', 'standardwebhooks==1.1.0'])
+}, 180_000)
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const SCRIPT = `import sys, json
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
@@ -26,10 +42,6 @@ it('the Python library takes each secret of a rotation, and no other', () => {
   const now = Math.floor(Date.now() / 1000)
   const signature = createWebhookSigner([mine ?? '', older ?? '']).sign('evt_1', now, body)
   const headers = { 'webhook-id': 'evt_1', 'webhook-timestamp': String(now), 'webhook-signature': signature }
-  const run = spawnSync('python3', ['-c', SCRIPT], {
-    input: JSON.stringify({ secrets: [mine, older, other], body, headers }),
-    encoding: 'utf8',
-  })
-  expect(run.stderr).toBe('')
-  expect(JSON.parse(run.stdout)).toEqual([event, event, null])
+  const said = run(python, ['-c', SCRIPT], JSON.stringify({ secrets: [mine, older, other], body, headers }))
+  expect(JSON.parse(said)).toEqual([event, event, null])
 })
