@@ -7,6 +7,7 @@
 import { chmodSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { rolldown } from 'rolldown'
+import { build as buildPages } from 'vite'
 
 const root = import.meta.dirname
 const dist = join(root, 'dist')
@@ -62,6 +63,7 @@ const APART = [
   'audit/segments/move',
   'audit/segments/packer',
   'audit/verify',
+  'console/',
   'control/',
   'capability/verify',
   'checks/prompt-injection/probes',
@@ -151,6 +153,7 @@ const bundle = await rolldown({
     'audit/verify-parallel': 'src/audit/verify-parallel.ts',
     'audit/segments/packer': 'src/audit/segments/packer.ts',
     'audit/index-thread': 'src/audit/index-thread.ts',
+    'audit/reading-thread': 'src/audit/reading-thread.ts',
     'state/escalations/sqlite-thread': 'src/state/escalations/sqlite-thread.ts',
     'state/notices/sqlite-thread': 'src/state/notices/sqlite-thread.ts',
     'state/passkeys/sqlite-thread': 'src/state/passkeys/sqlite-thread.ts',
@@ -194,3 +197,6 @@ const executor = await rolldown({
 })
 await executor.write({ dir: dist, format: 'esm', entryFileNames: '[name].js', sourcemap: true, minify: false })
 await executor.close()
+
+// The console's pages, with names that hold a hash of what is in the files.
+await buildPages({ configFile: join(root, 'src/console/vite.config.ts'), build: { outDir: join(dist, 'console') } })

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { fileURLToPath } from 'node:url'
 import { Connection } from './client.ts'
 
 export interface Target {
@@ -83,4 +84,16 @@ export function residentMb(target: Target): number | undefined {
   } catch {
     return undefined
   }
+}
+
+/** The model that stands behind every target. */
+export async function startUpstream(): Promise<Target> {
+  const port = await freePort()
+  return start(
+    'upstream',
+    [fileURLToPath(new URL('./upstream.ts', import.meta.url))],
+    { PORT: String(port) },
+    port,
+    '/',
+  )
 }

@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Connection, requestBytes, type Timing } from './client.ts'
-import { cpuSeconds, freePort, residentMb, start, stop, type Target } from './processes.ts'
+import { cpuSeconds, freePort, residentMb, start, startUpstream, stop, type Target } from './processes.ts'
 import { surfaceRequests } from './surfaces.ts'
 import { printTables, type Results, type SurfaceCost } from './table.ts'
 
@@ -51,14 +51,8 @@ const note = (target: string, measure: string, value: number | undefined): void 
   if (value !== undefined) (results[target] ??= {})[measure] = value
 }
 
-const upstreamPort = await freePort()
-const upstream = await start(
-  'upstream',
-  [join(root, 'bench/upstream.ts')],
-  { PORT: String(upstreamPort) },
-  upstreamPort,
-  '/',
-)
+const upstream = await startUpstream()
+const upstreamPort = upstream.port
 const targets: Target[] = []
 
 interface Launch {

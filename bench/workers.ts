@@ -16,7 +16,7 @@ import { LINK_FD } from '../src/workers/fd.ts'
 import { Link } from '../src/workers/link.ts'
 import { quietPorts } from '../src/workers/testing/memory.test-support.ts'
 import { Connection, requestBytes } from './client.ts'
-import { freePort, start, stop } from './processes.ts'
+import { freePort, start, startUpstream, stop } from './processes.ts'
 import { appendRows } from './targets/appender.ts'
 
 const quick = process.argv.includes('--quick')
@@ -132,14 +132,8 @@ async function requestRate(count: number, upstreamPort: number): Promise<number>
 try {
   const rows = new Map<number, number[]>()
   const requests = new Map<number, number[]>()
-  const upstreamPort = await freePort()
-  const upstream = await start(
-    'upstream',
-    [join(root, 'bench/upstream.ts')],
-    { PORT: String(upstreamPort) },
-    upstreamPort,
-    '/',
-  )
+  const upstream = await startUpstream()
+  const upstreamPort = upstream.port
   // Interleaved: a noisy machine is noisy for all of them.
   for (let round = 0; round < ROUNDS; round += 1) {
     for (const count of [0, 1, 2, 4]) rows.set(count, [...(rows.get(count) ?? []), await rowRate(count)])

@@ -52,6 +52,7 @@ describe('gate', () => {
       correlation_id: res.headers.get('x-signet-correlation-id'),
     })
     expect(res.headers.get('x-should-retry')).toBe('false')
+    expect(res.headers.get('x-signet-upstream')).toMatch(/^127\.0\.0\.1:/)
     const receipt = await verifyReceipt(res.headers.get('x-signet-receipt') ?? '', {
       keys: await jwksOf(gate),
       issuer: ISSUER,
@@ -114,6 +115,7 @@ describe('gate', () => {
         tools: [{ type: 'function', function: { name: 'issue_refund', parameters: { type: 'object' } } }],
       })
       const text = await res.text()
+      expect(res.headers.get('x-signet-upstream')).toMatch(/^127\.0\.0\.1:/)
       expect(text).not.toContain('50000')
       if (stream)
         expect(text).toMatch(

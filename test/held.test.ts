@@ -227,6 +227,40 @@ describe.each([false, true])('a held answer (stream: %s)', stream => {
     )
   })
 
+  it('of a call whose arguments break a rule that escalates is released once approved, and one that blocks is never held', async () => {
+    const ruled = (max: number, action: 'block' | 'escalate') => [
+      ...demoChecks().filter(c => c.name !== 'tool_call_inspector'),
+      new ToolCallInspectorCheck({
+        registry: { ...DEMO_REGISTRY, issue_refund: { riskTier: 'low', rules: [{ path: '/amount', max, action }] } },
+      }),
+    ]
+    await story(
+      async ({ gate, store, decide }) => {
+        const held = nextHeld(store)
+        const pending = chat(gate, ask(stream), { prefer: 'wait=600' })
+        await held
+        expect(await decide('approve')).toBe('approved')
+        expect(await (await pending).text()).toContain('50000')
+        expect(gate.rows().some(r => metadata(r)['rule'] === '/amount' && metadata(r)['kind'] === 'max')).toBe(true)
+      },
+      { checks: ruled(100, 'escalate') },
+    )
+    await story(
+      async ({ gate, store }) => {
+        expect(await (await chat(gate, ask(stream))).text()).not.toContain('50000')
+        expect(store.ids).toEqual([])
+      },
+      { checks: ruled(100, 'block') },
+    )
+    await story(
+      async ({ gate, store }) => {
+        expect(await (await chat(gate, ask(stream))).text()).toContain('50000')
+        expect(store.ids).toEqual([])
+      },
+      { checks: ruled(50_000, 'block') },
+    )
+  })
+
   it('that nobody may approve is refused, not held', () =>
     story(
       async ({ gate, store }) => {

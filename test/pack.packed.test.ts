@@ -30,7 +30,7 @@ describe('the published package', () => {
 
   it('holds what it needs and nothing of the workshop', () => {
     const inside = join(folder, 'node_modules', 'signet-gate')
-    for (const f of ['LICENSE', 'NOTICE', 'README.md', 'dist/index.js', 'dist/index.d.ts'])
+    for (const f of ['LICENSE', 'NOTICE', 'README.md', 'dist/index.js', 'dist/index.d.ts', 'dist/console/index.html'])
       expect(existsSync(join(inside, f))).toBe(true)
     for (const f of ['src', 'test', 'bench', '.ci']) expect(existsSync(join(inside, f))).toBe(false)
   })

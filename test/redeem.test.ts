@@ -175,6 +175,15 @@ describe('what was used', () => {
     expect(statSync(path).mode & 0o777).toBe(0o600)
   })
 
+  it('is not known where the file of uses was deleted under the gate: it would be usable again after a restart', async () => {
+    const path = fresh()
+    const one = await gateWith(await openSqliteRedemptions(path))
+    const capability = await capabilityOf(one)
+    rmSync(path)
+    expect(await told(await redeem(one, capability))).toEqual([503, 'state_unavailable'])
+    await one.close()
+  })
+
   it('is not redeemed again by a process that has forgotten it', async () => {
     const one = await gateWith()
     const capability = await capabilityOf(one)

@@ -8,7 +8,7 @@
 import { hash } from 'node:crypto'
 import type { Placed, Row } from '../core/row.ts'
 import type { KeyRing } from '../keys/ring.ts'
-import { type LeafParts, leafJson } from './log/leaf.ts'
+import { type LeafParts, leafJson } from './log/leaf-json.ts'
 import { encodeRow, MAX_LINE } from './row.ts'
 
 /** The state of a log after some row. */

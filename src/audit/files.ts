@@ -242,6 +242,9 @@ function cannotOpen(path: string, error: unknown): AuditError {
   return new AuditError('log_unreadable', `${path} cannot be opened (${code}); ${fix}`, { cause: error })
 }
 
+/** For files that others may have put there: opening a FIFO must not wait for somebody who writes into it. */
+export const NO_WAIT = constants.O_RDONLY | constants.O_NONBLOCK
+
 export function errno(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unknown error'
 }

@@ -84,6 +84,10 @@ export class HeadFile {
     return this.#file.sync()
   }
 
+  stillNamed(): Promise<boolean> {
+    return this.#file.stillNamed()
+  }
+
   close(): Promise<void> {
     return this.#file.close()
   }

@@ -18,6 +18,23 @@ const COLUMNS: Readonly<Record<CountField, string>> = {
   stage: 'stage',
 }
 
+/** A row where it stands: `index` is its place in the log, and its leaf's in the transparency log. */
+export interface PlacedRow {
+  readonly index: number
+  /** As stored, without its newline. */
+  readonly line: string
+  readonly row: StoredRow
+}
+
+/** How many rows of one kind fell into one slot. */
+export interface Cell {
+  readonly slot: number
+  readonly decision: string
+  readonly check: string
+  readonly filed: string
+  readonly n: number
+}
+
 export interface Damaged {
   readonly row: number
   readonly fault: Pick<LineFault, 'kind' | 'detail'>
@@ -91,6 +108,51 @@ export class LogIndex {
     }
   }
 
+  /** Counts per slot and kind of whole slots: `[fromSlot, toSlot)`. */
+  *perSlot(fromSlot: number, toSlot: number): Generator<Cell> {
+    const found = this.#db
+      .prepare(
+        'SELECT slot, decision, chk, filed, SUM(n) AS n FROM cells JOIN dims ON dims.id = cells.dim WHERE slot >= ? AND slot < ? GROUP BY slot, decision, chk, filed',
+      )
+      .iterate(fromSlot, toSlot)
+    for (const r of found) {
+      const [decision, check, filed] = [String(r['decision']), String(r['chk']), String(r['filed'])]
+      yield { slot: Number(r['slot']), decision, check, filed, n: Number(r['n']) }
+    }
+  }
+
+  /** Every line up to here is indexed. */
+  get size(): number {
+    return Number(indexedTo(this.#db).rows)
+  }
+
+  /**
+   * Rows before `before` and not older than `sinceMs` that can match, newest first; whole blocks are read, and each row is
+   * still to be looked at. Times rise with rows, but for a clock that was set back: a block's own bounds say.
+   */
+  *newestFirst(filter: Filter, before: number, sinceMs = 0, untilMs = Number.MAX_SAFE_INTEGER): Generator<PlacedRow> {
+    const times = this.#db.prepare('SELECT min_ms, max_ms FROM blocks WHERE block = ?')
+    for (const block of filter.size === 0 ? this.#blocksBefore(before) : this.#blocksOf(filter)) {
+      if (block * BLOCK_ROWS >= before) continue
+      const found = times.get(block)
+      if (found === undefined || Number(found['max_ms']) < sinceMs || Number(found['min_ms']) > untilMs) continue
+      const placed: PlacedRow[] = []
+      for (const { index, line } of this.#linesOf(block)) {
+        if (index >= before) break
+        const read = readStored(line)
+        if (read.ok) placed.push({ index, line: line.toString(), row: read.row })
+      }
+      yield* placed.reverse()
+    }
+  }
+
+  *#blocksBefore(before: number): Generator<number> {
+    const found = this.#db
+      .prepare('SELECT block FROM blocks WHERE block * ? < ? ORDER BY block DESC')
+      .iterate(BLOCK_ROWS, before)
+    for (const b of found) yield Number(b['block'])
+  }
+
   /** The rows of one slot, in any order of time. */
   *slot(slot: number): Generator<StoredRow> {
     const [from, to] = [slot * SLOT_MS, (slot + 1) * SLOT_MS]
@@ -130,21 +192,28 @@ export class LogIndex {
   }
 
   #rowsOf(block: number): StoredRow[] {
-    const pos = this.#db.prepare('SELECT pos FROM blocks WHERE block = ?').get(block)?.['pos']
-    if (typeof pos !== 'number') return []
-    const first = BigInt(block * BLOCK_ROWS)
     const rows: StoredRow[] = []
-    for (const chunk of linesFrom(this.#layout, { row: first, pos })) {
-      if (chunk.kind === 'gap') break
-      let row = chunk.row
-      for (const line of split(chunk.bytes)) {
-        if (row++ >= first + BigInt(BLOCK_ROWS)) return rows
-        const read = readStored(line)
-        if (read.ok) rows.push(read.row)
-      }
-      if (row >= first + BigInt(BLOCK_ROWS)) return rows
+    for (const { line } of this.#linesOf(block)) {
+      const read = readStored(line)
+      if (read.ok) rows.push(read.row)
     }
     return rows
+  }
+
+  *#linesOf(block: number): Generator<{ readonly index: number; readonly line: Buffer }> {
+    const pos = this.#db.prepare('SELECT pos FROM blocks WHERE block = ?').get(block)?.['pos']
+    if (typeof pos !== 'number') return
+    const first = BigInt(block * BLOCK_ROWS)
+    for (const chunk of linesFrom(this.#layout, { row: first, pos })) {
+      if (chunk.kind === 'gap') return
+      let row = chunk.row
+      for (const line of split(chunk.bytes)) {
+        if (row >= first + BigInt(BLOCK_ROWS)) return
+        yield { index: Number(row), line }
+        row++
+      }
+      if (row >= first + BigInt(BLOCK_ROWS)) return
+    }
   }
 }
 

@@ -11,7 +11,7 @@ import { basename, dirname, join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { KeyRing } from '../keys/ring.ts'
 import type { Position } from './chain.ts'
-import { AuditError, errno, rolledName } from './files.ts'
+import { AuditError, errno, NO_WAIT, rolledName } from './files.ts'
 import { endOf, type Manifest, parseManifest, type SegmentEntry } from './segments/manifest.ts'
 
 export type Piece =
@@ -141,7 +141,7 @@ function isFileOrLink(path: string): boolean {
 
 function readManifest(path: string): Buffer {
   try {
-    return readFileSync(`${path}.manifest`)
+    return readFileSync(`${path}.manifest`, { flag: NO_WAIT })
   } catch (error) {
     if (errno(error) === 'ENOENT') return Buffer.alloc(0)
     throw new AuditError('log_unreadable', `${path}.manifest cannot be read (${errno(error)})`, { cause: error })
@@ -162,12 +162,16 @@ async function openLive(path: string): Promise<number> {
 
 /** `undefined` when there is none. */
 function openPlain(path: string): number | undefined {
+  let fd: number
   try {
-    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    fd = openSync(path, NO_WAIT)
   } catch (error) {
     if (errno(error) === 'ENOENT') return undefined
     throw new AuditError('log_unreadable', `${path} cannot be opened (${errno(error)})`, { cause: error })
   }
+  if (fstatSync(fd).isFile()) return fd
+  closeSync(fd)
+  throw new AuditError('log_not_regular', `${path} is not a regular file; restore the log`)
 }
 
 function stillNamed(path: string, live: number): boolean {

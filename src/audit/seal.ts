@@ -129,7 +129,7 @@ export class SealingFolder implements OwnerSealer {
     const path = join(this.#owners, name)
     let id = this.keyIdOf(person)
     let found = id === undefined ? 'none' : this.#load(id)
-    if (found === 'foreign') throw new Error('the sealing key is not the one that the owners’ keys were made with')
+    if (found === 'foreign') throw new Error("the sealing key is not the one that the owners' keys were made with")
     if (id === undefined || found === 'none') {
       if (isThere(path)) unlinkSync(path)
       const fresh = Buffer.from(this.#random(16)).toString('hex')

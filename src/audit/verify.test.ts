@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -150,6 +151,12 @@ describe('a sound log', () => {
 
   it('throws only when it cannot be read', async () => {
     await expect(verifyLog(join(folder, 'none.jsonl'), ring)).rejects.toMatchObject({ code: 'log_unreadable' })
+    const pipe = join(folder, 'pipe.jsonl')
+    spawnSync('mkfifo', [pipe])
+    await expect(verifyLog(pipe, ring)).rejects.toMatchObject({
+      code: 'log_not_regular',
+      message: expect.stringContaining(pipe),
+    })
   })
 })
 
@@ -260,6 +267,11 @@ describe('tampering', () => {
       () => withLines(l => (l[2] = line(2).replace('"_signing_key_id":"k1"', '"_signing_key_id":["k1"]'))),
       ['missing_key_id@2'],
     ],
+    ...['NaN', 'Infinity', '-Infinity'].map((n): [string, () => string, string[]] => [
+      `the constant ${n} in metadata`,
+      () => withLines(l => (l[2] = line(2).replace('"_stage":', `"_n":${n},"_stage":`))),
+      ['malformed_line@2'],
+    ]),
     ...['{"k1":1}', '1', 'null', 'true', '""'].map((id): [string, () => string, string[]] => [
       `the key id ${id}`,
       () => withLines(l => (l[2] = line(2).replace('"_signing_key_id":"k1"', `"_signing_key_id":${id}`))),

@@ -12,7 +12,7 @@ import { readFile } from 'node:fs/promises'
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import type { KeyRing } from '../keys/ring.ts'
 import type { Position } from './chain.ts'
-import { AuditError, errno } from './files.ts'
+import { AuditError, errno, NO_WAIT } from './files.ts'
 import { type HeadState, parseHead } from './head.ts'
 import { closeLayout, type Layout, openLayout } from './layout.ts'
 import { locate } from './position.ts'
@@ -158,7 +158,7 @@ async function settledSize(fd: number): Promise<number> {
 
 async function loadHead(path: string, ring: KeyRing): Promise<HeadState> {
   try {
-    return parseHead(await readFile(`${path}.head`), ring)
+    return parseHead(await readFile(`${path}.head`, { flag: NO_WAIT }), ring)
   } catch (error) {
     if (errno(error) === 'ENOENT') return { kind: 'absent' }
     throw new AuditError('log_unreadable', `${path}.head cannot be read (${errno(error)})`, { cause: error })

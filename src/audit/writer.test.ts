@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { AuditUnavailable, type Placed } from '../core/row.ts'
+import { parseHead } from './head.ts'
 import { type AuditLog, openAuditLog } from './open.ts'
 import { Disk, Timers } from './testing/disk.test-support.ts'
 import { headOf, testRing, testRow } from './testing/rows.test-support.ts'
@@ -413,6 +414,24 @@ describe('a disk that fails', () => {
     await settled()
     expect(log.ok).toBe(true)
     expect(walk(disk.log).breaks).toEqual([])
+    await log.close()
+  })
+
+  it.each(['deleted', 'replaced'])('and the head was %s: it is noticed, and made again with a row', async how => {
+    const { log, disk, timers, tick } = await bench()
+    await log.append(testRow(0)).durable()
+    const old = disk.content('head')
+    disk.contents.delete('head')
+    if (how === 'replaced') disk.contents.set('head', { bytes: Buffer.from(old.bytes), synced: old.synced })
+    tick()
+    await expect(log.append(testRow(1)).durable()).rejects.toBeInstanceOf(AuditUnavailable)
+    timers.fire()
+    await settled()
+    expect(log.ok).toBe(true)
+    await log.append(testRow(2)).durable()
+    expect(disk.log.toString()).toContain('"cause":"head moved or deleted"')
+    const head = parseHead(disk.content('head').bytes, testRing())
+    expect(head).toMatchObject({ kind: 'found', position: { count: log.head.size } })
     await log.close()
   })
 

@@ -242,12 +242,13 @@ export class LogWriter implements AuditWriter {
     const done = this.#written
     this.#written = []
     const now = this.#ports.nowNs()
-    // Once a second the path is looked up too, beside the sync: a log that was moved away is not where it should be.
+    // Once a second the paths are looked up too, beside the sync: a log or head that was moved away is not where it should be.
     const look = now - this.#checkedAt >= SECOND_NS
     try {
       if (look) {
-        const [named] = await Promise.all([files.log.stillNamed(), files.log.sync()])
-        if (!named) throw Object.assign(new Error('not the log that was opened'), { code: 'moved or deleted' })
+        const [log, head] = await Promise.all([files.log.stillNamed(), files.head.stillNamed(), files.log.sync()])
+        if (!log) throw Object.assign(new Error('not the log that was opened'), { code: 'moved or deleted' })
+        if (!head) throw Object.assign(new Error('not the head that was opened'), { code: 'head moved or deleted' })
         this.#checkedAt = now
       } else await files.log.sync()
       // Rows synced into a deleted file are kept nowhere.

@@ -1,18 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { readArguments } from '../dialects/arguments.ts'
 import type { ArgumentRule } from './argument-rules.ts'
 import { callOf, exchangeOf, TestContext } from './testing.ts'
 import { ToolCallInspectorCheck } from './tool-call-inspector.ts'
 
 function judge(rules: readonly ArgumentRule[], text: string, spec: object = {}) {
   const check = new ToolCallInspectorCheck({ registry: { pay: { ...spec, rules } } })
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    value = undefined
-  }
-  return check.commit(callOf('pay', { argumentsText: text, arguments: value }), exchangeOf(), new TestContext(check))
+  const call = callOf('pay', { argumentsText: text, arguments: readArguments(text) })
+  return check.commit(call, exchangeOf(), new TestContext(check))
 }
 
 function kindOf(rules: readonly ArgumentRule[], text: string): string {
@@ -52,14 +48,17 @@ describe('rules on arguments', () => {
     ['{"note":""}', { path: '/note', maxLength: 0 }, 'allow'],
     ['{"amount":10}', escalating, 'allow'],
     ['{"amount":{"any":1}}', { path: '/amount' }, 'allow'],
-    ['{"amount":10.000000000000001}', escalating, 'escalate max'],
+    ['{"amount":10.000000000000001}', escalating, 'block arguments_ambiguous'],
+    ['{"amount":"10.000000000000000001"}', escalating, 'escalate max'],
     ['{"amount":100.00000000000001}', upTo100, 'block max'],
     ['{"amount":"100.00000000000000000000001"}', upTo100, 'block max'],
     ['{"amount":-1e-7}', upTo100, 'block min'],
-    ['{"amount":1e400}', upTo100, 'block max'],
+    ['{"amount":1e400}', upTo100, 'block arguments_ambiguous'],
+    ['{"amount":1e308}', upTo100, 'block max'],
     ['{"amount":"1e9999999999"}', upTo100, 'block type'],
     ['{"amount":"1,000"}', upTo100, 'block type'],
-    ['{"amount":9007199254740993}', { path: '/amount', max: '9007199254740992' }, 'block max'],
+    ['{"amount":9007199254740993}', { path: '/amount', max: '9007199254740992' }, 'block arguments_ambiguous'],
+    ['{"amount":"9007199254740993"}', { path: '/amount', max: '9007199254740992' }, 'block max'],
     ['{"items":[{"price":0.1},{"price":0.30000000000000004}]}', each, 'block max'],
     ['{"items":[{"price":0.1},{}]}', each, 'block missing'],
     ['{"items":[[{"price":9}]]}', each, 'block type'],

@@ -1,13 +1,14 @@
 /**
  * Rules on the arguments of a tool: bounds, lists and patterns at JSON Pointers.
  *
- * Guaranteed: numbers are compared exactly, as the model wrote them. A value that a rule cannot read breaks the rule, and so
+ * Guaranteed: numbers are compared exactly, as the model wrote them: arguments that hold one which no double holds as written
+ * are ambiguous before any rule is asked, and amounts may be strings. A value that a rule cannot read breaks the rule, and so
  * does a key beside the one it names that differs only in case or in look-alike letters. Reasons never hold the value.
  * Not guaranteed: anything about arguments that no rule names.
  */
+import { compareDecimals, type Decimal, readDecimal } from '../core/decimal.ts'
 import { fold as foldText } from '../text/fold.ts'
 import { assertLinearEnough } from '../text/linear.ts'
-import { compareDecimals, type Decimal, readDecimal } from './decimal.ts'
 import type { CheckOptions } from './options.ts'
 
 export type Scalar = string | number | boolean | null
@@ -48,28 +49,6 @@ const FIELDS = ['path', 'max', 'min', 'oneOf', 'noneOf', 'pattern', 'maxLength',
 /** JavaScript's matcher cannot be interrupted: a longer string matches no pattern. */
 const LONGEST_MATCHED = 4_096
 
-/** A number as the model wrote it. */
-class Written {
-  readonly text: string
-  constructor(text: string) {
-    this.text = text
-  }
-}
-
-/** The arguments with their numbers as written; `undefined` when they are no JSON object. */
-export function readArguments(text: string): object | undefined {
-  try {
-    const value: unknown = JSON.parse(
-      text.trim() === '' ? '{}' : text,
-      (_key: string, member: unknown, context?: { readonly source?: string }) =>
-        typeof member === 'number' ? new Written(context?.source ?? '') : member,
-    )
-    return isObject(value) ? value : undefined
-  } catch {
-    return undefined
-  }
-}
-
 export function readRules(read: CheckOptions, at: string, given: unknown): readonly ReadRule[] {
   if (given === undefined) return []
   if (!Array.isArray(given)) throw read.wrong(at, "a list of rules, e.g. [{ path: '/amount', max: 100 }]", given)
@@ -106,9 +85,8 @@ function readRule(read: CheckOptions, at: string, given: unknown): ReadRule {
       if (max !== undefined && compareDecimals(number, max) > 0) return 'max'
       if (min !== undefined && compareDecimals(number, min) < 0) return 'min'
     }
-    if (typeof value === 'object' && value !== null && !(value instanceof Written)) {
-      if (oneOf ?? noneOf ?? whole ?? maxLength) return 'type'
-    }
+    const isScalar = typeof value !== 'object' || value === null
+    if (!isScalar && (oneOf ?? noneOf ?? whole ?? maxLength) !== undefined) return 'type'
     if (oneOf !== undefined && !oneOf.some(allowed => same(allowed, value))) return 'oneOf'
     if (noneOf?.some(refused => alike(refused, value))) return 'noneOf'
     if (whole === undefined && maxLength === undefined) return undefined
@@ -174,7 +152,7 @@ function readPattern(read: CheckOptions, at: string, source: unknown): RegExp | 
 
 function bound(read: CheckOptions, at: string, value: unknown): Decimal | undefined {
   if (value === undefined) return undefined
-  const number = typeof value === 'number' || typeof value === 'string' ? readDecimal(String(value)) : undefined
+  const number = decimalOf(value)
   if (number === undefined) throw read.wrong(at, "a number, or one as a string, e.g. 100 or '0.10'", value)
   return number
 }
@@ -190,11 +168,11 @@ function scalars(read: CheckOptions, at: string, list: unknown): readonly Scalar
 }
 
 function decimalOf(value: unknown): Decimal | undefined {
-  return value instanceof Written ? readDecimal(value.text) : typeof value === 'string' ? readDecimal(value) : undefined
+  return typeof value === 'number' || typeof value === 'string' ? readDecimal(String(value)) : undefined
 }
 
 function same(known: Scalar, value: unknown): boolean {
-  return typeof known === 'number' ? value instanceof Written && equal(known, value) : known === value
+  return known === value
 }
 
 /** For refusals, stricter than `same`: `"5"` is 5 here. */
@@ -215,5 +193,5 @@ function fold(text: string): string {
 }
 
 function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Written)
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -31,6 +31,10 @@ describe('classification_gate', () => {
       { data: 'UNCLASS', ceiling: 'UNCLASS', rank: 0 },
     ],
     [
+      { classification: ' \t ', clearance: '' },
+      { data: 'UNCLASS', ceiling: 'UNCLASS', rank: 0 },
+    ],
+    [
       { classification: 'S', clearance: 'ts' },
       { data: 'SECRET', ceiling: 'SECRET', rank: 2 },
     ],

@@ -12,6 +12,7 @@ import {
   ToolCallInspectorCheck,
 } from './index.ts'
 import { printable } from './options.ts'
+import { PromptInjectionCheck } from './prompt-injection.ts'
 
 /** Options as an untyped configuration file would give them. */
 function made<O>(make: new (options: O) => object, options: unknown): () => object {
@@ -155,7 +156,9 @@ describe('every check', () => {
   })
 
   it('runs the cheap ones first, the rate limit and budget before any scan', () => {
-    const order = checks.filter(check => 'admit' in check).sort((a, b) => a.priority - b.priority)
+    const order = [...checks, new PromptInjectionCheck()]
+      .filter(check => 'admit' in check)
+      .sort((a, b) => a.priority - b.priority)
     expect(order.map(({ name }) => name)).toEqual([
       'loopback_trust',
       'owner_resolution',
@@ -164,6 +167,8 @@ describe('every check', () => {
       'classification_gate',
       'regex_content',
       'tool_call_inspector',
+      // The costliest scan comes last of all.
+      'prompt_injection',
     ])
   })
 })

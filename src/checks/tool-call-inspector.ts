@@ -12,7 +12,7 @@ import { ownerString } from '../core/owner.ts'
 import { ASSURANCES, type Assurance } from '../core/row.ts'
 import { ALLOW, block, type Code, type Details, escalate, type Verdict, worse } from '../core/verdict.ts'
 import type { ToolCall } from '../core/wire.ts'
-import { type ArgumentRule, type ReadRule, readArguments, readRules } from './argument-rules.ts'
+import { type ArgumentRule, type ReadRule, readRules } from './argument-rules.ts'
 import { CheckOptions, type Common, type CommonOptions, description, printable } from './options.ts'
 
 const TIERS = ['low', 'medium', 'high', 'critical'] as const
@@ -208,15 +208,14 @@ export class ToolCallInspectorCheck implements Check {
 
 function judgeArguments(call: ToolCall, spec: RegisteredTool, rules: readonly ReadRule[], x: Exchange): Verdict {
   const tool = printable(call.name)
-  const args = call.form === 'json' ? readArguments(call.argumentsText) : undefined
-  if (args === undefined) {
-    return block('arguments_ambiguous', `the arguments of tool '${tool}' are not a JSON object, and it has rules`, {
+  if (call.form !== 'json') {
+    return block('arguments_ambiguous', `the arguments of tool '${tool}' are no JSON object, and it has rules`, {
       tool,
     })
   }
   let verdict: Verdict = ALLOW
   for (const rule of rules) {
-    const kind = rule.broken(args)
+    const kind = rule.broken(call.arguments)
     if (kind === undefined) continue
     const name = printable(rule.name)
     const reason = `the arguments of tool '${tool}' break its rule '${name}' (${kind})`

@@ -17,11 +17,11 @@ import { type Egress, openEgress } from '../plugins/egress.ts'
 import { systemClock, systemRandom } from '../state/system.ts'
 import { GateCounters } from '../telemetry/counters.ts'
 import type { DemoUpstream } from '../upstream/demo/server.ts'
-import { type Approvals, openApprovals } from './approvals.ts'
+import { type Approvals, noteLostStore, openApprovals } from './approvals.ts'
 import { openCapabilities } from './capabilities.ts'
 import { keyFolderOf } from './chain-keys.ts'
 import { type GateKeys, openGateKeys } from './gate-keys.ts'
-import { type LogParts, noteSigner, openLogOf } from './log-serving.ts'
+import { type LogParts, noteLateLog, noteSigner, openLogOf } from './log-serving.ts'
 import { type Notices, openNotices } from './notices.ts'
 
 export interface ServingEvents {
@@ -37,6 +37,8 @@ export interface ServingEvents {
   readonly onAnchorState?: (ok: boolean, reason: string) => void
   /** The shared state cannot be asked any longer, or can be again. */
   readonly onSharedState?: (ok: boolean, reason: string) => void
+  /** The store of escalations was gone, and was made anew. */
+  readonly onStoreLost?: (text: string) => void
   /** The server of the shared state may throw keys away; `policy` is what it calls that. */
   readonly onEviction?: (policy: string) => void
   /** The access log stopped being written, or is again. */
@@ -136,6 +138,7 @@ export async function openBacking(
       index = keepIndex(settings.auditLogPath, folders, text => events.onAuditSegment?.(false, text))
     }
     const approvals = await opening
+    if (approvals.storeLost !== undefined) noteLostStore(audit, approvals.storeLost, text => events.onStoreLost?.(text))
     notices = await openNotices(resolved, {
       audit,
       egress,
@@ -151,6 +154,7 @@ export async function openBacking(
       const onState = events.onLogState ?? (() => undefined)
       const onAnchorState = events.onAnchorState ?? (() => undefined)
       log = await openLogOf(settings, signer, { audit, outside, egress, onState, onAnchorState })
+      if (log.log.begunLate) noteLateLog(audit, log.log, onState)
     }
     return {
       keys: opened,

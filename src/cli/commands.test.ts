@@ -97,6 +97,41 @@ describe('usage', () => {
       'keys generate',
       'plugins',
       'bench',
+      'audit export',
+      'audit import',
+      'audit index',
+      'audit segments',
+      'audit erase',
+      'audit accept-missing-head',
+      'audit show',
+      'replay',
+      'audit tail',
+      'audit count',
+      'receipt upgrade',
+      'keys list',
+      'keys rotate',
+      'keys retire',
+      'keys import',
+      'keys generate-ed25519',
+      'plugins list',
+      'plugins doctor',
+      'escalations list',
+      'escalations approve',
+      'escalations deny',
+      'escalations evidence',
+      'escalations watch',
+      'passkeys',
+      'log',
+      'log key',
+      'log checkpoint',
+      'log proof',
+      'log consistency',
+      'log verify',
+      'log witnesses',
+      'log alarm',
+      'log anchors',
+      'log anchor',
+      'log verify-anchors',
     ]) {
       const { out } = await signet([...command.split(' ').filter(word => word !== ''), '--help'])
       expect(out).toMatch(/^[\n\x20-\x7e]+$/)
@@ -700,6 +735,7 @@ describe('lint', () => {
     for (const [index, [text]] of cases.entries()) writeFileSync(join(folder, `p${index}.ts`), text)
     const commands = [
       ...cases.map((_, index) => ['lint', `p${index}.ts`]),
+      ...cases.map((_, index) => ['serve', '--dev', '--upstream', 'demo', '--config', `p${index}.ts`]),
       ['lint', 'missing.ts'],
       ['lint', 'pipeline.json'],
       ['lint'],
@@ -709,7 +745,8 @@ describe('lint', () => {
       expect(code).toBe(2)
       expect(out).toBe('')
       expect(error.trim().split('\n')).toHaveLength(1)
-      expect(error).toMatch(cases[index]?.[1] ?? /no such file|expected a \.ts/)
+      const broken = index < 2 * cases.length ? cases[index % cases.length] : undefined
+      expect(error).toMatch(broken?.[1] ?? /no such file|expected a \.ts/)
     }
   })
 

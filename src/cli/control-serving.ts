@@ -5,22 +5,29 @@ import type { Settings } from '../config/settings.ts'
 import { VERSION } from '../config/version.ts'
 import { keepEvidence } from '../control/kept-evidence.ts'
 import { type RunningControl, startControl } from '../control/start.ts'
-import type { Gate } from '../gate/gate.ts'
 import type { Backing } from './backing.ts'
+import { consoleOf, type ServedPipeline } from './console-serving.ts'
+import type { Listening, ListeningGate } from './listening.ts'
 import { metricsFor } from './metrics-serving.ts'
 
 /** `undefined` when there is nothing to serve there: no log, and no metrics for others. */
 export async function startControlOf(
   settings: Settings,
-  { approvals: { access, openPasskeys }, counters, audit, log, changes, notices }: Backing,
-  { desk, load }: Pick<Gate, 'desk' | 'load'>,
+  backing: Backing,
+  listening: Listening & Pick<ListeningGate, 'gate'>,
+  pipeline: ServedPipeline,
 ): Promise<RunningControl | undefined> {
-  const metrics = metricsFor(settings.controlHost, access, counters, audit, log, { load }, notices?.status)
+  const { access, openPasskeys } = backing.approvals
+  const { counters, audit, log, changes, notices } = backing
+  const { desk } = listening.gate
+  const metrics = metricsFor(settings.controlHost, access, counters, audit, log, listening.gate, notices?.status)
   const slack = notices?.slack?.(desk)
   if (log === undefined && access === undefined && metrics === undefined && slack === undefined) return undefined
   // Where the data plane takes any free port, a second gate may be running.
   const passkeys = access === undefined ? undefined : await openPasskeys(counters.counting(audit))
   if (passkeys !== undefined) await keepEvidence(desk, passkeys)
+  const console =
+    access === undefined || !settings.console ? undefined : consoleOf(settings, backing, listening, pipeline)
   const port = settings.controlPort ?? (settings.port === 0 ? 0 : DEFAULT_CONTROL_PORT)
   try {
     const control = await startControl({
@@ -31,16 +38,19 @@ export async function startControlOf(
       metrics,
       slack,
       escalations: access === undefined ? undefined : { desk, access, changes, passkeys },
+      console: console?.parts,
       version: VERSION,
     })
     return {
       url: control.url,
       close: async () => {
         await control.close()
+        await console?.close()
         await passkeys?.close()
       },
     }
   } catch (error) {
+    await console?.close()
     await passkeys?.close()
     if (errorCode(error) !== 'EADDRINUSE') throw error
     throw new ConfigError([

@@ -109,6 +109,6 @@ function loggedText({ decided, registered }: Logged): string {
   if (!decided) return 'has NO such decision'
   if (registered === undefined) return 'has this decision'
   return registered
-    ? 'has this decision, and this key as the approver’s'
-    : 'has this decision, and NOT this key as the approver’s'
+    ? "has this decision, and this key as the approver's"
+    : "has this decision, and NOT this key as the approver's"
 }

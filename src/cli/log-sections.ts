@@ -45,7 +45,7 @@ export async function logSections(
     checked ??= checkLog({ source, rows: linesOfLog(path, { folders }), key })
     return checked
   }
-  const ofCheckpoint = (problem: string) => /checkpoint/.test(problem)
+  const ofCheckpoint = (problem: string) => /^(?:checkpoint|signed):|no checkpoint$/.test(problem)
   const { logKey, policy, anchorCa } = options
   const beside: SectionCheck[] = []
   if (policy !== undefined) {

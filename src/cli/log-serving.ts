@@ -16,8 +16,9 @@ import type { LogOutside } from '../config/log-outside.ts'
 import { ConfigError } from '../config/problem.ts'
 import type { Settings } from '../config/settings.ts'
 import { SigningKey } from '../keys/signing.ts'
-import { createPrivate, readPrivate, readSecretFile } from '../keys/store.ts'
+import { createPrivate, readPrivate } from '../keys/store.ts'
 import { type Egress, egressUrl } from '../plugins/egress.ts'
+import { signingKeyOf } from './signing-file.ts'
 
 /** Reserved for names that lead nowhere (RFC 2606): a log of this name is meant for nobody but its operator. */
 const NOWHERE = 'signet.invalid'
@@ -40,8 +41,8 @@ export function noteKeyPath({ transparencyLogKeyFile, auditLogPath }: Settings):
 
 function signingKey(settings: Settings): SigningKey {
   const path = noteKeyPath(settings)
-  if (settings.transparencyLogKeyFile !== undefined) return SigningKey.fromPem(readSecretFile(path))
-  return SigningKey.fromPem(readPrivate(path) ?? createPrivate(path, () => SigningKey.generate().privatePem()))
+  if (settings.transparencyLogKeyFile !== undefined) return signingKeyOf(path)
+  return signingKeyOf(path, readPrivate(path) ?? createPrivate(path, () => SigningKey.generate().privatePem()))
 }
 
 export interface LogParts {
@@ -60,6 +61,22 @@ export interface LogSurroundings {
   readonly onState: (ok: boolean, reason: string) => void
   /** A time-stamping authority fails, or stamps again. */
   readonly onAnchorState: (ok: boolean, reason: string) => void
+}
+
+/** So that a log that was lost, and with it the word about how many rows there were, cannot begin anew unseen. */
+export function noteLateLog(audit: AuditLog, { origin }: TransparencyLog, onState: LogSurroundings['onState']): void {
+  const rows = Number(audit.head.size)
+  onState(
+    true,
+    `a transparency log is begun over ${rows} rows that were there before it; if there was one already, its folder is lost: restore it, and publish nothing of this one`,
+  )
+  const id = uuid7(BigInt(Date.now()), randomBytes)
+  audit
+    .append(
+      noteRow(id, 'log.begun', 'a transparency log was begun over rows that were there before it', { origin, rows }),
+    )
+    .durable()
+    .catch(() => undefined)
 }
 
 export async function openLogOf(settings: Settings, signer: NoteSigner, around: LogSurroundings): Promise<LogParts> {

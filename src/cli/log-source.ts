@@ -1,6 +1,7 @@
 /** Which transparency log a command is about: an address, or a folder; and the keys it is trusted under. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { NO_WAIT } from '../audit/files.ts'
 import type { NoteKey } from '../audit/log/note.ts'
 import type { Policy } from '../audit/log/policy.ts'
 import type { TileSource } from '../audit/log/reader.ts'
@@ -41,7 +42,7 @@ function inFolder(path: string): TileSource {
   return {
     read: async name => {
       try {
-        return await readFile(join(path, name))
+        return await readFile(join(path, name), { flag: NO_WAIT })
       } catch (error) {
         const code = error instanceof Error && 'code' in error ? error.code : undefined
         if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'EISDIR') return undefined

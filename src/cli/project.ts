@@ -5,4 +5,6 @@ export interface Project {
   readonly file: string | undefined
   /** Of the `.env` file, for what the pipeline file reads itself. */
   readonly variables: Readonly<Record<string, string>>
+  /** Of the console's pages; `undefined`: where the build puts them. */
+  readonly consoleFolder?: string
 }

@@ -59,7 +59,7 @@ export async function verifyV1(
 ): Promise<VerifiedV1> {
   const receipt = parseSignetV1(header)
   if (receipt === undefined)
-    throw new ReceiptInvalid('receipt_malformed', 'expected `signet=v1; alg=…; entry=…; key=…; sig=…`')
+    throw new ReceiptInvalid('receipt_malformed', 'expected `signet=v1; alg=...; entry=...; key=...; sig=...`')
   // Before any key is looked up: a receipt must not choose what it is checked with.
   if (receipt.alg !== demands.key.alg)
     throw new ReceiptInvalid(

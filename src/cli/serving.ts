@@ -83,7 +83,7 @@ export async function startServing(
     }
     gate = listening
     opened.notices?.start(listening.gate.desk)
-    control = await startControlOf(settings, opened, listening.gate)
+    control = await startControlOf(settings, opened, listening, { checks: pipeline.checks, ...project })
     const { devToken } = approvals
     return {
       ...listening,

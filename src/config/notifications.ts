@@ -59,7 +59,11 @@ export function resolveNotifications(
     ] as const)
       if (needed && secrets[secret] === undefined)
         r.problem(`${r.name(`${secret}File`)}: not set, and notifications.slack needs it; set it, or ${r.name(secret)}`)
-    if (slack.users.size > 0 && !slack.includeArguments)
+    if (slack.users.size > 0 && chosen.auditSealing)
+      r.warning(
+        `${at}: slack.users may decide, and ${r.name('auditSealing')} is on: messages name nobody and have no buttons, only a link`,
+      )
+    else if (slack.users.size > 0 && !slack.includeArguments)
       r.warning(
         `${at}: slack.users may decide, and slack.includeArguments is off: messages then have no buttons, only a link`,
       )
@@ -75,6 +79,7 @@ export function resolveNotifications(
   return {
     ...setting,
     ...secrets,
+    sealed: chosen.auditSealing,
     webhookSecrets: new Map(setting.webhooks.map(w => [w.name, webhookSecrets(chosen, w, at, r)])),
     smtpCa: caFile === undefined ? undefined : r.attempt('notifications', () => readAuthorities(caFile)),
   }

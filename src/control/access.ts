@@ -22,6 +22,8 @@ export interface Person {
   readonly role: Role
   /** How it was proved: the strategy's name. */
   readonly by: string
+  /** When the session ends through which the request came, if nobody does anything. */
+  readonly sessionEndsAtMs?: number
 }
 
 export interface RoleOptions {
@@ -54,13 +56,24 @@ export function reaches(has: Role | undefined, wanted: Role): has is Role {
 export interface Access {
   /** The person, when its role reaches; otherwise what it is told. */
   require(request: ControlRequest, role: Role): Promise<Person | Answer>
+  /** The request's headers that prove who it is from, as node:http gives them. */
+  credentialOf(request: Pick<ControlRequest, 'rawHeaders'>): readonly string[]
 }
 
 export function createAccess({ identity, ...people }: AccessOptions): Access {
   if (!identity.verified) throw new TypeError('the control plane needs an identity that is proved, not asserted')
   const roles = createRoles(people)
   const duplicates = createDuplicateRule(identity.headers)
+  const carriers = new Set(['authorization', ...(identity.headers ?? []).map(name => name.toLowerCase())])
   return {
+    credentialOf({ rawHeaders }) {
+      const found: string[] = []
+      for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+        const name = rawHeaders[i] ?? ''
+        if (carriers.has(name.toLowerCase())) found.push(name, rawHeaders[i + 1] ?? '')
+      }
+      return found
+    },
     async require(request, role) {
       const { rawHeaders, socketAddress } = request
       if (duplicates(rawHeaders) !== undefined) return problem(400, 'header_duplicate')

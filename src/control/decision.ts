@@ -8,6 +8,8 @@ const MAX_DIGEST = 200
 export interface SaidDecision {
   readonly digest: string
   readonly reason: string | undefined
+  /** How many had decided when it was shown. */
+  readonly seen: number | undefined
 }
 
 /** What is wrong with it, or what it says. */
@@ -17,5 +19,8 @@ export function readDecision(members: Members, decision: 'approve' | 'deny'): st
   const reason = optionalText(members, 'reason', MAX_REASON)
   if (typeof reason === 'object') return reason.problem
   if (decision === 'deny' && reason === undefined) return 'reason: say why, in a sentence'
-  return { digest, reason }
+  const seen = members['seen_decisions']
+  if (seen !== undefined && !(typeof seen === 'number' && Number.isSafeInteger(seen) && seen >= 0))
+    return 'seen_decisions: expected how many had decided when it was shown'
+  return { digest, reason, seen: typeof seen === 'number' ? seen : undefined }
 }

@@ -13,12 +13,13 @@ import { evidenceDocument } from '../escalation/evidence-document.ts'
 import type { Passkeys } from '../escalation/passkeys.ts'
 import type { RefusedBecause } from '../escalation/transitions.ts'
 import { escapeJson, escapeText } from '../text/visible.ts'
-import { type Access, asPerson, type Person } from './access.ts'
+import { type Access, asPerson, isPerson, type Person } from './access.ts'
 import { readMembers } from './body.ts'
 import type { Changes } from './changes.ts'
 import { BASE, readDecision } from './decision.ts'
 import { type Answer, type ControlRequest, json, notFound, problem, type Route } from './listener.ts'
 import { isEscalationId, matchPath } from './path.ts'
+import { BACKGROUND_HEADER } from './sessions.ts'
 
 const STATES: readonly EscalationState[] = ['pending', 'approved', 'denied', 'expired', 'released']
 const PAGE = 50
@@ -56,7 +57,14 @@ export function escalationRoutes(o: EscalationsOptions): readonly Route[] {
     }
   }
   return [
-    get('/api/v1/me', async (_, me) => json(200, { principal: me.principal, role: me.role, by: me.by })),
+    get('/api/v1/me', async (_, me) =>
+      json(200, {
+        principal: me.principal,
+        role: me.role,
+        by: me.by,
+        session_ends_at: me.sessionEndsAtMs === undefined ? null : new Date(me.sessionEndsAtMs).toISOString(),
+      }),
+    ),
     get(BASE, (request, me) => list(o, request, me)),
     get(`${BASE}/watch`, async (request, me) => watch(o, request, me)),
     get(ONE, async (_, me, id) => {
@@ -97,16 +105,24 @@ async function list({ desk }: EscalationsOptions, { query }: ControlRequest, me:
 }
 
 /** Server-sent events: every change of any escalation, and a comment now and then. */
-function watch({ changes }: EscalationsOptions, { signal }: ControlRequest, me: Person): Answer {
+function watch({ access, changes }: EscalationsOptions, request: ControlRequest, me: Person): Answer {
+  const { signal } = request
   async function* events(): AsyncIterable<Uint8Array> {
     yield Buffer.from(': watching\n\n')
     for await (const e of changes.follow(signal, BEAT_MS)) {
+      // Whoever may no longer look is told nothing more: a session ends, a token expires, a key is taken away.
+      if (!isPerson(await access.require(byItself(request), 'viewer'))) return
       yield Buffer.from(
         e === undefined ? ': still watching\n\n' : `event: escalation\ndata: ${JSON.stringify(shown(e, me))}\n\n`,
       )
     }
   }
   return { status: 200, headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-store' }, body: events() }
+}
+
+/** Looking on keeps no session open. */
+function byItself(request: ControlRequest): ControlRequest {
+  return { ...request, rawHeaders: [...request.rawHeaders, BACKGROUND_HEADER, '1'] }
 }
 
 async function decide(
@@ -116,7 +132,7 @@ async function decide(
   decision: 'approve' | 'deny',
   me: Person,
 ): Promise<Answer> {
-  const members = await readMembers(request, 'digest', 'reason', 'passkey')
+  const members = await readMembers(request, 'digest', 'reason', 'passkey', 'seen_decisions')
   const read = typeof members === 'string' ? members : readDecision(members, decision)
   if (typeof read === 'string' || typeof members === 'string')
     return problem(400, 'body_invalid', { description: typeof read === 'string' ? read : '' })
@@ -137,7 +153,7 @@ async function decide(
       escalation: shown(e, me),
     })
   }
-  const decided = await desk.decide(id, signed)
+  const decided = await desk.decide(id, signed, read.seen)
   switch (decided.kind) {
     case 'unknown':
       return notFound()
@@ -174,6 +190,7 @@ const REFUSED: Readonly<Record<RefusedBecause, number>> = {
   already_decided: 409,
   not_pending: 409,
   not_approved: 409,
+  changed: 409,
   expired: 410,
 }
 

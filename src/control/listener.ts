@@ -8,6 +8,7 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { ListenerRule } from '../identity/host.ts'
+import { escapeJson } from '../text/visible.ts'
 
 /** Not imported: an ES import reads every export, and one of node:http's is a getter that loads all of fetch (14 MB). */
 const { createServer } = process.getBuiltinModule('node:http')
@@ -125,8 +126,13 @@ export function problem(status: number, error: string, more: Readonly<Record<str
   return json(status, { error, ...more })
 }
 
+/** Text that others wrote is escaped on the wire: whoever reads it as JSON has it exactly, and a terminal is not moved by it. */
 export function json(status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): Answer {
-  return { status, headers: { ...JSON_HEADERS, ...headers }, body: Buffer.from(`${JSON.stringify(body)}\n`) }
+  return {
+    status,
+    headers: { ...JSON_HEADERS, ...headers },
+    body: Buffer.from(`${escapeJson(JSON.stringify(body))}\n`),
+  }
 }
 
 async function send(req: IncomingMessage, res: ServerResponse, { status, headers, body }: Answer): Promise<void> {

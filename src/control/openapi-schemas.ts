@@ -11,6 +11,11 @@ export const SCHEMAS = {
       principal: { type: 'string' },
       by: { type: 'string', description: 'How the credential is known: the name of the strategy or of the issuer.' },
       role: { type: 'string', enum: ['viewer', 'approver', 'admin'] },
+      session_ends_at: {
+        type: ['string', 'null'],
+        format: 'date-time',
+        description: 'If nobody does anything; `null` where the credential itself was shown.',
+      },
     },
   },
   Problem: {
@@ -93,6 +98,131 @@ export const SCHEMAS = {
       may_decide: { type: 'boolean' },
       calls: { type: 'array', items: { $ref: '#/components/schemas/Call' } },
       decisions: { type: 'array', items: { $ref: '#/components/schemas/Decision' } },
+    },
+  },
+  Proposal: {
+    type: 'object',
+    required: ['digest', 'shown', 'arguments', 'similar'],
+    properties: {
+      digest: { type: 'string' },
+      shown: { type: 'object', description: 'The digest is over the RFC 8785 form of this.' },
+      arguments: {
+        type: 'array',
+        items: { type: 'string' },
+        description: 'As the model wrote them, call by call; each has the digest that `shown` names.',
+      },
+      similar: {
+        type: 'array',
+        items: {
+          type: ['object', 'null'],
+          required: ['escalation', 'state', 'same_owner', 'created_at', 'arguments'],
+          properties: {
+            escalation: { type: 'string', format: 'uuid' },
+            state: { $ref: '#/components/schemas/State' },
+            same_owner: { type: 'boolean' },
+            created_at: { type: 'string', format: 'date-time' },
+            arguments: { type: 'string' },
+          },
+        },
+      },
+    },
+  },
+  Session: {
+    type: 'object',
+    required: ['token', 'principal', 'role', 'by', 'expires_at', 'idle_s'],
+    properties: {
+      token: { type: 'string', description: 'For the Authorization header, as a bearer token. Told once.' },
+      principal: { type: 'string' },
+      role: { type: 'string', enum: ['viewer', 'approver', 'admin'] },
+      by: { type: 'string' },
+      expires_at: { type: 'string', format: 'date-time' },
+      idle_s: { type: 'integer', description: 'It ends sooner when nobody does anything for so long.' },
+    },
+  },
+  Rows: {
+    type: 'object',
+    required: ['rows', 'size', 'next'],
+    properties: {
+      rows: {
+        type: 'array',
+        items: {
+          type: 'object',
+          required: ['index', 'line'],
+          properties: {
+            index: { type: 'integer', description: 'Its place in the log, and of its leaf in the transparency log.' },
+            line: { type: 'string', description: 'The row as it is stored, byte for byte.' },
+          },
+        },
+      },
+      size: { type: 'integer' },
+      next: { type: ['integer', 'null'], description: 'Ask with it as `before` for older ones.' },
+    },
+  },
+  Counts: {
+    type: 'object',
+    required: ['allow', 'redact', 'escalate', 'block'],
+    properties: {
+      allow: { type: 'integer' },
+      redact: { type: 'integer' },
+      escalate: { type: 'integer' },
+      block: { type: 'integer' },
+    },
+  },
+  Overview: {
+    type: 'object',
+    required: ['fromMs', 'bucketMs', 'decisions', 'requests', 'completed', 'checks', 'sample'],
+    properties: {
+      fromMs: { type: 'integer' },
+      bucketMs: { type: 'integer' },
+      decisions: { type: 'array', items: { $ref: '#/components/schemas/Counts' } },
+      requests: { type: 'array', items: { type: 'integer' } },
+      completed: { type: 'array', items: { type: 'integer' } },
+      checks: { type: 'array', items: { $ref: '#/components/schemas/Counts' } },
+      sample: {
+        type: 'object',
+        description: 'From the newest rows alone, as many as one question reads; `sinceMs` says from when on.',
+        required: ['sinceMs', 'whole', 'latency', 'tokens', 'owners'],
+      },
+    },
+  },
+  Pipeline: {
+    type: 'object',
+    required: ['policy_digest', 'shadow', 'source', 'upstream', 'identity', 'checks'],
+    properties: {
+      policy_digest: { type: 'string' },
+      shadow: { type: 'boolean' },
+      source: { type: 'string' },
+      upstream: { type: 'string' },
+      identity: { type: 'object' },
+      checks: {
+        type: 'array',
+        items: {
+          type: 'object',
+          required: ['name', 'priority', 'time_limit_ms', 'shadow', 'stages', 'options'],
+        },
+      },
+    },
+  },
+  Trust: {
+    type: 'object',
+    description: 'What receipts and proofs are verified with, as this gate says: compare it with what you were told.',
+    required: ['receipts', 'log'],
+    properties: {
+      receipts: { type: ['object', 'null'], required: ['issuer', 'header', 'form', 'jwks'] },
+      log: { type: ['object', 'null'], required: ['origin', 'key'] },
+    },
+  },
+  Health: {
+    type: 'object',
+    required: ['version', 'started_at', 'audit', 'load', 'chain_keys', 'receipt_keys', 'log'],
+    properties: {
+      version: { type: 'string' },
+      started_at: { type: 'string', format: 'date-time' },
+      audit: { type: 'object' },
+      load: { type: 'object' },
+      chain_keys: { type: 'object', description: 'Names, no keys.' },
+      receipt_keys: { type: ['object', 'null'] },
+      log: { type: ['object', 'null'] },
     },
   },
   Passkey: {

@@ -1,6 +1,8 @@
 /** The description of the control plane's API (OpenAPI 3.1), served at `/openapi.json`. A test holds it against what is served. */
 import { BASE } from './decision.ts'
 import { json, type Route } from './listener.ts'
+import { CONSOLE_PATHS } from './openapi-console.ts'
+import { jsonOf, open, problems, schema, takes, text } from './openapi-parts.ts'
 import { SCHEMAS } from './openapi-schemas.ts'
 import { PASSKEYS } from './passkeys.ts'
 import { SLACK_PATH } from './slack.ts'
@@ -12,39 +14,6 @@ const passkey = {
   required: true,
   schema: { type: 'string', pattern: '^[A-Za-z0-9_-]{1,1364}$' },
 }
-const schema = (name: keyof typeof SCHEMAS) => ({ $ref: `#/components/schemas/${name}` })
-const jsonOf = (of: object) => ({ content: { 'application/json': { schema: of } } })
-const text = (type: string) => ({ content: { [type]: { schema: { type: 'string' } } } })
-
-const PROBLEMS = {
-  400: 'the request is not understood',
-  401: 'no credential, or one that does not hold',
-  403: 'not with this role, not by this person, or not from a page of that origin',
-  404: 'there is no such thing here',
-  409: 'it is not so any more, or not yet; `error` says what',
-  410: 'the time to decide is over',
-  413: 'the body is too large',
-  421: 'this listener does not go by that name',
-  503: 'it could not be written down or looked up, and did not count',
-} as const
-type Status = keyof typeof PROBLEMS
-
-/** Besides those that any route with a credential may answer. */
-const problems = (...more: readonly Status[]) =>
-  Object.fromEntries(
-    [...new Set<Status>([400, 401, 403, 421, 503, ...more])]
-      .sort()
-      .map(status => [status, { description: PROBLEMS[status], ...jsonOf(schema('Problem')) }]),
-  )
-/** Of routes that are for everybody. */
-const open = (...statuses: readonly Status[]) =>
-  Object.fromEntries(statuses.map(status => [status, { description: PROBLEMS[status], ...jsonOf(schema('Problem')) }]))
-
-const takes = (required: readonly string[], properties: object) => ({
-  required: true,
-  ...jsonOf({ type: 'object', additionalProperties: false, required, properties }),
-})
-
 const digest = {
   type: 'string',
   maxLength: 200,
@@ -61,6 +30,11 @@ const decide = (summary: string, required: readonly string[]) => ({
     requestBody: takes(required, {
       digest,
       reason,
+      seen_decisions: {
+        type: 'integer',
+        minimum: 0,
+        description: 'How many had decided when it was shown; `changed` when others have since.',
+      },
       passkey: { type: 'object', description: 'AuthenticationResponseJSON over the challenge of `…/passkey`.' },
     }),
     responses: {
@@ -137,6 +111,14 @@ export function openApi(version: string) {
           responses: { 200: { description: 'found', ...jsonOf(schema('Escalation')) }, ...problems(404) },
         },
       },
+      [`${BASE}/{id}/proposal`]: {
+        get: {
+          summary:
+            'Exactly what would happen, and the last call of the same tool before it; the digest is over `shown`',
+          parameters: [id],
+          responses: { 200: { description: 'found', ...jsonOf(schema('Proposal')) }, ...problems(404) },
+        },
+      },
       [`${BASE}/{id}/evidence`]: {
         get: {
           summary: 'Who decided, and the signatures of their passkeys, to be verified without the gate',
@@ -161,6 +143,7 @@ export function openApi(version: string) {
           },
         },
       },
+      ...CONSOLE_PATHS,
       [PASSKEYS]: {
         get: {
           summary: "Passkeys: your own, or for admins anybody's",

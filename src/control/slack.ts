@@ -13,7 +13,7 @@ import { headerValue } from '../identity/headers.ts'
 import type { SlackSetting } from '../notify/settings.ts'
 import type { SlackApi } from '../notify/slack/api.ts'
 import { type Interaction, readInteraction } from '../notify/slack/interaction.ts'
-import { reasonView } from '../notify/slack/message.ts'
+import { entities, reasonView } from '../notify/slack/message.ts'
 import { REASON, type Stands } from '../notify/slack/press.ts'
 import { type SignatureProblem, SlackSignatures } from '../notify/slack/signature.ts'
 import { type Roles, reaches } from './access.ts'
@@ -148,5 +148,7 @@ function personOf(
 /** To that person alone. Nobody waits for it: Slack wants its answer within three seconds. */
 function tell({ api, setting, clock }: SlackOptions, user: string, text: string): void {
   const { channel } = setting
-  void api.call('chat.postEphemeral', { channel, user, text, mrkdwn: false }, { nowMs: clock.now() })
+  // Slack reads `<!channel>` and the like in any text of a message.
+  const plain = { text: entities(text), parse: 'none', link_names: false }
+  void api.call('chat.postEphemeral', { channel, user, ...plain }, { nowMs: clock.now() })
 }

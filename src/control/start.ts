@@ -2,13 +2,19 @@
 import type { AddressInfo } from 'node:net'
 import { createListenerRule } from '../identity/host.ts'
 import type { Metric } from '../telemetry/exposition.ts'
+import { consoleRoute } from './console.ts'
 import { type EscalationsOptions, escalationRoutes } from './escalations.ts'
 import { createControlListener, type Route } from './listener.ts'
 import { logRoute, type ServedLog } from './log.ts'
 import { metricsRoute } from './metrics.ts'
 import { openApiRoute } from './openapi.ts'
 import { passkeyRoutes } from './passkeys.ts'
+import { proposalRoute } from './proposal.ts'
+import { type RowsOptions, rowRoutes } from './rows.ts'
+import { withSessions } from './session-access.ts'
+import { type SessionsOptions, sessionRoutes } from './session-routes.ts'
 import { type SlackOptions, slackRoute } from './slack.ts'
+import { type StandingOptions, standingRoutes } from './standing.ts'
 
 export interface ControlOptions {
   readonly host: string
@@ -24,7 +30,16 @@ export interface ControlOptions {
   readonly slack?: SlackOptions | undefined
   /** `undefined`: nobody is known here, and others than this machine can reach the address. */
   readonly metrics: readonly Metric[] | undefined
+  /** `undefined`: nobody can be known here, or the console is off. */
+  readonly console?: ConsoleParts | undefined
   readonly version: string
+}
+
+/** What the console stands on, besides the escalations. */
+export interface ConsoleParts extends RowsOptions, SessionsOptions {
+  /** Of its files. */
+  readonly folder: string
+  readonly standing: StandingOptions
 }
 
 export interface RunningControl {
@@ -38,15 +53,29 @@ export function controlRoutes({
   escalations,
   slack,
   metrics,
+  console,
   version,
-}: Pick<ControlOptions, 'log' | 'escalations' | 'slack' | 'metrics' | 'version'>): readonly Route[] {
+}: Pick<ControlOptions, 'log' | 'escalations' | 'slack' | 'metrics' | 'console' | 'version'>): readonly Route[] {
+  const access =
+    escalations === undefined || console === undefined
+      ? escalations?.access
+      : withSessions(escalations.access, console.sessions)
+  const known = escalations === undefined || access === undefined ? undefined : { ...escalations, access }
   return [
     openApiRoute(version),
     ...(log === undefined ? [] : [logRoute(log)]),
-    ...(escalations === undefined ? [] : escalationRoutes(escalations)),
-    ...(escalations?.passkeys === undefined ? [] : passkeyRoutes({ ...escalations, passkeys: escalations.passkeys })),
+    ...(known === undefined ? [] : [...escalationRoutes(known), proposalRoute(known)]),
+    ...(known?.passkeys === undefined ? [] : passkeyRoutes({ ...known, passkeys: known.passkeys })),
     ...(slack === undefined ? [] : [slackRoute(slack)]),
-    ...(metrics === undefined ? [] : [metricsRoute(metrics, escalations?.access)]),
+    ...(metrics === undefined ? [] : [metricsRoute(metrics, access)]),
+    ...(console === undefined || access === undefined
+      ? []
+      : [
+          ...sessionRoutes(console, access),
+          ...rowRoutes(console, access),
+          ...standingRoutes(console.standing, access),
+          consoleRoute(console.folder),
+        ]),
   ]
 }
 
@@ -58,10 +87,11 @@ export async function startControl({
   escalations,
   slack,
   metrics,
+  console,
   version,
 }: ControlOptions): Promise<RunningControl> {
   const bind = host === '0.0.0.0' || host === '::' ? [] : [host]
-  const routes = controlRoutes({ log, escalations, slack, metrics, version })
+  const routes = controlRoutes({ log, escalations, slack, metrics, console, version })
   const server = createControlListener(
     createListenerRule({ hosts: [...bind, ...allowedHosts], sameOrigin: true }),
     routes,

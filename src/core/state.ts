@@ -221,7 +221,8 @@ export interface NoticeTurn {
 export type NoticeOutcome =
   /** `receipt`: what the destination calls it, for later ones about the same escalation. */
   | { readonly kind: 'delivered'; readonly receipt?: string }
-  | { readonly kind: 'again'; readonly atMs: number; readonly counts: boolean }
+  /** `attempts`: how many there have been. */
+  | { readonly kind: 'again'; readonly atMs: number; readonly attempts: number }
   | { readonly kind: 'given_up' }
 
 /**

@@ -3,6 +3,7 @@
  * non-character code points, numbers that a double holds exactly as written. The gate, the capability and the executor
  * must all read the same value, so anything else is no value at all.
  */
+import { compareDecimals, readDecimal } from '../core/decimal.ts'
 import { isFault, type JsonNode, parseJson, toValue } from './json.ts'
 
 /** The object, or `undefined` when the text is not an I-JSON object. Empty text is `{}`: models leave out empty arguments. */
@@ -65,23 +66,6 @@ function isInteroperable(node: JsonNode): boolean {
 /** RFC 7493 section 2.2: the decimal written and the shortest decimal of the double are the same number. */
 function isExact(raw: string, value: number): boolean {
   if (raw.length <= 15 && Number.isInteger(value) && !/[.eE]/.test(raw)) return true
-  return decimal(raw) === decimal(String(value))
-}
-
-/** `<digits>e<exponent>` without leading or trailing zeros, sign in front; zero is `0`. */
-function decimal(raw: string): string {
-  const parts = /^(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?$/.exec(raw)
-  if (parts === null) return raw
-  const fraction = parts[3] ?? ''
-  const digits = ((parts[2] ?? '') + fraction).replace(/^0+/, '')
-  const significant = trimZeros(digits)
-  if (significant === '') return '0'
-  const exponent = Number(parts[4] ?? '0') - fraction.length + digits.length - significant.length
-  return `${parts[1] ?? ''}${significant}e${exponent}`
-}
-
-function trimZeros(digits: string): string {
-  let end = digits.length
-  while (end > 0 && digits.charCodeAt(end - 1) === 0x30) end--
-  return digits.slice(0, end)
+  const [written, held] = [readDecimal(raw), readDecimal(String(value))]
+  return written !== undefined && held !== undefined && compareDecimals(written, held) === 0
 }

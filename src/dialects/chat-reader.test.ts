@@ -514,6 +514,8 @@ describe('a stream upstream breaks', () => {
   it('bounds events and the number of fields', () => {
     const reader = read(bytes(`data: ${' '.repeat(1024 * 1024)}`))
     expect(faultCode(reader)).toBe('upstream_sse_unterminated')
+    // Complete, and in one piece.
+    expect(faultCode(read(bytes(delta({ content: 'x'.repeat(1024 * 1024) }))))).toBe('upstream_sse_unterminated')
     const fields = Object.fromEntries(Array.from({ length: 3000 }, (_, i) => [`f${i}`, 'x']))
     expect(faultCode(stream(delta(fields) + end))).toBe('upstream_too_large')
   })
@@ -527,6 +529,9 @@ describe('a unary answer', () => {
     ['bytes that are not UTF-8', '{"a":"\\ud800"}', 'upstream_decode_error'],
     ['a list', '[]', 'upstream_protocol_violation'],
     ['null', 'null', 'upstream_protocol_violation'],
+    ['a number', '5', 'upstream_protocol_violation'],
+    ['a string', '"x"', 'upstream_protocol_violation'],
+    ['true', 'true', 'upstream_protocol_violation'],
     ['choices as text', '{"choices":"x"}', 'upstream_protocol_violation'],
     ['a choice as a number', '{"choices":[1]}', 'upstream_protocol_violation'],
     ['nesting', `{"x":${'['.repeat(64)}${']'.repeat(64)}}`, 'upstream_delta_too_deep'],

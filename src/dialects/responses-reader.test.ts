@@ -170,6 +170,20 @@ describe('text in a stream', () => {
     expect(said(stream(events + end), 'content')).toBe(M)
   })
 
+  it.each([
+    ['response.output_text.delta', 'content_index', 'summary_index'],
+    ['response.reasoning_text.delta', 'content_index', 'summary_index'],
+    ['response.reasoning_summary_text.delta', 'summary_index', 'content_index'],
+  ])('goes by the number that a client goes by: %s is of one %s, whatever the %s', (type, mine, other) => {
+    const piece = (delta: string, number: number) =>
+      event(type, { item_id: 'a', output_index: 0, [mine]: 0, [other]: number, delta })
+    // No break between the two, as there would be between blocks.
+    const texts = parts(stream(piece('LEAK-', 0) + piece('MARKER', 1) + end)).flatMap(p =>
+      p.kind === 'text' ? [p.text] : [],
+    )
+    expect(texts.slice(0, 3)).toEqual(['a', 'LEAK-', 'MARKER'])
+  })
+
   it('never joins content with an unknown field, or two ids with each other', () => {
     const events =
       event('response.output_text.delta', {

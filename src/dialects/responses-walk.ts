@@ -52,7 +52,10 @@ function walkEvent(root: JsonObject, source: string, v: ResponsesVisitor): void 
   const callEvent = CALL_EVENTS.get(type)
   const ends = LIFECYCLE.get(type)
   const output = indexIn(root, 'output_index') ?? -1
-  const partIndex = indexIn(root, 'content_index') ?? indexIn(root, 'summary_index') ?? 0
+  const content = indexIn(root, 'content_index')
+  const summary = indexIn(root, 'summary_index')
+  // Clients go by the one that the event's text is numbered by; the other says nothing about it.
+  const partIndex = (type.startsWith('response.reasoning_summary') ? summary : content) ?? 0
   const at = `/${EVENT_NAMES.has(type) ? type : '?'}`
   const atItem = output < 0 ? at : `${at}/${Math.min(output, 1024)}`
   if (callEvent !== undefined) walkCallEvent(root, callEvent, output, v)

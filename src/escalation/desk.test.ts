@@ -241,6 +241,30 @@ describe('an escalation', () => {
     await closing
   })
 
+  it.each([1, 150])(
+    '%i that cannot be opened hide no other, keep none from expiring, and are forgotten when due',
+    async bad => {
+      const { desk: d, ports, clock, audit } = desk({ store: new MemoryEscalationStore({ maxPerOwner: 1_000 }) })
+      const other = createBox(Buffer.alloc(32, 8), random)
+      const foreign = new Desk({ ...ports, box: other, sweptElsewhere: true })
+      const { escalation: before } = await opened(d)
+      const lost: string[] = []
+      for (let i = 0; i < bad; i++) lost.push((await opened(foreign)).escalation.id)
+      const { escalation: after } = await opened(d)
+      expect((await d.list({ limit: 2 })).map(e => e.id)).toEqual([after.id, before.id])
+      expect((await d.list({ limit: 1, before: after.id })).map(e => e.id)).toEqual([before.id])
+      clock.ms += 60_000
+      for (let i = 0; i < 3; i++) await d.sweep()
+      expect(audit.named('escalation.expired').map(r => r.metadata['_escalation_id'])).toEqual([before.id, after.id])
+      expect(audit.named('escalation.unreadable').map(r => r.metadata['_escalation_id'])).toEqual(lost)
+      expect((await ports.store.list({ limit: 1_000 })).map(e => [e.id, e.state])).toEqual([
+        [after.id, 'expired'],
+        [before.id, 'expired'],
+      ])
+      await d.close()
+    },
+  )
+
   it('is believed only as it was sealed: another state, version or id beside the record is refused', async () => {
     const { desk: d, ports } = desk()
     const { escalation: e } = await opened(d)

@@ -12,13 +12,13 @@ import type { Clock, Random } from '../core/clock.ts'
 import type { Owner } from '../core/exchange.ts'
 import { ownerString } from '../core/owner.ts'
 import type { AuditWriter, Row, Ticket } from '../core/row.ts'
-import type { EscalationStore } from '../core/state.ts'
+import type { EscalationStore, StoredEscalation } from '../core/state.ts'
 import { type ApprovalPolicy, ruleFor } from './approvers.ts'
-import type { Box } from './box.ts'
+import { type Box, SealBroken } from './box.ts'
 import { approvalDigest, argumentsDigest, digestOf } from './digest.ts'
 import type { ApproverDecision, Escalation, EscalationState, ProposedCall, Release } from './escalation.ts'
 import { fromStored, type Read, toStored } from './record.ts'
-import { decidedRow, expiredRow, refusedRow, releasedRow, withdrawnRow } from './rows.ts'
+import { decidedRow, expiredRow, refusedRow, releasedRow, unreadableRow, withdrawnRow } from './rows.ts'
 import { type HeldAnswer, openAnswer, sealAnswer } from './sealed.ts'
 import { decide, expire, type RefusedBecause, release, type Transition, withdraw } from './transitions.ts'
 
@@ -103,6 +103,7 @@ export type Released =
 const TOKEN_BYTES = 32
 const SWEEP_MS = 5_000
 const SWEEP_MOST = 100
+const WAITING: readonly EscalationState[] = ['pending', 'approved']
 const KEEP_MS = 7 * 24 * 3_600_000
 /** How often somebody else in another process may have been faster. */
 const TRIES = 8
@@ -113,6 +114,8 @@ export class Desk {
   readonly #turns = new Map<string, Promise<unknown>>()
   readonly #watchers = new Map<string, Set<() => void>>()
   #cancelSweep: () => void = () => undefined
+  /** How many the last sweep could not open. */
+  #unreadable = 0
   #closed = false
 
   constructor(ports: DeskPorts) {
@@ -179,23 +182,34 @@ export class Desk {
     return e !== undefined && ownerString(e.owner) === ownerString(owner) ? e : undefined
   }
 
-  /** Newest first. */
+  /** Newest first. One that cannot be opened is passed over: it must not hide the others. */
   async list(query: {
     readonly states?: readonly EscalationState[]
     readonly before?: string
     readonly limit: number
-  }) {
-    const { store, box } = this.#p
-    return (await store.list(query)).map(stored => this.#asOfNow(fromStored(box, stored).escalation))
+  }): Promise<readonly Escalation[]> {
+    const found: Escalation[] = []
+    for (let from = query; ; ) {
+      const limit = query.limit - found.length
+      const page = await this.#p.store.list({ ...from, limit })
+      for (const stored of page) {
+        const read = this.#open(stored)
+        if (read !== undefined) found.push(this.#asOfNow(read.escalation))
+      }
+      const last = page.at(-1)?.id
+      if (last === undefined || page.length < limit || found.length === query.limit) return found
+      from = { ...query, before: last }
+    }
   }
 
-  decide(id: string, said: Omit<ApproverDecision, 'atMs'>): Promise<Decided> {
+  /** `seen`: how many had decided when it was shown; what has changed since is shown again before it is decided. */
+  decide(id: string, said: Omit<ApproverDecision, 'atMs'>, seen?: number): Promise<Decided> {
     return this.#inTurn(id, async () => {
       for (let tries = 0; tries < TRIES; tries += 1) {
         const read = await this.#read(id)
         if (read === undefined) return { kind: 'unknown' }
         const decision = { ...said, atMs: this.#p.clock.now() }
-        const t = decide(read.escalation, decision)
+        const t = decide(read.escalation, decision, seen)
         if (t.kind === 'refused') {
           await this.#row(refusedRow(read.escalation, decision, t.because, this.#newId))
           return { ...t, escalation: read.escalation }
@@ -279,18 +293,30 @@ export class Desk {
     for (const done of [...(this.#watchers.get(id) ?? [])]) done()
   }
 
-  /** Expires what nobody decided or fetched in time, and forgets what was over long ago. */
+  /** Expires what nobody decided or fetched in time, and forgets what was over long ago, or cannot be opened and is due. */
   async sweep(): Promise<void> {
     const { store, clock, keepMs = KEEP_MS } = this.#p
     const now = clock.now()
-    for (const id of await store.due(now, ['pending', 'approved'], SWEEP_MOST)) {
+    const most = SWEEP_MOST + this.#unreadable
+    const due = await store.due(now, WAITING, most)
+    const unreadable: string[] = []
+    for (const id of due) {
       await this.#inTurn(id, async () => {
-        const read = await this.#stored(id)
+        const stored = await store.get(id)
+        const read = stored === undefined ? undefined : this.#open(stored)
+        if (stored !== undefined && read === undefined) unreadable.push(id)
         const t = read === undefined ? undefined : expire(read.escalation, now)
         if (read === undefined || t?.kind !== 'next') return
         await this.#row(expiredRow(read.escalation, this.#newId))
         await this.#replace(read, t.escalation, 'drop')
       })
+    }
+    this.#unreadable = unreadable.length
+    // All that were due have been seen: those still waiting are the ones that cannot be opened, and they take up room.
+    if (unreadable.length > 0 && due.length < most) {
+      for (const id of unreadable) await this.#row(unreadableRow(id, this.#newId))
+      await store.forget(now + 1, WAITING)
+      this.#unreadable = 0
     }
     await store.dropAnswers(now, ['released'])
     await store.forget(now - keepMs, ['denied', 'expired', 'released'])
@@ -328,6 +354,16 @@ export class Desk {
   async #read(id: string): Promise<Read | undefined> {
     const read = await this.#stored(id)
     return read === undefined ? undefined : { ...read, escalation: this.#asOfNow(read.escalation) }
+  }
+
+  /** `undefined`: not what was sealed, or sealed with another key. */
+  #open(stored: StoredEscalation): Read | undefined {
+    try {
+      return fromStored(this.#p.box, stored)
+    } catch (error) {
+      if (error instanceof SealBroken) return undefined
+      throw error
+    }
   }
 
   async #stored(id: string): Promise<Read | undefined> {

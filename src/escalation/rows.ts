@@ -42,6 +42,24 @@ export function expiredRow(e: Escalation, id: NewId): Row {
   return row(e, id, GATE, 'block', 'escalation.expired', was, {})
 }
 
+/** What the store says of it cannot be believed, its owner included. */
+export function unreadableRow(escalationId: string, id: NewId): Row {
+  return {
+    entryId: id(),
+    owner: GATE,
+    checkName: 'pipeline.escalation',
+    decision: 'block',
+    reason: 'what was kept of an escalation could not be opened, and its time was over',
+    fingerprint: '',
+    metadata: {
+      _stage: 'commitment',
+      _check_name: 'escalation.unreadable',
+      _escalation_id: escalationId,
+      _owner_authenticated_by: GATE.authenticatedBy,
+    },
+  }
+}
+
 export function withdrawnRow(e: Escalation, reason: string, id: NewId): Row {
   return row(e, id, GATE, 'block', 'escalation.withdrawn', 'the policy in force denies what was approved', {
     _denied_because: reason,

@@ -85,6 +85,21 @@ describe('a quorum', () => {
   })
 })
 
+describe('a decision that says what it has seen', () => {
+  const rule: ApprovalRule = { kind: 'quorum', approvers: ['human:bob', 'human:carol', 'human:dave'], needed: 2 }
+  it('counts while that is so, and not once somebody else has decided', () => {
+    const e = escalation({ rule })
+    const one = mustGoOn(decide(e, says('human:dave', e), 0))
+    expect(decide(one, says('human:bob', one), 0)).toMatchObject({ because: 'changed' })
+    expect(decide(one, says('human:bob', one, { decision: 'deny', reason: 'no' }), 0)).toMatchObject({
+      because: 'changed',
+    })
+    expect(mustGoOn(decide(one, says('human:bob', one), 1)).state).toBe('approved')
+    // Whoever says nothing of it is heard, as before.
+    expect(mustGoOn(decide(one, says('human:bob', one))).state).toBe('approved')
+  })
+})
+
 describe('nobody is heard who', () => {
   const e = escalation({ rule: { kind: 'chain', approvers: ['human:bob', 'human:Alice', 'agent:crawler-7'] } })
   it.each([

@@ -21,12 +21,14 @@ export type RefusedBecause =
   | 'passkey_required'
   | 'passkey_refused'
   | 'not_approved'
+  | 'changed'
 
 export type Transition =
   | { readonly kind: 'next'; readonly escalation: Escalation }
   | { readonly kind: 'refused'; readonly because: RefusedBecause; readonly message: string }
 
-export function decide(e: Escalation, said: ApproverDecision): Transition {
+/** `seen`: how many had decided when it was shown. */
+export function decide(e: Escalation, said: ApproverDecision, seen?: number): Transition {
   if (said.atMs >= e.expiresAtMs) return refused('expired', 'the time to decide is over')
   if (e.state !== 'pending') return refused('not_pending', `it is ${e.state} already`)
   if (!sameText(said.digest, e.digest)) {
@@ -45,6 +47,9 @@ export function decide(e: Escalation, said: ApproverDecision): Transition {
   // A no needs no proof: it can only keep something from happening.
   if (said.decision === 'approve' && e.rule.auth !== undefined && said.evidence?.kind !== e.rule.auth) {
     return refused('passkey_required', 'this is approved with a passkey only')
+  }
+  if (seen !== undefined && seen !== e.decisions.length) {
+    return refused('changed', 'others have decided since it was shown; look at it again')
   }
   const decisions = [...e.decisions, said]
   if (said.decision === 'deny') return next({ ...e, decisions, state: 'denied' })

@@ -49,6 +49,20 @@ describe('one header', () => {
     expect(headerValue(['Host', 'x', name, ' \thuman:alice '], 'x-commit-owner')).toBe('human:alice')
   })
 
+  it.each([
+    'X-Commit-Owner',
+    'X-Agent-Id',
+    'X-Policy-Name',
+    'X-Policy-Version',
+    'X-Classification',
+    'X-Caller-Clearance',
+    'X-Signet-Session',
+  ])('%s is found in small letters, capitals and mixed', name => {
+    const mixed = [...name].map((c, i) => (i % 2 === 0 ? c.toLowerCase() : c.toUpperCase())).join('')
+    for (const sent of [name, name.toLowerCase(), name.toUpperCase(), mixed])
+      expect(headerValue([sent, 'value'], name.toLowerCase())).toBe('value')
+  })
+
   it('blank is absent; NBSP is not a blank', () => {
     expect(headerValue(['x-agent-id', ' \t '], 'x-agent-id')).toBeUndefined()
     expect(headerValue([], 'x-agent-id')).toBeUndefined()

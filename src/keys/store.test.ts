@@ -159,6 +159,22 @@ describe('a key folder', () => {
     expect(keys.fingerprint()).not.toBe(rotated)
   })
 
+  it.each([1, 2])('refuses a folder that has lost key %i and has a later one: an ended key would sign again', lost => {
+    at(0).ensure('receipts')
+    at(0).rotate('receipts', DAY)
+    at(2 * DAY).rotate('receipts', 3 * DAY)
+    rmSync(join(folder, `receipts.${lost}.json`))
+    const reading = [
+      () => at(0).keys('receipts'),
+      () => at(0).signing('receipts'),
+      () => at(0).rotate('receipts', 9 * DAY),
+    ]
+    for (const read of reading)
+      expect(read).toThrow(new RegExp(`receipts\\.${lost}\\.json is missing, and receipts\\.[23]\\.json is there`))
+    writeFileSync(join(folder, 'chain.9.json.bak'), '')
+    expect(at(0).keys('chain')).toEqual([])
+  })
+
   it('refuses a symbolic link', () => {
     at(0).secret('chain')
     const text = readFileSync(join(folder, 'chain.1.json'))

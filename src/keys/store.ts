@@ -5,7 +5,8 @@
  * nothing else, so it is one atomic step, and of two processes that rotate at once one is told that it came second. A
  * first key has no beginning: what it signs holds even if the clock is set back right after it was made.
  *
- * Guarantees: as `files.ts`; periods are as `schedule.ts` says. Does not: tell running gates (`watch.ts` does).
+ * Guarantees: as `files.ts`; periods are as `schedule.ts` says; a folder that has lost a file with later ones beside it is
+ * refused. Does not notice that the last one is lost. Does not: tell running gates (`watch.ts` does).
  */
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, readdirSync, statSync } from 'node:fs'
@@ -63,7 +64,10 @@ export class KeyFolder {
     const found: StoredKey[] = []
     for (let n = 1; ; n++) {
       const text = readPrivate(this.#file(purpose, n))
-      if (text === undefined) return found
+      if (text === undefined) {
+        this.#refuseGap(purpose, n)
+        return found
+      }
       const key = parseKeyFile(text, purpose, this.#file(purpose, n))
       if (key.form !== FORMS[purpose])
         throw new KeyError('key_unreadable', `key file ${this.#file(purpose, n)}: expected a ${FORMS[purpose]} key`)
@@ -187,6 +191,18 @@ export class KeyFolder {
       }
     }
     return parts.join('\n')
+  }
+
+  /** Without one of its files an earlier key, ended long ago, would sign again, and the later ones be unknown. */
+  #refuseGap(purpose: KeyPurpose, missing: number): void {
+    for (const name of readdirSync(this.path)) {
+      const [, of, number] = /^([a-z]+)\.([1-9][0-9]*)\.json$/.exec(name) ?? []
+      if (of !== purpose || Number(number) <= missing) continue
+      throw new KeyError(
+        'key_unreadable',
+        `key file ${this.#file(purpose, missing)} is missing, and ${name} is there; restore the missing file`,
+      )
+    }
   }
 
   #file(purpose: KeyPurpose, n: number): string {

@@ -5,7 +5,8 @@
  * also across a kill at any moment: what the store of notices does not have is found again in the escalations. Nobody waits
  * for a notice: `tell` returns at once and never throws, whatever receivers, their addresses or the disk do. Tries come
  * later each time, with jitter, over some twenty hours; a receiver that asks for patience gets it. What is given up is a
- * row. One notice at a time per destination; a slow one holds up no other.
+ * row. A try is counted on the disk before it is made, so that a gate that keeps dying repeats nothing without end.
+ * One notice at a time per destination; a slow one holds up no other.
  * Does not guarantee: order, or that nothing is told twice.
  */
 import type { Clock, Random } from '../core/clock.ts'
@@ -29,7 +30,7 @@ export interface NotifierPorts {
   readonly audit: AuditWriter
   readonly clock: Clock
   readonly random: Random
-  /** For the operator: a destination fails, or works again. One line. */
+  /** For the operator: a destination or the store fails, or works again. One line. */
   readonly onState?: (ok: boolean, text: string) => void
   /** Notices that may wait for one destination. Default 1,000. */
   readonly mostWaiting?: number
@@ -46,7 +47,7 @@ export interface DestinationStatus {
 }
 
 const MOST_WAITING = 1_000
-/** A notice whose sender died is tried again after this. */
+/** A notice whose sender died is tried again after this, the first time. */
 const LEASE_MS = SEND_LIMIT_MS + 5_000
 /** After a store that failed. */
 const STORE_PAUSE_MS = 5_000
@@ -79,6 +80,7 @@ export class Notifier {
   #cancelLook: () => void = () => undefined
   /** Something could not be written down; it is in the escalations. */
   #missed = false
+  #storeFails = false
   #closed: Promise<void> | undefined
 
   constructor(ports: NotifierPorts) {
@@ -117,8 +119,9 @@ export class Notifier {
   readonly tell = (e: Escalation): void => {
     if (this.#closing.signal.aborted) return
     this.#track(
-      this.#keep([e]).catch(() => {
+      this.#keep([e]).catch(error => {
         this.#missed = true
+        this.#sayStore(error)
         this.#lookIn(STORE_PAUSE_MS)
       }),
     )
@@ -175,9 +178,11 @@ export class Notifier {
       this.#lookThrough()
         .then(() => {
           this.#missed = false
+          this.#sayStore(undefined)
         })
-        .catch(() => {
+        .catch(error => {
           this.#missed = true
+          this.#sayStore(error)
         })
         .finally(() => this.#lookIn(this.#missed ? STORE_PAUSE_MS : LOOK_MS)),
     )
@@ -212,7 +217,11 @@ export class Notifier {
     lane.cancel()
     this.#track(
       this.#run(lane)
-        .catch(() => this.#p.clock.now() + STORE_PAUSE_MS)
+        .catch(error => {
+          this.#sayStore(error)
+          this.#lookIn(STORE_PAUSE_MS)
+          return this.#p.clock.now() + STORE_PAUSE_MS
+        })
         .then(nextMs => {
           lane.busy = false
           if (this.#closing.signal.aborted) return
@@ -245,9 +254,15 @@ export class Notifier {
     const { store, clock, random } = this.#p
     const { to } = lane
     const { signal } = this.#closing
+    // The one before this died with the process that made it.
+    if (attempts >= MAX_ATTEMPTS)
+      return await this.#giveUp(lane, notice, attempts, 'the gate ended each time while it was being sent')
+    // Counted before it is made: a try that ends the process, or is ended with it, is a try, and the next comes later still.
+    const pause = Math.max(LEASE_MS, afterMs(attempts, random))
+    await store.settle(to.name, notice.id, { kind: 'again', atMs: clock.now() + pause, attempts: attempts + 1 })
     const sent = await this.#sendTo(to, notice)
     if (signal.aborted && sent.kind === 'failed')
-      return await store.settle(to.name, notice.id, { kind: 'again', atMs: clock.now(), counts: false })
+      return await store.settle(to.name, notice.id, { kind: 'again', atMs: clock.now(), attempts })
     switch (sent.kind) {
       case 'delivered':
         lane.delivered += 1
@@ -264,7 +279,7 @@ export class Notifier {
         if (attempts + 1 >= MAX_ATTEMPTS) return await this.#giveUp(lane, notice, attempts + 1, sent.because)
         const atMs = clock.now() + Math.max(afterMs(attempts, random), sent.afterMs ?? 0)
         if (sent.all === true) lane.notBeforeMs = atMs
-        return await store.settle(to.name, notice.id, { kind: 'again', atMs, counts: true })
+        return await store.settle(to.name, notice.id, { kind: 'again', atMs, attempts: attempts + 1 })
       }
       case 'refused':
         lane.failed += 1
@@ -317,6 +332,15 @@ export class Notifier {
     if (lane.failing === !ok) return
     lane.failing = !ok
     this.#p.onState?.(ok, text)
+  }
+
+  /** `undefined`: it took everything. */
+  #sayStore(error: unknown): void {
+    const ok = error === undefined
+    if (this.#storeFails === !ok || this.#closing.signal.aborted) return
+    this.#storeFails = !ok
+    const why = error instanceof Error ? error.message : 'no reason was given'
+    this.#p.onState?.(ok, ok ? 'notices are written down again' : `notices cannot be written down: ${why}`)
   }
 
   #track(work: Promise<unknown>): void {

@@ -17,6 +17,8 @@ export interface Notifications extends NotificationSetting {
   readonly smtpPassword: string | undefined
   /** PEM. */
   readonly smtpCa: string | undefined
+  /** The log has the names of people sealed: notices leave them out. */
+  readonly sealed: boolean
 }
 
 export interface Opened {
@@ -26,13 +28,13 @@ export interface Opened {
 
 /** The mailer is loaded only where mail is to be sent. */
 export async function openDestinations(n: Notifications, egress: Egress, random: Random): Promise<Opened> {
-  const { consoleUrl } = n
+  const { consoleUrl, sealed } = n
   const newId = () => random.uuid()
   const webhooks = n.webhooks.map(w =>
-    webhookDestination(w, { egress, consoleUrl, newId, secrets: n.webhookSecrets.get(w.name) ?? [] }),
+    webhookDestination(w, { egress, consoleUrl, sealed, newId, secrets: n.webhookSecrets.get(w.name) ?? [] }),
   )
   const api = slackApiOf(n, egress)
-  const slack = n.slack === undefined || api === undefined ? [] : [slackDestination(n.slack, consoleUrl, api)]
+  const slack = n.slack === undefined || api === undefined ? [] : [slackDestination(n.slack, { consoleUrl, sealed, api })]
   const email = n.email === undefined ? [] : (await loadEmail()).emailDestinations(n.email, emailPorts(n, newId))
   return { destinations: [...webhooks, ...slack, ...email], slack: api }
 }
@@ -58,5 +60,5 @@ export function slackApiOf({ slack, slackBotToken }: Notifications, egress: Egre
 }
 
 export function emailPorts(n: Notifications, newId: () => string): EmailPorts {
-  return { consoleUrl: n.consoleUrl, password: n.smtpPassword, ca: n.smtpCa, newId }
+  return { consoleUrl: n.consoleUrl, sealed: n.sealed, password: n.smtpPassword, ca: n.smtpCa, newId }
 }

@@ -20,7 +20,7 @@ import { EVENT_TYPES, type EventType, isEventType } from './events.ts'
 
 /** As it is written. */
 export interface NotificationInput {
-  /** Where people who are signed in see escalations; notices link to `<consoleUrl>/escalations/<id>`. */
+  /** Where people reach the control plane, such as `https://signet.example.com`; notices link to the console's page there. */
   readonly consoleUrl?: string
   readonly webhooks?: readonly WebhookInput[]
   readonly slack?: SlackInput
@@ -160,7 +160,7 @@ export function readNotifications(given: unknown): NotificationSetting {
   const twice = names.find((name, i) => names.indexOf(name) !== i)
   if (twice !== undefined) throw new TypeError('webhooks: two have the same name; give each its own')
   return {
-    consoleUrl: consoleUrl === undefined ? undefined : address('consoleUrl', consoleUrl).replace(/\/+$/, ''),
+    consoleUrl: consoleUrl === undefined ? undefined : originOf('consoleUrl', consoleUrl),
     webhooks: webhooks.map((w, i) => webhookOf(w, `webhooks[${i}]`)),
     slack: slack === undefined ? undefined : slackOf(slack),
     email: email === undefined ? undefined : emailOf(email),
@@ -243,6 +243,14 @@ function address(setting: string, given: string): string {
     throw error
   }
   return given
+}
+
+/** The console asks for everything by absolute paths, so it has an origin to itself. */
+function originOf(setting: string, given: string): string {
+  const { origin, pathname, search } = new URL(address(setting, given))
+  if (search !== '' || !/^\/(?:console\/?)?$/.test(pathname))
+    throw new TypeError(`${setting}: expected the origin of the control plane, such as https://signet.example.com`)
+  return origin
 }
 
 function eventsFrom(setting: string, given: readonly string[] | undefined, usual: readonly EventType[]) {

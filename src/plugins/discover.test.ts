@@ -274,6 +274,32 @@ describe('loading', () => {
     expect((await c.list())[0]?.status).toBe('ok')
   })
 
+  it.each<[string, string]>([
+    [
+      'is a Proxy whose traps throw',
+      "export const MyCheck = new Proxy(class {}, new Proxy({}, { get() { throw new Error('trap') } }))",
+    ],
+    [
+      'answers for instanceof, and throws a getter when it is made',
+      'export class MyCheck { static [Symbol.hasInstance]() { throw 1 } constructor() { throw { get message() { throw 2 } } } }',
+    ],
+    [
+      'makes an object whose toPrimitive and tags throw',
+      'export class MyCheck { get name() { return this } [Symbol.toPrimitive]() { throw 1 } get [Symbol.toStringTag]() { throw 2 } }',
+    ],
+  ])('an export that %s makes no check, and says so shortly', async (_, code) => {
+    install('bad', good(), { 'check.js': code })
+    const plugin = await catalog().load('my_check')
+    let thrown: unknown
+    try {
+      plugin.make()
+    } catch (error) {
+      thrown = error
+    }
+    expect(thrown).toBeInstanceOf(PluginUnavailable)
+    expect(String(thrown).length).toBeLessThan(1300)
+  })
+
   it('a file that is missing, or a link out of the package, is not loaded', async () => {
     install('missing', good('a_check'))
     const folder = install('linked', good('b_check'))

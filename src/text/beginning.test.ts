@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Beginning } from './beginning.ts'
 import { buildDoors, mayBegin } from './lead.ts'
+import { buildMatcher } from './matcher.ts'
 import { parsePattern } from './pattern.ts'
 
 const piece = fc.constantFrom(
@@ -65,7 +66,7 @@ describe('the beginning of a pattern', () => {
 
 describe('doors', () => {
   const patterns = ['(?<![a-z])sk-\\d', '(?<![a-z])sk-[a-f]', '\\bsk-x', 'sk-\\d', '(?<!\\.\\s)sk-'].map(source =>
-    parsePattern(source, ''),
+    buildMatcher(source, '', 64),
   )
   const { list, of } = buildDoors(patterns)
 
@@ -91,7 +92,7 @@ describe('doors', () => {
   })
 
   it('are blind where only the pattern itself knows', () => {
-    const blind = ['(?:(?<=x)top|sec)', '(?=t)ts', '(?<=a(?=t))top'].map(source => parsePattern(source, ''))
+    const blind = ['(?:(?<=x)top|sec)', '(?=t)ts', '(?<=a(?=t))top'].map(source => buildMatcher(source, '', 64))
     expect(buildDoors(blind).list.map(door => door.blind)).toEqual([true, true, true])
   })
 })

@@ -54,12 +54,14 @@ export class Beginning {
   readonly #others = new Map<number, number>()
   readonly #states: (State | undefined)[] = []
   readonly #byKey = new Map<string, number>()
+  readonly #depth: number
   /** Row per state, column per ASCII unit. Grows with the states. */
   #next: Int16Array = new Int16Array(16 * ASCII).fill(UNKNOWN)
 
-  /** Matches of any of the patterns. */
-  constructor(patterns: readonly Pattern[]) {
+  /** Matches of any of the patterns. `furthest`: units that may be looked at, at most. */
+  constructor(patterns: readonly Pattern[], furthest = DEPTH) {
     this.#patterns = patterns
+    this.#depth = Math.min(furthest, DEPTH)
     this.#states.push(undefined, undefined)
     const heads: Head[] = []
     let all = true
@@ -133,7 +135,7 @@ export class Beginning {
       if (accepts(head, unit) && !rests.includes(head.next)) rests.push(head.next)
     }
     if (rests.length === 0) return NO
-    if (rests.includes(undefined) || state.depth + 1 >= DEPTH) return YES
+    if (rests.includes(undefined) || state.depth + 1 >= this.#depth) return YES
     const depth = state.depth + 1
     const key = `${depth}:${rests
       .map(rest => rest?.id ?? 0)

@@ -58,6 +58,22 @@ export function unpercent(text: string): string {
     })
 }
 
+/** Up to `most` bytes from `from` on: percent-encoded ones, and the characters between them that need no escape. */
+export function percentBytes(text: string, from: number, most: number): Uint8Array {
+  const out: number[] = []
+  for (let i = from; i < text.length && out.length < most; ) {
+    const c = text.charCodeAt(i)
+    if (c === 37 && /^[0-9a-f]{2}$/i.test(text.slice(i + 1, i + 3))) {
+      out.push(byte(text.slice(i + 1, i + 3)))
+      i += 3
+    } else if (c > 32 && c < 127) {
+      out.push(c)
+      i++
+    } else break
+  }
+  return Uint8Array.from(out)
+}
+
 export function unentity(text: string): string {
   if (!text.includes('&')) return text
   return text.replace(
@@ -74,7 +90,8 @@ export function unentity(text: string): string {
 export function unbackslash(text: string): string {
   if (!text.includes('\\')) return text
   return text.replace(
-    /\\(?:u\{([0-9a-f]{1,6})\}|x\{([0-9a-f]{1,6})\}|u([0-9a-f]{4})|U([0-9a-f]{8})|x([0-9a-f]{2})|([0-7]{3}))/gi,
+    // `\U` and eight digits first: its first four are a `\u0000` otherwise.
+    /\\(?:[uU]\{([0-9a-fA-F]{1,6})\}|[xX]\{([0-9a-fA-F]{1,6})\}|U([0-9a-fA-F]{8})|[uU]([0-9a-fA-F]{4})|[xX]([0-9a-fA-F]{2})|([0-7]{3}))/g,
     (_, a?: string, b?: string, c?: string, d?: string, e?: string, octal?: string) =>
       octal === undefined
         ? codePoint(byte(a ?? b ?? c ?? d ?? e ?? '20'))

@@ -1,9 +1,10 @@
 import { gunzipSync, gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type DecodeTools, decode } from './decode.ts'
+import { decode } from './decode.ts'
 import { disguiseName, findDisguised, indexWords, rot47, undisguise } from './decode-cipher.ts'
 import { unbackslash, unentity, uninvisible, unpercent, unpunycode, unquotedPrintable } from './decode-escape.ts'
+import type { DecodeTools } from './decode-span.ts'
 
 function candidates(text: string, tools: Partial<DecodeTools> = {}): readonly { text: string; encoding: string }[] {
   const all = decode(text, { base64MinLength: 8, work: { spent: 0, tooLarge: false }, ...tools })

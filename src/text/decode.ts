@@ -5,69 +5,40 @@
  * number of times more (work is counted in characters, never in time); ordinary words are not touched.
  * Does not guarantee that a candidate means anything, nor to follow candidates further: that is the caller's loop.
  */
+import { ASCII85, BASE32, BASE32HEX, BASE64, BASE85, caesarOf, STOP, Z85 } from './decode-bits.ts'
+import { looksCompressed, looksLikeText, stringsOf } from './decode-bytes.ts'
 import {
-  ASCII85,
-  atbashOf,
-  BASE32,
-  BASE32HEX,
-  BASE64,
-  BASE85,
-  caesarOf,
-  type DigitTable,
-  digitTable,
-  type Radix,
-  readDigits,
-  STOP,
-  Z85,
-} from './decode-bits.ts'
-import { looksCompressed, looksLikeText, stringsOf, textExtent, textOf } from './decode-bytes.ts'
-import { unbackslash, unentity, uninvisible, unpercent, unpunycode, unquotedPrintable } from './decode-escape.ts'
+  percentBytes,
+  unbackslash,
+  unentity,
+  uninvisible,
+  unpercent,
+  unpunycode,
+  unquotedPrintable,
+} from './decode-escape.ts'
+import { numbers } from './decode-numbers.ts'
 import { decodeRadix, RADIX_MAX, RADIX_MIN, RADIXES } from './decode-radix.ts'
+import {
+  bytesOf,
+  type Candidate,
+  ciphered,
+  type DecodeTools,
+  disguised,
+  follow,
+  fromBytes,
+  inflated,
+  MAX_COMPRESSED,
+  PEEK,
+  peek,
+  plain,
+  Stretch,
+  type Variant,
+} from './decode-span.ts'
 
-export interface Candidate {
-  readonly text: string
-  /** `base64`, `rot13-base64`, `hex`, `percent`, `base64-gzip`, … */
-  readonly encoding: string
-}
-
-/** Decompression is lent, so that this file stays free of any platform. `too_large`: the bound was hit; `undefined`: not compressed. */
-export type Inflate = (bytes: Uint8Array, format: 'gzip' | 'zlib') => Uint8Array | 'too_large' | undefined
-
-export interface DecodeTools {
-  readonly inflate?: Inflate | undefined
-  /** Shortest base64 run looked at. */
-  readonly base64MinLength: number
-  /** Characters processed; decoders add to it. */
-  readonly work: { spent: number; tooLarge: boolean }
-}
-
-const PEEK = 12
 /** Characters of work between two points where the caller may pause. */
 const PAUSE = 32_768
-const MAX_COMPRESSED = 65_536
 const MAX_STRINGS = 65_536
 const MAX_REALIGNED = 8192
-const peeked = new Uint8Array(PEEK)
-const firstBytes = new Uint8Array(4)
-
-const HEX = digitTable('0123456789abcdef', '\t\n\r :,;-', '')
-for (let i = 65; i < 71; i++) HEX[i] = i - 55
-const BINARY = digitTable('01', '\t\n\r ,;', '')
-
-interface Variant {
-  readonly name: string
-  readonly table: DigitTable
-  readonly backwards: boolean
-  /** The digits themselves went through a cipher, or run backwards. */
-  readonly disguised: boolean
-}
-const plain = (name: string, table: DigitTable): Variant => ({ name, table, backwards: false, disguised: false })
-const ciphered = (name: string, table: DigitTable): Variant => ({ name, table, backwards: false, disguised: true })
-const disguised = (name: string, table: DigitTable): readonly Variant[] => [
-  { name: `reversed-${name}`, table, backwards: true, disguised: true },
-  ciphered(`rot13-${name}`, caesarOf(table, 13)),
-  ciphered(`atbash-${name}`, atbashOf(table)),
-]
 
 const BASE64_PLAIN = plain('base64', BASE64)
 const BASE64_DISGUISED: readonly Variant[] = [
@@ -122,6 +93,7 @@ export function* decode(text: string, tools: DecodeTools): Generator<Candidate |
 
   const escaped = unescapeAll(text, work)
   if (escaped !== undefined) yield escaped
+  if ((seen.classes & OTHER) !== 0) yield* packedPercent(text, tools)
   const invisible = seen.ascii ? undefined : uninvisible(text)
   if (invisible !== undefined) yield { text: invisible, encoding: 'invisible' }
   if ((seen.classes & SIGN) !== 0) {
@@ -222,65 +194,32 @@ const ESCAPES: readonly (readonly [string, (text: string) => string])[] = [
   ['quoted-printable', unquotedPrintable],
 ]
 
-/** Could this be the beginning of encoded text? Four bytes first: most spans fail on them. */
-function peek(text: string, from: number, to: number, v: Variant, radix: Radix): boolean {
-  for (const out of [firstBytes, peeked]) {
-    const n = v.backwards
-      ? readDigits(text, to - 1, from - 1, v.table, radix, out)
-      : readDigits(text, from, to, v.table, radix, out)
-    if (n < out.length && n < (out === peeked ? 6 : 4)) return false
-    if (!looksLikeText(out, n)) return false
-    // Two bytes of a zlib header are too little evidence among thirty readings of one run.
-    if (v.disguised && looksCompressed(out) !== undefined) return false
-  }
-  return true
-}
+/** The header of gzip or zlib as RFC 3986 writes it; `x` is 0x78, and needs no escape. */
+const PACKED_PERCENT = /%1f%8b%08|(?:%78|x)(?:%01|%5e|%9c|%da)/gi
 
-function bytesOf(
-  text: string,
-  from: number,
-  to: number,
-  v: Variant,
-  radix: Radix,
-  work: DecodeTools['work'],
-): Uint8Array {
-  work.spent += to - from
-  const out = new Uint8Array(radix === 85 ? Math.ceil((to - from) * 0.8) + 4 : Math.ceil(((to - from) * radix) / 8))
-  const n = v.backwards
-    ? readDigits(text, to - 1, from - 1, v.table, radix, out)
-    : readDigits(text, from, to, v.table, radix, out)
-  return out.subarray(0, n)
-}
+/** Trying to decompress costs as much as reading so many characters. */
+const ATTEMPT = 1024
+/** Headers in one text; more of them are a spent budget, not an all-clear. */
+const MAX_PACKED = 32
 
-/** The candidates that decoded bytes give: their text, or what they decompress to. */
-function* fromBytes(bytes: Uint8Array, encoding: string, tools: DecodeTools): Generator<Candidate, void, undefined> {
-  const format = looksCompressed(bytes)
-  if (format !== undefined) yield* inflated(bytes, format, encoding, tools)
-  const text = textOf(bytes)
-  if (text !== undefined) yield { text, encoding }
-}
-
-function* inflated(
-  bytes: Uint8Array,
-  format: 'gzip' | 'zlib',
-  encoding: string,
-  tools: DecodeTools,
-): Generator<Candidate, void, undefined> {
-  if (tools.inflate === undefined) return
-  // More than the bound cannot be looked into: that is a spent budget, not an all-clear.
-  if (bytes.length > MAX_COMPRESSED) {
-    if (format === 'gzip') tools.work.tooLarge = true
-    return
+/** Compressed bytes written with percent signs: as text they are noise, so they are looked for by their beginning. */
+function* packedPercent(text: string, tools: DecodeTools): Generator<Candidate | null, void, undefined> {
+  let tried = 0
+  for (const { index } of text.matchAll(PACKED_PERCENT)) {
+    if (++tried > MAX_PACKED) {
+      tools.work.tooLarge = true
+      return
+    }
+    yield null
+    const start = percentBytes(text, index, PEEK * 4)
+    tools.work.spent += start.length + ATTEMPT
+    const format = looksCompressed(start)
+    // Two bytes are little evidence: the beginning must decompress.
+    if (format === undefined || tools.inflate?.(start, format) === undefined) continue
+    const bytes = percentBytes(text, index, MAX_COMPRESSED + 1)
+    tools.work.spent += bytes.length
+    yield* inflated(bytes, format, 'percent', tools)
   }
-  const out = tools.inflate(bytes, format)
-  if (out === undefined) return
-  if (out === 'too_large') {
-    tools.work.tooLarge = true
-    return
-  }
-  tools.work.spent += out.length
-  const text = textOf(out) ?? stringsOf(out, PEEK)
-  if (text !== undefined) yield { text, encoding: `${encoding}-${format}` }
 }
 
 /** Only whitespace or padding up to further digits: line-wrapped or spaced base64 goes on. */
@@ -291,72 +230,6 @@ function goesOn(text: string, from: number): boolean {
     if (v >= 0) return i > from
   }
   return false
-}
-
-/**
- * Where a stretch of digits, padding and whitespace ends. Remembered, because every run of one stretch has the same end:
- * asking for each of them would be quadratic.
- */
-class Stretch {
-  readonly #text: string
-  readonly #table: DigitTable
-  #from = 0
-  #end = 0
-
-  constructor(text: string, table: DigitTable) {
-    this.#text = text
-    this.#table = table
-  }
-
-  endFrom(from: number): number {
-    if (from < this.#from || from >= this.#end) {
-      let i = from
-      while (i < this.#text.length) {
-        const c = this.#text.charCodeAt(i)
-        if (c >= 128 || this.#table[c] === STOP) break
-        i++
-      }
-      this.#from = from
-      this.#end = i
-    }
-    return this.#end
-  }
-}
-
-/** Position just behind the digits that gave the first `bytes` bytes. */
-function positionOf(text: string, from: number, to: number, table: DigitTable, bits: number, bytes: number): number {
-  let left = Math.ceil((bytes * 8) / bits)
-  let i = from
-  for (; i < to && left > 0; i++) if ((table[text.charCodeAt(i) & 127] ?? STOP) >= 0) left--
-  return i
-}
-
-const FIRST_LOOK = 512
-
-/**
- * Follows an encoded stretch whose beginning looked like text. Decodes a bounded beginning first, and the whole only when all
- * of that was text. Returns where the text ended.
- */
-function* follow(
-  text: string,
-  from: number,
-  to: number,
-  v: Variant,
-  bits: 5 | 6,
-  tools: DecodeTools,
-): Generator<Candidate, number, undefined> {
-  const near = Math.min(to, from + FIRST_LOOK)
-  let bytes = bytesOf(text, from, near, v, bits, tools.work)
-  if (near < to) {
-    const format = looksCompressed(bytes)
-    // Header bytes alone are not worth a long decoding: the beginning must decompress.
-    const worth =
-      format === undefined ? textExtent(bytes) >= bytes.length - 8 : tools.inflate?.(bytes, format) !== undefined
-    const far = format === undefined ? to : Math.min(to, from + 2 * MAX_COMPRESSED)
-    if (worth) bytes = bytesOf(text, from, far, v, bits, tools.work)
-  }
-  yield* fromBytes(bytes, v.name, tools)
-  return positionOf(text, from, to, v.table, bits, textExtent(bytes))
 }
 
 function* base64(text: string, runs: readonly Run[], tools: DecodeTools): Generator<Candidate | null, void, undefined> {
@@ -376,7 +249,9 @@ function* base64(text: string, runs: readonly Run[], tools: DecodeTools): Genera
     if (length < tools.base64MinLength && !spaced) continue
     work.spent += length + PEEK
     const end = spaced ? stretch.endFrom(run.to) : run.to
-    if (peek(text, run.from, end, BASE64_PLAIN, 6)) {
+    // The run alone too: words behind a short one are digits that spell nothing.
+    const alone = spaced && length >= tools.base64MinLength && peek(text, run.from, run.to, BASE64_PLAIN, 6)
+    if (alone || peek(text, run.from, end, BASE64_PLAIN, 6)) {
       done = yield* follow(text, run.from, end, BASE64_PLAIN, 6, tools)
       // The run alone, for a payload shorter than the words that happen to follow it.
       if (spaced && length >= tools.base64MinLength) {
@@ -448,12 +323,14 @@ function* alphanumeric(
     work.spent += PEEK
     for (const [i, v] of BASE32_VARIANTS.entries()) {
       if (run.from < (done[i] ?? 0)) continue
-      const near = v.backwards ? run.to : Math.min(text.length, run.from + 64)
-      if (!peek(text, run.from, near, v, 5)) continue
+      if (!peek(text, run.from, run.to, v, 5)) continue
       if (v.backwards) yield* fromBytes(bytesOf(text, run.from, run.to, v, 5, work), v.name, tools)
       else {
         const stretch = (stretches[i] ??= new Stretch(text, v.table))
-        done[i] = yield* follow(text, run.from, stretch.endFrom(run.to), v, 5, tools)
+        const end = stretch.endFrom(run.to)
+        done[i] = yield* follow(text, run.from, end, v, 5, tools)
+        // As with base64: words that follow are digits too.
+        if (end > run.to) yield* fromBytes(bytesOf(text, run.from, run.to, v, 5, work), v.name, tools)
       }
     }
     if (length > RADIX_MAX || (run.classes & SIGN) !== 0) continue
@@ -501,112 +378,6 @@ function wrapped(text: string, to: number): number {
     end = i
   }
   return end
-}
-
-const isHex = (c: number): boolean => c < 128 && (HEX[c] ?? -1) >= 0
-
-/** Hexadecimal and binary digits and decimal or octal code points, however they are separated. */
-function* numbers(text: string, tools: DecodeTools): Generator<Candidate, void, undefined> {
-  const { work } = tools
-  work.spent += text.length
-  for (let i = 0; i < text.length; ) {
-    const c = text.charCodeAt(i)
-    if (!isHex(c)) {
-      i++
-      continue
-    }
-    const hexEnd = hexReach(text, i)
-    if (hexEnd - i >= 12) {
-      const source = text.slice(i, hexEnd).replace(/0x|\\x/gi, ' ')
-      for (const v of [plain('hex', HEX), { name: 'reversed-hex', table: HEX, backwards: true, disguised: true }]) {
-        if (peek(source, 0, source.length, v, 4)) {
-          yield* fromBytes(bytesOf(source, 0, source.length, v, 4, work), v.name, tools)
-        }
-      }
-    }
-    let end = i
-    if (c < 58) {
-      end = codeReach(text, i)
-      if (end - i >= 11) yield* codePoints(text.slice(i, end), tools)
-    }
-    i = Math.max(i + 1, hexEnd, end)
-  }
-}
-
-/** End of a stretch of hexadecimal pairs with `0x`, `\x`, and separators between them. */
-function hexReach(text: string, from: number): number {
-  let i = from
-  let end = from
-  while (i < text.length) {
-    let c = text.charCodeAt(i)
-    if ((c === 48 || c === 92) && (text.charCodeAt(i + 1) | 32) === 120) i += 2
-    if (!isHex(text.charCodeAt(i)) || !isHex(text.charCodeAt(i + 1))) break
-    i += 2
-    end = i
-    for (let gap = 0; gap < 3; gap++) {
-      c = text.charCodeAt(i)
-      if (c < 128 && HEX[c] === -2) i++
-      else break
-    }
-  }
-  return end
-}
-
-const separates = (c: number): boolean =>
-  c === 32 || c === 44 || c === 10 || c === 13 || c === 9 || c === 59 || c === 124 || c === 45 || c === 46 || c === 47
-
-/** End of a stretch of decimal digits and separators. */
-function codeReach(text: string, from: number): number {
-  let i = from
-  let end = from
-  while (i < text.length) {
-    const c = text.charCodeAt(i)
-    if (c >= 48 && c < 58) end = ++i
-    else if (separates(c) && i - end < 3) i++
-    else break
-  }
-  return end
-}
-
-function* codePoints(source: string, tools: DecodeTools): Generator<Candidate, void, undefined> {
-  tools.work.spent += source.length
-  const numbers = source.split(/[^0-9]+/)
-  if (numbers.length === 1) {
-    if (/^[01]{48}/.test(source)) yield* binary(source, tools)
-    return
-  }
-  if (/^[01]{7,8}$/.test(numbers[0] ?? '')) {
-    yield* binary(source, tools)
-    return
-  }
-  if (numbers.length < 6) return
-  const found = spelled(numbers, 10)
-  if (found !== undefined) yield { text: found, encoding: 'decimal' }
-  if (/^[1-7][0-7]{1,2}$/.test(numbers[0] ?? '')) {
-    const octal = spelled(numbers, 8)
-    if (octal !== undefined) yield { text: octal, encoding: 'octal' }
-  }
-}
-
-/** Stretches of at least six printable code points, one a line. */
-function spelled(numbers: readonly string[], radix: 8 | 10): string | undefined {
-  const lines: string[] = []
-  let line = ''
-  for (const n of [...numbers, '']) {
-    const v = n.length > 0 && n.length <= 4 ? Number.parseInt(n, radix) : 0
-    if ((v >= 32 && v < 127) || v === 10) line += String.fromCharCode(v)
-    else {
-      if (line.length >= 6) lines.push(line)
-      line = ''
-    }
-  }
-  return lines.length === 0 ? undefined : lines.join('\n')
-}
-
-function* binary(source: string, tools: DecodeTools): Generator<Candidate, void, undefined> {
-  const v = plain('binary', BINARY)
-  if (peek(source, 0, source.length, v, 1))
-    yield* fromBytes(bytesOf(source, 0, source.length, v, 1, tools.work), 'binary', tools)
 }
 
 /** Lines of uuencode: the first character tells how many bytes the rest must hold, which ordinary text does not. */

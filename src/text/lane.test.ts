@@ -8,7 +8,7 @@ const CONTEXT = 16
 
 function lane(...sources: readonly string[]): { readonly lane: Lane; readonly doors: readonly Door[] } {
   const matchers = sources.map(source => buildMatcher(source, '', 64))
-  const doors = buildDoors(matchers.map(matcher => matcher.pattern))
+  const doors = buildDoors(matchers)
   const units = firstUnits(matchers.map((m, i) => (doors.of[i] === undefined ? firstTest(m.pattern) : undefined)))
   return { lane: new Lane({ matchers, doors, units, context: CONTEXT }), doors: doors.list }
 }

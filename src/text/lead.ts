@@ -4,6 +4,7 @@
  */
 import type { AST } from '@eslint-community/regexpp'
 import { Beginning, START_STATE } from './beginning.ts'
+import type { Matcher } from './matcher.ts'
 import { holdsLead, measure, type Pattern, parsePattern, prefixesOf } from './pattern.ts'
 
 const AT_START = 128
@@ -83,7 +84,8 @@ export interface Doors {
   readonly of: readonly (Door | undefined)[]
 }
 
-export function buildDoors(patterns: readonly Pattern[]): Doors {
+export function buildDoors(matchers: readonly Matcher[]): Doors {
+  const patterns = matchers.map(matcher => matcher.pattern)
   const leads = new Map<string, Lead>()
   const shared = new Map<string, Omit<Door, 'matchers' | 'beginning'> & { readonly matchers: number[] }>()
   patterns.forEach((pattern, matcher) => {
@@ -109,10 +111,18 @@ export function buildDoors(patterns: readonly Pattern[]): Doors {
     const disorderly = words.some(a => words.some(b => a.indexOf(b, 1) > 0))
     shared.set(key, { words, ignoreCase, lead, blind, matchers: [matcher], disorderly })
   })
-  const list = [...shared.values()].map(door => ({
-    ...door,
-    beginning: new Beginning(door.matchers.flatMap(matcher => patterns[matcher] ?? [])),
-  }))
+  const list = [...shared.values()].map(door => {
+    const own = door.matchers.flatMap(matcher => matchers[matcher] ?? [])
+    // A door that looked further than its matchers would turn away, where the text is there already, what they find in pieces.
+    const furthest = Math.min(...own.map(matcher => matcher.reach))
+    return {
+      ...door,
+      beginning: new Beginning(
+        own.map(matcher => matcher.pattern),
+        furthest,
+      ),
+    }
+  })
   return { list, of: patterns.map((_, matcher) => list.find(door => door.matchers.includes(matcher))) }
 }
 

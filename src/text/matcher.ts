@@ -16,6 +16,8 @@ export interface Matcher {
   readonly pattern: Pattern
   /** Units of settled text it needs before the place it looks at. */
   readonly behind: number
+  /** Units after a place that decide what happens there. */
+  readonly reach: number
   /**
    * Searches `text` from `at`; calls `hit(from, to)` for what is decided. Returns the earliest place still undecided,
    * `text.length` when there is none. `ended`: no more text will follow.
@@ -45,11 +47,11 @@ export function buildMatcher(source: string, flags: string, maxMatch: number | u
     throw new PatternError('a lookahead has no longest match: bound it, as in {0,64}, or give maxMatch')
   }
   const limit = Math.min(size.max, maxMatch ?? Number.POSITIVE_INFINITY)
-  const ahead = Number.isFinite(size.ahead) ? size.ahead : limit
+  const ahead = Number.isFinite(size.ahead) ? size.ahead : (maxMatch ?? limit)
   const narrow = size.backreferences || !Number.isFinite(size.ahead)
 
   const partial = prefixClosed(pattern)
-  const windowed = narrow ? prefixClosed(pattern, { plainLookaround: true }) : partial
+  const windowed = narrow ? prefixClosed(pattern, { fullWindow: true }) : partial
   const compile = (form: string, mode: 'g' | 'y'): RegExp => {
     try {
       return new RegExp(form, flags + mode)
@@ -98,11 +100,13 @@ type Hit = (from: number, to: number) => void
 class PatternMatcher implements Matcher {
   readonly pattern: Pattern
   readonly behind: number
+  readonly reach: number
   readonly #parts: Parts
 
   constructor(parts: Parts) {
     this.pattern = parts.pattern
     this.behind = parts.behind
+    this.reach = parts.reach
     this.#parts = parts
   }
 

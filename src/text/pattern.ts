@@ -152,7 +152,7 @@ function widest(a: Measure, b: Measure): Measure {
   }
 }
 
-function measureElement(element: AST.Element, unicode: boolean): Measure {
+export function measureElement(element: AST.Element, unicode: boolean): Measure {
   if (isSingle(element)) return { ...EMPTY, max: widthOf(element, unicode) }
   switch (element.type) {
     case 'Group':

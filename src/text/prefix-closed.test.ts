@@ -95,6 +95,14 @@ describe('the prefix-closed form', () => {
   })
 
   it.each([
+    ['<a(?:(?!</a>)[^\\n])*secret', '<a href="x">the manual</a> and more'],
+    ['BEGIN(?:(?!END)[^]){0,40}KEY', 'BEGIN x END and more'],
+    ['x(?:a(?=b)|.)*y', 'xabc\nand more'],
+  ])('does not try a lookahead that is settled as one that is open, as %s on %j shows', (source, given) => {
+    expect(ask(source, given)).toBe('nothing')
+  })
+
+  it.each([
     ['b|(a??)?', 'a'],
     ['(?:a??){0,2}b', 'ab'],
     ['(?:|a)?-', 'a-'],

@@ -10,7 +10,7 @@
  * (contradicting assertions, the last round of a bounded, repeated group).
  */
 import type { AST } from '@eslint-community/regexpp'
-import { isSingle, type Pattern, PatternError, type Single } from './pattern.ts'
+import { isSingle, measureElement, type Pattern, PatternError, type Single } from './pattern.ts'
 
 export interface PrefixClosed {
   readonly source: string
@@ -26,14 +26,19 @@ type Token = string | { readonly open: number } | { readonly reference: number }
 const MARK = { mark: true } as const
 const END = '(?![^])'
 const MORE = '(?=[^])'
+/** Of a group without a longest match: what its beginning is taken to be, at most, where a full window ends. */
+const SHORT = 64
 
 export interface Options {
-  /** Evaluate lookaheads and backreferences on the text as it is. */
-  readonly plainLookaround?: boolean
+  /**
+   * For a text that is cut off and not to be waited for: a lookahead holds as far as it surely does, and only what is
+   * shorter than its group is taken for the beginning of a backreference.
+   */
+  readonly fullWindow?: boolean
 }
 
 export function prefixClosed(pattern: Pattern, options: Options = {}): PrefixClosed {
-  const writer = new Writer(pattern, options.plainLookaround === true)
+  const writer = new Writer(pattern, options.fullWindow === true)
   writer.put(MORE, '(?:')
   writer.any(pattern.tree.alternatives, 'partial', true)
   writer.put(')')
@@ -42,15 +47,17 @@ export function prefixClosed(pattern: Pattern, options: Options = {}): PrefixClo
 
 class Writer {
   readonly #tokens: Token[] = []
-  readonly #plainLookaround: boolean
+  readonly #fullWindow: boolean
+  readonly #unicode: boolean
   /** Capturing groups in order of their number; kept capturing only when referred to. */
   readonly #groups: readonly AST.CapturingGroup[]
   readonly #kept: ReadonlySet<number>
   /** How many bodies that run more than once are being written. */
   #rounds = 0
 
-  constructor(pattern: Pattern, plainLookaround: boolean) {
-    this.#plainLookaround = plainLookaround
+  constructor(pattern: Pattern, fullWindow: boolean) {
+    this.#fullWindow = fullWindow
+    this.#unicode = pattern.unicode
     const groups: AST.CapturingGroup[] = []
     collectGroups(pattern.tree.alternatives, groups)
     this.#groups = groups
@@ -170,15 +177,23 @@ class Writer {
       )
     }
     const reference = { reference: this.#groups.indexOf(target) }
-    if (mode === 'plain' || mode === 'certain' || this.#plainLookaround) {
+    if (mode === 'plain' || mode === 'certain') {
       if (mode === 'certain') this.put(MORE)
       this.put(reference)
       return
     }
-    // What a group captured cannot be cut in pieces here: whatever is left may be the beginning of it.
-    this.put('(?:', reference, '|[^]*')
+    // What a group captured cannot be cut in pieces here: whatever is left may be the beginning of it. In a full window
+    // that is only what is too short to be all of it.
+    const rest = this.#fullWindow ? `[^]{0,${this.#shortOf(target)}}` : '[^]*'
+    this.put('(?:', reference, `|${rest}`)
     this.#end(mode)
     this.put(')')
+  }
+
+  /** The most units that may be the beginning of what the group took and not all of it. */
+  #shortOf(group: AST.CapturingGroup): number {
+    const { max } = measureElement(group, this.#unicode)
+    return Number.isFinite(max) ? Math.max(0, max - 1) : SHORT
   }
 
   #quantifier(quantifier: AST.Quantifier, mode: Mode, captures: boolean): void {
@@ -329,31 +344,37 @@ class Writer {
   }
 
   #lookahead(assertion: AST.LookaheadAssertion, mode: Mode, captures: boolean): void {
-    const inner = this.#plainLookaround ? 'plain' : mode
     const is = (how: Mode): void => {
       this.put('(?=')
       this.any(assertion.alternatives, how, captures)
       this.put(')')
-    }
-    if (!assertion.negate) {
-      if (inner !== 'partial' || this.#rounds === 0) {
-        is(inner)
-        return
-      }
-      this.put('(?:')
-      is('certain')
-      this.put('|')
-      is('possible')
-      this.#undecided()
-      this.put(')')
-      return
     }
     const not = (how: Mode): void => {
       this.put('(?!')
       this.any(assertion.alternatives, how, false)
       this.put(')')
     }
-    switch (inner) {
+    if (this.#fullWindow && mode === 'partial') {
+      if (assertion.negate) not('certain')
+      else is('certain')
+      return
+    }
+    if (!assertion.negate) {
+      if (mode !== 'partial' || this.#rounds === 0) {
+        is(mode)
+        return
+      }
+      // Each case excludes the other: one that is settled must not be tried again as open when what follows fails.
+      this.put('(?:')
+      is('certain')
+      this.put('|')
+      not('certain')
+      is('possible')
+      this.#undecided()
+      this.put(')')
+      return
+    }
+    switch (mode) {
       case 'plain':
         not('plain')
         return
@@ -364,16 +385,17 @@ class Writer {
         not('certain')
         return
       case 'partial':
-        // Surely absent; or not surely present, which the missing text decides.
+        // Surely absent; or neither that nor surely present, which the missing text decides.
         this.put('(?:')
         not('possible')
         this.put('|')
+        is('possible')
         not('certain')
         this.#undecided()
         this.put(')')
         return
       default:
-        inner satisfies never
+        mode satisfies never
     }
   }
 

@@ -94,7 +94,7 @@ export function compileRules(given: readonly PatternSet[]): Rules {
     }
   })
 
-  const doors = buildDoors(matchers.map(matcher => matcher.pattern))
+  const doors = buildDoors(matchers)
   doors.list.forEach((door, i) => {
     for (const text of door.words) {
       const { beginning } = door
@@ -206,7 +206,7 @@ function compileRegex(rule: RegexRule): Matcher {
 
 /** Throws what `compileRules` would throw for this rule, without joining it to anything. */
 export function assertUsable(set: PatternSet, rule: RegexRule): void {
-  named(set, rule.id, () => buildDoors([compileRegex(rule).pattern]))
+  named(set, rule.id, () => buildDoors([compileRegex(rule)]))
 }
 
 function named(set: PatternSet, rule: string, compile: () => void): void {

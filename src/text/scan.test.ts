@@ -290,6 +290,50 @@ describe('patterns', () => {
     expect(ranges(regex('<[^>]*>', '', 5), '<abc> <ab')).toEqual([[0, 5]])
   })
 
+  it.each([
+    ['(["\'])secret[^\\n]*\\1', `"secret ${'x'.repeat(40)}"`],
+    ['(<<+)secret.*?\\1', `<<<<secret ${'x'.repeat(40)}<<<<`],
+    ['(abcdef)secret.*?\\1', `abcdefsecret ${'x'.repeat(16)}abcdef`],
+  ])('take %s for a finding where its backreference comes beyond maxMatch', (source, text) => {
+    const set = { id: 'one', rules: [{ kind: 'regex', id: 'r', source, maxMatch: 32 }] } as const
+    for (const pieces of [[text], [...text]]) {
+      expect(stream(compileScanner([set]), set, pieces).hits).toEqual([{ id: 'r', from: 0, to: 32 }])
+    }
+  })
+
+  it.each([
+    ['sk-[a-z]{2,}[0-9]{10}!', 'sk-abcdef 1 and more', 6],
+    ['<a(?:(?!</a>)[^\\n])*secret', '<a href="x">the manual</a> and then much more text', 32],
+  ])('find in %s the same however the text is cut', (source, text, maxMatch) => {
+    const set = { id: 'one', rules: [{ kind: 'regex', id: 'r', source, maxMatch }] } as const
+    const one = compileScanner([set])
+    expect(stream(one, set, [...text]).hits).toEqual(order(one.whole(text).hits(set)))
+  })
+
+  it.each([
+    ['password(?=[^\\n]*secret)', `password ${'x'.repeat(40)} secret`, 64, [0, 8]],
+    ['password(?=[^\\n]*secret)', `password ${'x'.repeat(80)} secret`, 64, undefined],
+    ['sk(?![ab]*\\b)', 'skabababababababab-', 8, [0, 2]],
+    ['sk(?=[ab]*$)', 'skababababababab-', 8, undefined],
+  ] as const)(
+    '%s looks ahead as far as maxMatch, where the text does not seem to end',
+    (source, text, maxMatch, found) => {
+      const set = { id: 'one', rules: [{ kind: 'regex', id: 'r', source, maxMatch }] } as const
+      const one = compileScanner([set])
+      const expected = found === undefined ? [] : [{ id: 'r', from: found[0], to: found[1] }]
+      expect(one.whole(text).hits(set)).toEqual(expected)
+      expect(stream(one, set, [...text]).hits).toEqual(expected)
+    },
+  )
+
+  it('with a lookahead in a part that repeats hold back only what may still match', () => {
+    const source = 'BEGIN(?:(?!END)[^]){0,40}KEY'
+    const set = { id: 'one', rules: [{ kind: 'regex', id: 'r', source }] } as const
+    const open = compileScanner([set]).open()
+    expect(open.push('BEGIN x EN').openFrom(set)).toBe(0)
+    expect(open.push('D and then').openFrom(set)).toBe(20)
+  })
+
   it('see through disguise, and report what both spellings find once', () => {
     const key = regex('sk-[a-z0-9]{4}')
     expect(ranges(key, 'é ｓｋ－ab\u200bc1 sk-abcd')).toEqual([

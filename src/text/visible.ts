@@ -19,6 +19,7 @@ export function escapeText(text: string): string {
 
 /** JSON text stays JSON: what the terminal must not see becomes `\uXXXX`, two of them beyond the basic plane. Line feeds of indentation stay. */
 export function escapeJson(json: string): string {
+  if (/^[\x20-\x7e\n]*$/.test(json)) return json
   return json.replace(UNSAFE, character => {
     if (character === '\n') return character
     let escaped = ''
@@ -29,4 +30,19 @@ export function escapeJson(json: string): string {
 
 function hex(value: number, digits: number): string {
   return value.toString(16).padStart(digits, '0')
+}
+
+/** A text in pieces: what may be shown as it is, and each character that may not, by its code point. */
+export type VisiblePiece = { readonly text: string } | { readonly point: number }
+
+export function visiblePieces(text: string): readonly VisiblePiece[] {
+  const pieces: VisiblePiece[] = []
+  let from = 0
+  for (const { 0: character, index } of text.matchAll(UNSAFE)) {
+    if (index > from) pieces.push({ text: text.slice(from, index) })
+    pieces.push({ point: character.codePointAt(0) ?? 0 })
+    from = index + character.length
+  }
+  if (from < text.length) pieces.push({ text: text.slice(from) })
+  return pieces
 }

@@ -105,6 +105,12 @@ function run(
   })
 }
 
+/** Many turns of the event loop later: what the other side did by then has been read. */
+function later(then: () => void, turns = 200): void {
+  if (turns === 0) then()
+  else setImmediate(() => later(then, turns - 1))
+}
+
 describe('a call that goes well', () => {
   it('sends the body as it is below the base path, asks for identity, and delivers head, data and end', async () => {
     let got: { url: string | undefined; raw: string[]; body: string } | undefined
@@ -382,24 +388,27 @@ describe('an upstream that is too slow', () => {
 })
 
 describe('an upstream that lies', () => {
-  it.each([301, 302, 303, 304, 307, 308])('%i is never followed and never relayed', async status => {
-    let followed = 0
-    const target = await httpServer((_, response) => {
-      followed++
-      response.end()
-    })
-    const port = await httpServer((_, response) =>
-      response.writeHead(status, { location: `http://127.0.0.1:${String(target)}/v1?token=x` }).end('secret'),
-    )
-    const seen = await run(upstream(port))
-    expect(seen.calls).toEqual(['error'])
-    expect(seen.fault?.code).toBe('upstream_redirect')
-    expect(seen.fault?.details).toEqual({
-      upstream_status: status,
-      upstream_location_host: `127.0.0.1:${String(target)}`,
-    })
-    expect(followed).toBe(0)
-  })
+  it.each([300, 301, 302, 303, 304, 305, 306, 307, 308, 399])(
+    '%i is never followed and never relayed',
+    async status => {
+      let followed = 0
+      const target = await httpServer((_, response) => {
+        followed++
+        response.end()
+      })
+      const port = await httpServer((_, response) =>
+        response.writeHead(status, { location: `http://127.0.0.1:${String(target)}/v1?token=x` }).end('secret'),
+      )
+      const seen = await run(upstream(port))
+      expect(seen.calls).toEqual(['error'])
+      expect(seen.fault?.code).toBe('upstream_redirect')
+      expect(seen.fault?.details).toEqual({
+        upstream_status: status,
+        upstream_location_host: `127.0.0.1:${String(target)}`,
+      })
+      expect(followed).toBe(0)
+    },
+  )
 
   it.each([
     ['https://user:pass@evil.example:8443/path?q=secret#f', 'evil.example:8443'],
@@ -521,6 +530,41 @@ describe('back-pressure and giving up', () => {
     expect((await ended)?.calls.at(-1)).toBe('end')
     expect(received).toBe(total)
   })
+  it.each([
+    ['its length', 'Content-Length: 4\r\n\r\nbody', 'end'],
+    ['the end of the connection', '\r\nbody', 'end'],
+    ['chunks', 'Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n', 'end'],
+    ['a length that is too long', 'Content-Length: 9\r\n\r\nbody', 'error'],
+  ])(
+    'a connection that ends while the call is paused ends the call, and not the process: an answer framed by %s',
+    async (_, rest, last) => {
+      const port = await rawServer('', socket => socket.end(`HTTP/1.1 200 OK\r\nConnection: close\r\n${rest}`))
+      const seen = await run(upstream(port), call => ({
+        onData: () => {
+          call().pause()
+          // Long after the end of the connection has been read.
+          later(() => call().resume())
+        },
+      }))
+      expect([seen.body, seen.calls.at(-1)]).toEqual(['body', last])
+    },
+  )
+
+  it('a connection reset while the call is paused ends the call, and not the process', async () => {
+    const reset: (() => void)[] = []
+    const port = await rawServer('HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nbody', socket => {
+      reset.push(() => socket.resetAndDestroy())
+    })
+    const seen = await run(upstream(port), call => ({
+      onData: () => {
+        call().pause()
+        for (const now of reset) now()
+        later(() => call().resume())
+      },
+    }))
+    expect([seen.body, seen.calls.length]).toEqual(['body', 3])
+  })
+
   it('pause and resume inside a callback, before the head and repeatedly, lose nothing', async () => {
     const port = await httpServer((_, response) => {
       response.write('a'.repeat(100_000))

@@ -158,6 +158,10 @@ describe('arguments that the gate does not read as one value', () => {
 describe('event-stream tricks', () => {
   it.each([
     ['CR only', `data: {"choices":[{"index":0,"delta":{"content":"${MARKER}"}}]}\r\r`],
+    ['LF CR', `data: {"choices":[{"index":0,"delta":{"content":"${MARKER}"}}]}\n\r`],
+    ['CRLF CR', `data: {"choices":[{"index":0,"delta":{"content":"${MARKER}"}}]}\r\n\r`],
+    ['CR CRLF', `data: {"choices":[{"index":0,"delta":{"content":"${MARKER}"}}]}\r\r\n`],
+    ['CR between two lines', `event: x\rdata: {"choices":[{"index":0,"delta":{"content":"${MARKER}"}}]}\r\n\r\n`],
     ['data without a blank', `data:{"choices":[{"index":0,"delta":{"content":"${MARKER}"}}]}\n\n`],
     [
       'one document over several data lines',

@@ -95,6 +95,29 @@ describe('text that stands where no text is expected', () => {
   })
 })
 
+describe('what the other surfaces call their text', () => {
+  it.each([
+    ['/v1/completions', { prompt: 'my hunter2' }],
+    ['/v1/completions', { prompt: ['fine', 'my hunter2'] }],
+    ['/v1/completions', { prompt: 'fine', suffix: 'my hunter2' }],
+    ['/v1/embeddings', { input: 'my hunter2' }],
+    ['/v1/embeddings', { input: ['fine', 'my hunter2'] }],
+    ['/v1/moderations', { input: 'my hunter2' }],
+    ['/v1/moderations', { input: ['fine', 'my hunter2'] }],
+  ])('is read: %s %j', async (path, body) => {
+    const before = gate.seen.length
+    const res = await fetch(gate.url + path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-commit-owner': 'human:alice@example.com' },
+      body: JSON.stringify({ model: 'demo', ...body }),
+    })
+    await res.arrayBuffer()
+    const sent = Buffer.concat(gate.seen.slice(before)).toString()
+    expect(sent).toContain('my [REDACTED]')
+    expect(sent).not.toContain('hunter2')
+  })
+})
+
 describe('the connection', () => {
   it.each([
     [

@@ -87,7 +87,7 @@ it('an admin invites, the approver registers and signs, and the evidence is veri
   expect([good.code, good.error]).toEqual([0, ''])
   expect(good.out).toMatch(/approved {4}by human:bob@example\.com, known by api_key, passkey/)
   expect(good.out).toMatch(/signature {3}holds/)
-  expect(good.out).toMatch(/this key as the approver’s/)
+  expect(good.out).toMatch(/this key as the approver's/)
 
   const document = JSON.parse(kept.out) as { decisions: { reason: string | null }[] }
   const bent = { ...document, decisions: document.decisions.map(d => ({ ...d, reason: 'another' })) }

@@ -1,16 +1,32 @@
 /** A gate with its control plane, people with keys, and passkeys: what the suites of the control plane stand on. */
+
+import { openReading } from '../../src/audit/reading-thread.ts'
 import { type AccessOptions, createAccess, createRoles } from '../../src/control/access.ts'
 import { Changes } from '../../src/control/changes.ts'
+import { expiredSessionRow } from '../../src/control/session-routes.ts'
+import { Sessions, type SessionTimes } from '../../src/control/sessions.ts'
+import type { StandingOptions } from '../../src/control/standing.ts'
 import { type ControlOptions, controlRoutes, type RunningControl, startControl } from '../../src/control/start.ts'
 import type { Check } from '../../src/core/check.ts'
+import type { Clock } from '../../src/core/clock.ts'
 import type { PasskeyStore } from '../../src/core/state.ts'
 import { createBox } from '../../src/escalation/box.ts'
 import { Passkeys } from '../../src/escalation/passkeys.ts'
 import { apiKeyIdentity, newApiKey } from '../../src/identity/api-key.ts'
+import { ScheduledSigners } from '../../src/keys/signing-keys.ts'
 import { readNotifications, type SlackSetting } from '../../src/notify/settings.ts'
 import { MemoryPasskeyStore } from '../../src/state/passkeys/memory.ts'
 import { systemClock, systemRandom } from '../../src/state/system.ts'
-import { chat, demoChecks, scenario, startTestGate, type TestGate, testEscalations } from '../support/gate.ts'
+import {
+  chat,
+  demoChecks,
+  ISSUER,
+  RING,
+  scenario,
+  startTestGate,
+  type TestGate,
+  testEscalations,
+} from '../support/gate.ts'
 
 const random = systemRandom()
 
@@ -75,6 +91,12 @@ export interface StandOptions {
   readonly auth?: 'passkey'
   readonly checks?: readonly Check[]
   readonly store?: PasskeyStore
+  /** Of the console's sessions. */
+  readonly clock?: Clock
+  readonly times?: SessionTimes
+  /** Of the console's files. */
+  readonly folder?: string
+  readonly log?: Pick<ControlOptions, 'log'> & { readonly standing: StandingOptions['log'] }
 }
 
 export async function startStand(o: StandOptions = {}): Promise<Stand> {
@@ -111,10 +133,50 @@ export async function startStand(o: StandOptions = {}): Promise<Stand> {
     rp: { ...RP, ...(o.origins === undefined ? {} : { origins: o.origins }) },
     registration: o.registration ?? 'invited',
   })
+  const { audit, pipeline } = gate.running.gate
+  const reading = openReading(gate.logPath, [])
+  const sessions = new Sessions({
+    clock: o.clock ?? systemClock,
+    random,
+    times: o.times ?? { maxMs: 28_800_000, idleMs: 1_800_000 },
+    onExpired: session => void audit.append(expiredSessionRow(session, random)),
+  })
+  const checks = o.checks ?? demoChecks()
   const options: ControlOptions = {
     host: '127.0.0.1',
     port: o.port ?? 0,
-    log: undefined,
+    log: o.log?.log,
+    console: {
+      folder: o.folder ?? '/nowhere',
+      reading,
+      clock: systemClock,
+      sessions,
+      audit,
+      random,
+      standing: {
+        version: '0.0.0-test',
+        startedAtMs: systemClock.now(),
+        nowMs: () => systemClock.now(),
+        pipeline: {
+          checks,
+          shadow: false,
+          policyDigest: pipeline.digest,
+          source: 'pipeline.ts',
+          upstream: 'demo',
+          identity: { name: 'asserted', verified: false },
+        },
+        audit,
+        chainKeys: () => ({ ids: RING.ids, active: RING.active.id }),
+        load: () => gate.running.gate.load,
+        receipts: {
+          keys: ScheduledSigners.of(gate.signer),
+          issuer: ISSUER,
+          headerName: 'X-Signet-Receipt',
+          form: 'jws',
+        },
+        log: o.log?.standing,
+      },
+    },
     metrics: [{ name: 'a', help: 'one', type: 'gauge', read: () => [{ value: 1 }] }],
     escalations: {
       desk: gate.running.gate.desk,
@@ -158,6 +220,7 @@ export async function startStand(o: StandOptions = {}): Promise<Stand> {
     },
     close: async () => {
       await control.close()
+      await reading.close()
       await passkeys.close()
       await gate.close()
     },

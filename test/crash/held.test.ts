@@ -229,7 +229,7 @@ describe.each([1, 2])('killed with %i serving', workers => {
     expect(decided).toMatchObject({ status: 200, body: { state: 'approved' } })
     const said = await story.evidence(id)
     expect(said).toMatch(/signature {3}holds/)
-    expect(said).toMatch(/audit log {3}has this decision, and this key as the approver’s/)
+    expect(said).toMatch(/audit log {3}has this decision, and this key as the approver's/)
     await story.kill()
     await story.start()
     expect(await story.ask(ticket)).toMatchObject({ status: 200, text: expect.stringContaining('issue_refund') })

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { verifyLog } from '../../src/audit/verify.ts'
+import { KeyFolder } from '../../src/keys/store.ts'
 import { type DemoUpstream, startDemoUpstream } from '../../src/upstream/demo/server.ts'
 import { scenario } from '../support/gate.ts'
 import { signet } from '../support/served.ts'
@@ -197,6 +198,35 @@ describe('several workers', () => {
       expect((await verifyLog(join(project, 'audit.jsonl'), ringOf(project))).breaks).toEqual([])
     },
   )
+
+  it('all turn red when the last chain key ends by itself, and green with the next', LONG, async () => {
+    const project = join(folder, 'ended')
+    makeProject(project)
+    const gate = await startWorkersGate(project, ['--workers', '2', '--upstream', demo.url])
+    const keys = new KeyFolder(join(project, '.signet'))
+    const [chain] = keys.keys('chain')
+    const becomes = async (status: number): Promise<void> => {
+      // Each connection goes to another worker.
+      for (let seen = 0; seen < 4; ) {
+        const answer = await fetch(`${gate.url}/readyz`, { headers: { connection: 'close' } })
+        seen = answer.status === status ? seen + 1 : 0
+        await answer.body?.cancel()
+      }
+    }
+    await becomes(200)
+    // In the future when it is read: nothing but the clock says when it is over.
+    keys.retire('chain', chain?.id ?? '', Date.now() + 2_000, false)
+    gate.child.kill('SIGHUP')
+    await becomes(503)
+    expect((await ask(gate.url, 'unary'))?.status).toBe(503)
+    keys.rotate('chain', Date.now())
+    gate.child.kill('SIGHUP')
+    await becomes(200)
+    expect((await ask(gate.url, 'unary'))?.status).toBe(200)
+    gate.child.kill('SIGTERM')
+    expect(await gate.exit).toEqual({ code: 0, signal: null })
+    expect((await verifyLog(join(project, 'audit.jsonl'), ringOf(project))).breaks).toEqual([])
+  })
 
   it('that cannot start are one line, and nothing is left behind', LONG, async () => {
     const project = join(folder, 'taken')

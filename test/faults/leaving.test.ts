@@ -110,6 +110,50 @@ describe('a caller who leaves', () => {
   })
 })
 
+it.each([
+  ['throws as it is called', 'forward'],
+  ['hands over headers that throw when they are read', 'head'],
+] as const)('an upstream that %s: an error with its id, a row, and everything given back', async (_what, how) => {
+  const boom = () => {
+    throw new TypeError('hunter2')
+  }
+  const upstream: Upstream = {
+    label: 'broken',
+    exposed: false,
+    active: 0,
+    forward: (_request, handler) => {
+      if (how === 'forward') boom()
+      queueMicrotask(() => {
+        try {
+          handler.onHead(200, new Proxy({}, { get: boom, ownKeys: boom }))
+        } catch {
+          // As the pool does with a callback that throws.
+          handler.onError({ kind: 'fault', code: 'upstream_exception', message: 'the call failed' })
+        }
+      })
+      return { pause: () => undefined, resume: () => undefined, cancel: () => undefined }
+    },
+    probe: async () => ({ ready: true, status: 200 }),
+    close: async () => undefined,
+    destroy: async () => undefined,
+  }
+  for (const strict of [false, true]) {
+    const { watch, close, probe, gate } = await start({ upstream, settings: { strict } })
+    const res = await chat(gate, BODY)
+    const text = await res.text()
+    const id = res.headers.get('x-signet-correlation-id')
+    expect([502, 503]).toContain(res.status)
+    expect(JSON.parse(text)).toMatchObject({ correlation_id: id })
+    expect(res.headers.get('x-signet-upstream')).toBe('broken')
+    expect(text).not.toMatch(strict ? /TypeError|hunter2/ : /hunter2/)
+    expect(await probe.all()).toMatchObject([{ kind: 'faulted' }])
+    expect(watch.of(id).at(-1)).toMatchObject({ decision: 'block' })
+    expect(JSON.stringify(watch.rows)).not.toContain('hunter2')
+    expect(gate.running.gate.load).toMatchObject({ active: 0, heldBytes: 0 })
+    await close()
+  }
+})
+
 describe('a caller who does not read', () => {
   it('stops upstream from being read', async () => {
     const { upstream, port, close, gate } = await start()

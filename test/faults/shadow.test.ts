@@ -58,6 +58,14 @@ describe('shadow', () => {
       'block',
       'inspection',
     ])
+    const streamed = await chat(
+      gate,
+      scenario({ kind: 'place', place: 'content', text: 'it is SECRET//NOFORN here' }, { stream: true }),
+    )
+    expect(streamed.headers.get('x-signet-shadow-inspection-active')).toBe('1')
+    const said = await streamed.text()
+    expect(said).not.toContain('signet_abort')
+    expect(said).toContain('[DONE]')
     const call = await chat(gate, scenario({ kind: 'call', calls: [{ name: 'format_disk', arguments: '{}' }] }))
     expect(await call.text()).toContain('format_disk')
     expect([call.headers.get('x-signet-shadow-decision'), call.headers.get('x-signet-shadow-stage')]).toEqual([

@@ -105,6 +105,7 @@ describe.each([false, true])('a failing check, shadow %s', shadow => {
             expect(gate.upstreamRequests()).toBe(before)
             expect(outcome).toMatchObject({ kind: 'refused', forwarded: false })
             expect(JSON.parse(text)).toMatchObject({ check: 'broken', stage: 'admission', correlation_id: id })
+            expect(res.headers.get('x-signet-upstream')).toMatch(/^127\.0\.0\.1:/)
           } else {
             expect(text).not.toMatch(LEAK)
             expect(res.status === 503 || text.includes('"signet_abort":true')).toBe(true)
@@ -130,6 +131,18 @@ describe.each([false, true])('a failing check, shadow %s', shadow => {
         if (!name.startsWith('end ')) expect(text).not.toMatch(LEAK)
         else expect(text).not.toMatch(/dog/)
       })
+
+  it('says in strict form only that it was refused', async () => {
+    broken = failingCheck('admission', 'throws at once')
+    const strict = await startTestGate({ checks: [...demoChecks(), broken], shadow, settings: { strict: true } })
+    const res = await chat(strict, { model: 'demo', messages: [{ role: 'user', content: 'hi' }] })
+    expect([res.status, await res.json()]).toEqual([
+      503,
+      { error: 'refused', correlation_id: res.headers.get('x-signet-correlation-id') },
+    ])
+    expect(res.headers.get('x-signet-upstream')).toMatch(/^127\.0\.0\.1:/)
+    await strict.close()
+  })
 
   it('is over when the check works again', async () => {
     broken = { name: 'broken', priority: 30, timeLimitMs: 20, describe: () => ({}) }

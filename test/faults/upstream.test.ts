@@ -151,6 +151,14 @@ describe.each([
         })
         expect(rows.filter(r => r.decision === 'block')).toHaveLength(1)
         if (status === 200) {
+          // How far it came: what had left by then stands in the row.
+          expect(last?.metadata).toMatchObject({
+            _stage: 'upstream',
+            upstream_status: 200,
+            response_bytes: expect.any(Number),
+            output_chars: expect.any(Number),
+          })
+          expect(last?.metadata['response_bytes']).toBeGreaterThan(0)
           // A transport token survives strict mode: retry logic reads it.
           expect(text).toMatch(
             new RegExp(
@@ -174,6 +182,35 @@ describe.each([
         // A 502 or 504 may be worth another try; nothing here tells an SDK that it is not.
         expect(res.headers.get('x-should-retry')).toBeNull()
       })
+
+  it.each([
+    ['a port that nobody listens on', 'http://127.0.0.1:1/v1'],
+    ['a name that does not resolve', 'http://nowhere.invalid/v1'],
+    ['TLS spoken to a clear-text server', undefined],
+  ])('cannot be reached at %s, unary and streamed: 502 and a row', async (_what, url) => {
+    const rows = new RowWatch()
+    const clear = gate.url.replace('http:', 'https:')
+    const lost = await startTestGate({
+      checks: [new SettleProbe()],
+      upstreamUrl: url ?? clear,
+      wrapAudit: rows.wrap,
+      settings: { strict },
+    })
+    for (const stream of [false, true]) {
+      const res = await chat(lost, { model: 'm', stream, messages: [{ role: 'user', content: 'hi' }] })
+      const id = res.headers.get('x-signet-correlation-id')
+      expect([res.status, await res.json()]).toMatchObject([
+        502,
+        { error: 'upstream forward failed', correlation_id: id },
+      ])
+      expect(rows.of(id).at(-1)).toMatchObject({
+        decision: 'block',
+        checkName: 'pipeline.upstream',
+        metadata: { _code: 'upstream_unreachable', _outcome: 'faulted' },
+      })
+    }
+    await lost.close()
+  })
 
   it('relays upstream’s own refusals with its rate limits, recorded as what they are', async () => {
     for (const status of [400, 401, 403, 404, 409, 422, 429, 500, 503])

@@ -30,7 +30,7 @@ afterAll(async () => {
 })
 
 const INCLUDE = { includeArguments: true }
-const OPTIONS = { consoleUrl: 'https://signet.example.com', includeArguments: true }
+const OPTIONS = { consoleUrl: 'https://signet.example.com', includeArguments: true, sealed: false }
 
 /** Every text in a message, with the kind of the object that it stands in. */
 function texts(block: unknown, inside = ''): readonly (readonly [kind: string, text: string])[] {
@@ -87,14 +87,15 @@ describe.each(ATTACKS)('%s', (what, text) => {
     })
     const [webhook] = webhooks
     if (slack === undefined || email === undefined || webhook === undefined) throw new Error('all are set')
-    const { consoleUrl } = OPTIONS
+    const { consoleUrl, sealed } = OPTIONS
     const newId = () => 'id'
     const destinations = [
-      slackDestination(slack, consoleUrl, createSlackApi(slack.apiUrl, 'xoxb-test', egress)),
-      ...emailDestinations(email, { consoleUrl, password: undefined, ca: AUTHORITY, newId }),
+      slackDestination(slack, { consoleUrl, sealed, api: createSlackApi(slack.apiUrl, 'xoxb-test', egress) }),
+      ...emailDestinations(email, { consoleUrl, sealed, password: undefined, ca: AUTHORITY, newId }),
       webhookDestination(webhook, {
         egress,
         consoleUrl,
+        sealed,
         newId,
         secrets: [`whsec_${Buffer.alloc(32, 1).toString('base64')}`],
       }),

@@ -37,6 +37,7 @@ function settingFor(port: number, more: object = {}) {
 
 const PORTS: EmailPorts = {
   consoleUrl: 'https://signet.example.com',
+      sealed: false,
   password: undefined,
   ca: AUTHORITY,
   newId: () => 'test-id',
@@ -79,7 +80,7 @@ describe('mail', () => {
     expect(mail?.head).toContain(`Message-ID: <evt_${e.id}_created@mail.example>`)
     expect(mail?.text).toContain(`Digest:  ${e.digest}`)
     expect(mail?.text).toContain('Tier:      high')
-    expect(mail?.text).toContain(`https://signet.example.com/escalations/${e.id}\n`)
+    expect(mail?.text).toContain(`https://signet.example.com/console/#/approvals/${e.id}\n`)
     expect(mail?.text).not.toContain('50000')
     expect(mail?.text).not.toContain(e.tokenHash)
   })

@@ -60,7 +60,7 @@ interface Sent {
   }
 }
 
-async function setUp(o: { readonly policy?: ApprovalPolicy; readonly slack?: object; readonly answer?: object } = {}) {
+async function setUp(o: { readonly policy?: ApprovalPolicy; readonly slack?: object; readonly answer?: object; readonly sealed?: boolean } = {}) {
   const t = testDesk(o.policy ?? ANY)
   let ts = 0
   const api = await receiver((res, { path, headers }) => {
@@ -85,7 +85,7 @@ async function setUp(o: { readonly policy?: ApprovalPolicy; readonly slack?: obj
   const { clock, audit } = t
   const notifier = new Notifier({
     store: await openSqliteNotices(join(folder, `${++files}.db`)),
-    destinations: [slackDestination(setting, 'https://signet.example.com', slackApi)],
+    destinations: [slackDestination(setting, { consoleUrl: 'https://signet.example.com', sealed: o.sealed ?? false, api: slackApi })],
     audit,
     clock,
     random: systemRandom(),
@@ -201,7 +201,7 @@ describe('a message', () => {
     expect(buttons(message)).toEqual(['signet_approve', 'signet_deny', 'signet_open'])
     const elements = message?.body.blocks?.at(-1)?.elements ?? []
     expect(elements.map(b => b.value)).toEqual([value(e), value(e), undefined])
-    expect(elements[2]?.url).toBe(`https://signet.example.com/escalations/${e.id}`)
+    expect(elements[2]?.url).toBe(`https://signet.example.com/console/#/approvals/${e.id}`)
     expect(JSON.stringify(message?.body)).toContain('{\\"amount\\":50000}')
   })
 

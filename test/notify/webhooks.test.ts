@@ -58,6 +58,7 @@ async function setUp(url: string, o: Options = {}): Promise<Setup> {
     webhookDestination(w, {
       egress: o.egress ?? egress,
       consoleUrl: 'https://signet.example.com',
+      sealed: false,
       secrets: [SECRET],
       newId: () => random.uuid(),
     }),
@@ -116,7 +117,7 @@ describe('a webhook', () => {
         check: 'tool_call_inspector',
         digest: e.digest,
         expires_at: new Date(e.expiresAtMs).toISOString(),
-        url: `https://signet.example.com/escalations/${e.id}`,
+        url: `https://signet.example.com/console/#/approvals/${e.id}`,
         calls: [{ tool: 'issue_refund', tier: 'high', arguments_digest: e.calls[0]?.argumentsDigest }],
       },
     })

@@ -36,9 +36,19 @@ const MAX_PROBLEMS = 100
 
 export async function checkLog({ source, rows, key }: CheckOptions): Promise<CheckReport> {
   const problems: string[] = []
-  const checkpoint = await readCheckpoint(source, key, problems)
-  const size = checkpoint?.size ?? 0
+  const checkpoint = await readNote(source, 'checkpoint', key, problems)
+  if (checkpoint === undefined && problems.length === 0) problems.push('the log has no checkpoint')
+  // The newest that was signed, which a gate continues from; with witnesses it is ahead of the one that is shown. It lies
+  // in the folder and is not served.
+  const signed = await readNote(source, 'signed', key, problems)
+  const shown = checkpoint?.size ?? 0
+  const size = Math.max(shown, signed?.size ?? 0)
   const tree = new GrowingTree(NODE_SHA256)
+  const compareRoots = (): void => {
+    const wrong = [checkpoint, signed].some(note => note?.size === tree.size && !same(tree.root(), note.root))
+    if (wrong) problems.push(`the rows make another tree than was signed at ${tree.size} entries`)
+  }
+  compareRoots()
   let count = 0
   for await (const line of rows) {
     const index = count++
@@ -48,34 +58,29 @@ export async function checkLog({ source, rows, key }: CheckOptions): Promise<Che
     } catch (error) {
       if (!(error instanceof LogInvalid)) throw error
       problems.push(`row ${index}: ${error.message}`)
-      return { ok: false, origin: key.name, size, rows: count, problems }
+      return { ok: false, origin: key.name, size: shown, rows: count, problems }
     }
     for (const full of tree.takeFull()) await compare(source, full, problems)
+    compareRoots()
   }
   if (count < size) problems.push(`the audit log has ${count} rows, but ${size} were signed; rows are missing`)
-  else if (problems.length < MAX_PROBLEMS) {
-    for (const edge of tree.edge()) await compare(source, edge, problems)
-    if (checkpoint !== undefined && !same(tree.root(), checkpoint.root)) {
-      problems.push(`the rows make another tree than was signed at ${size} entries`)
-    }
-  }
-  return { ok: problems.length === 0, origin: key.name, size, rows: count, problems }
+  else if (problems.length < MAX_PROBLEMS) for (const edge of tree.edge()) await compare(source, edge, problems)
+  return { ok: problems.length === 0, origin: key.name, size: shown, rows: count, problems }
 }
 
-async function readCheckpoint(
+/** `undefined`: there is none, or it is none, which is then a problem. */
+async function readNote(
   source: TileSource,
+  name: 'checkpoint' | 'signed',
   key: NoteKey,
   problems: string[],
 ): Promise<OpenedCheckpoint | undefined> {
-  const bytes = await source.read('checkpoint')
-  if (bytes === undefined) {
-    problems.push('the log has no checkpoint')
-    return undefined
-  }
+  const bytes = await source.read(name)
+  if (bytes === undefined) return undefined
   try {
     return await openCheckpoint(fromUtf8(bytes), [key])
   } catch (error) {
-    problems.push(`checkpoint: ${error instanceof LogInvalid ? error.message : 'it is not UTF-8'}`)
+    problems.push(`${name}: ${error instanceof LogInvalid ? error.message : 'it is not UTF-8'}`)
     return undefined
   }
 }

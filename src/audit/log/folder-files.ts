@@ -4,7 +4,7 @@
  */
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rmdir, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { errno } from '../files.ts'
+import { errno, NO_WAIT } from '../files.ts'
 
 export interface FolderFiles {
   readonly path: string
@@ -32,7 +32,7 @@ export class NodeFolderFiles implements FolderFiles {
 
   async read(path: string): Promise<Uint8Array | undefined> {
     try {
-      return await readFile(join(this.path, path))
+      return await readFile(join(this.path, path), { flag: NO_WAIT })
     } catch (error) {
       // A partial tile's folder has the name of no file, and `000` is a file where `000/001` is asked for.
       if (['ENOENT', 'ENOTDIR', 'EISDIR'].includes(errno(error))) return undefined

@@ -13,29 +13,8 @@ import { quote } from '../canonical.ts'
 import { newFacts, scanLine } from '../line.ts'
 import { readStored, type StoredRow } from '../stored.ts'
 import { LogInvalid } from './errors.ts'
+import { CUT_NAME, leafJson, MAX_NAME_BYTES } from './leaf-json.ts'
 
-export interface LeafParts {
-  /** JSON strings, as they stand in the row. */
-  readonly entryId: string
-  readonly exchange: string
-  readonly decision: string
-  readonly tsNs: bigint
-  /** Lower-case hex. */
-  readonly commit: string
-}
-
-/** For strings without lone surrogates RFC 8785 section 3.2.2.2 escapes as JSON.stringify does. */
-export function leafJson({ entryId, exchange, decision, tsNs, commit }: LeafParts): string {
-  return (
-    `{"commit":"${commit}","decision":"${decision}","entry_id":${entryId},` +
-    `"exchange":${exchange},"ts_ns":"${tsNs}","v":1}`
-  )
-}
-
-/** Bytes of a name in a leaf, as JSON; beyond it the name is cut. No row of this gate is that long. */
-const MAX_NAME_BYTES = 30_000
-/** UTF-16 units that are then kept: at most six bytes each. */
-const CUT_NAME = 4096
 const SALT_BYTES = 32
 /** Of `"hmac":"…",`, which the canonical row leaves out. */
 const HMAC_MEMBER = 74

@@ -50,6 +50,8 @@ export interface OpenLogOptions {
 
 export interface TransparencyLog extends RowLog {
   readonly origin: string
+  /** There were rows, and no log of them: the first start with a log, or one after its folder was lost. */
+  readonly begunLate: boolean
   /** Rows that became durable, in order. */
   push(rows: readonly DurableRow[]): void
   /** What is served under this path: `checkpoint`, or a tile. `undefined` for anything else. */
@@ -84,6 +86,7 @@ export async function openTransparencyLog(o: OpenLogOptions): Promise<Transparen
   )
   return {
     origin: key.name,
+    begunLate: restored.signed === undefined && o.rows > 0,
     get status() {
       return publisher.status
     },

@@ -20,7 +20,7 @@ import {
 } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { constants as zlib, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
-import { errno } from '../files.ts'
+import { errno, NO_WAIT } from '../files.ts'
 import type { Packed } from './manifest.ts'
 
 /** What a file of segments has to be but is not; one line. */
@@ -147,7 +147,7 @@ export class PackedFile {
 
   constructor(path: string) {
     this.path = path
-    this.#fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    this.#fd = openSync(path, NO_WAIT)
     try {
       const found = fstatSync(this.#fd)
       if (!found.isFile()) throw new SegmentFault('is not a regular file')

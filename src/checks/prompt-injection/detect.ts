@@ -5,8 +5,9 @@
  * starve a small payload; pauses often enough that a caller can let others run; a budget that runs out is reported, never hidden.
  * Does not guarantee to see through languages, metaphors or ciphers that it has no rule for, nor more than sixteen layers.
  */
-import { type Candidate, type DecodeTools, decode, type Inflate } from '../../text/decode.ts'
+import { decode } from '../../text/decode.ts'
 import { rot47 } from '../../text/decode-cipher.ts'
+import type { Candidate, DecodeTools, Inflate } from '../../text/decode-span.ts'
 import { type Folded, fold } from '../../text/fold.ts'
 import type { InjectionRule, Severity } from './rule.ts'
 import { ENGLISH_RULES } from './rules-english.ts'

@@ -84,6 +84,9 @@ const GESTURES: readonly { readonly name: string; readonly pattern: RegExp; read
   },
 ]
 
+/** A word that is a gesture by itself: nothing stands between its letters in honest text, while `jail, breakfast` has all of them. */
+const SPELLED = new RegExp(`^(?:${['jailbreak', 'jailbroken'].map(w => [...w].join('[^a-z0-9]{1,3}')).join('|')})`)
+
 const AT_ONCE = 160
 const GLIMPSE = 24
 /** Any gesture needs one of these behind the verb, or is a word of its own. */
@@ -102,6 +105,10 @@ export function findSpread(text: string): SpreadFinding | undefined {
   findDisguised(text, WORDS, (_word, at, disguise) => {
     const plain = isPlain(disguise)
     if (!GLIMPSED.test(undisguise(text, at, GLIMPSE, disguise))) return false
+    if (plain && SPELLED.test(text.slice(at, at + AT_ONCE))) {
+      found = { rule: 'jailbreak_keyword', cipher: '' }
+      return true
+    }
     const phrase = undisguise(text, at, AT_ONCE, disguise)
     const gesture = GESTURES.find(g => g.ciphered !== plain && g.pattern.test(phrase))
     if (gesture === undefined) return false

@@ -63,7 +63,9 @@ export async function verify(given: string | undefined, options: Options, contex
 function print(report: VerifyReport, shown: string, { terminal }: Context): void {
   const { from } = report
   if (from !== null) {
-    terminal.line(`rows before ${from.index} were not looked at; hmac ${from.hmac.slice(0, 16)}…, by ${from.fixed_by}`)
+    terminal.line(
+      `rows before ${from.index} were not looked at; hmac ${from.hmac.slice(0, 16)}..., by ${from.fixed_by}`,
+    )
   }
   const entries = `${report.total_entries} ${report.total_entries === 1 ? 'entry' : 'entries'}`
   const issues = report.breaks.length + report.more_breaks
@@ -75,9 +77,10 @@ function print(report: VerifyReport, shown: string, { terminal }: Context): void
     }[report.head]
     terminal.line({ text: 'OK', colour: 'green' }, `: ${entries} in ${shown}, chain intact, ${head}`)
   } else {
+    const what = `${issues} ${issues === 1 ? 'issue' : 'issues'} in ${shown} (${entries})`
     terminal.line(
       { text: 'BROKEN', colour: 'red' },
-      `: ${issues} ${issues === 1 ? 'issue' : 'issues'} in ${shown} (${entries})`,
+      `: ${issues === 0 ? `what stands beside the rows of ${shown} (${entries}); the rows themselves are sound` : what}`,
     )
     terminal.line(
       report.last_known_good_index < 0

@@ -36,7 +36,7 @@ export const registerEscalations: Register = (program, context) => {
     .requiredOption('--reason <text>', 'why, in a sentence')
     .option('--digest <digest>', 'refuse if it is another one by now (default: the one shown)')
     .action((id: string, options: Options & Said) => decide('deny', id, options, context))
-  command('evidence [id]', 'who decided, with their passkeys’ signatures verified here')
+  command('evidence [id]', "who decided, with their passkeys' signatures verified here")
     .option(
       '--file <file>',
       'evidence that was kept (as --json gave it), instead of asking the control plane',

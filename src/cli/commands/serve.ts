@@ -141,6 +141,7 @@ async function serve(options: Options, context: Context): Promise<void> {
         ok
           ? log.info('state_available', `shared state: ${reason}`)
           : log.warn('state_unavailable', `shared state: ${reason}; exchanges are refused until it is back`),
+      onStoreLost: text => log.warn('escalation_store_lost', text),
       onEviction: policy =>
         log.warn(
           'state_eviction',
@@ -174,7 +175,7 @@ async function serve(options: Options, context: Context): Promise<void> {
   if (serving.devApprover !== undefined && serving.controlUrl !== undefined) {
     log.info(
       'approver',
-      `held calls: signet escalations list, then approve or deny (the token is in ${serving.devApprover.token})`,
+      `held calls: ${settings.console ? `${serving.controlUrl}/console/, or ` : ''}signet escalations list, then approve or deny (the token is in ${serving.devApprover.token})`,
     )
   }
   log.info('identity', `callers: ${identity.name}${identity.verified ? '' : ' (believed, not verified)'}`, {

@@ -11,6 +11,8 @@ import { escalationMail, isFor, type Mail, testMail } from './message.ts'
 
 export interface EmailPorts {
   readonly consoleUrl: string | undefined
+  /** Names of people are left out. */
+  readonly sealed: boolean
   readonly password: string | undefined
   /** PEM of the authorities to believe, in place of the system's. */
   readonly ca: string | undefined
@@ -20,7 +22,7 @@ export interface EmailPorts {
 }
 
 export function emailDestinations(o: EmailSetting, ports: EmailPorts): readonly Destination[] {
-  const { consoleUrl } = ports
+  const { consoleUrl, sealed } = ports
   return [...o.to].map(([person, address]) => ({
     name: `email:${person}`,
     label: 'email',
@@ -28,7 +30,7 @@ export function emailDestinations(o: EmailSetting, ports: EmailPorts): readonly 
     events: o.events,
     async send(notice, e, { signal }) {
       if (!isFor(notice.event, person, e)) return { kind: 'skipped' }
-      return sendMail(o, ports, address, notice.id, escalationMail(notice, e, { ...o, consoleUrl }), signal)
+      return sendMail(o, ports, address, notice.id, escalationMail(notice, e, { ...o, consoleUrl, sealed }), signal)
     },
     test: ({ signal }) => sendMail(o, ports, address, `evt_${ports.newId()}_test`, testMail(), signal),
   }))

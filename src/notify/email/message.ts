@@ -6,6 +6,7 @@ import type { Notice } from '../../core/state.ts'
 import { currentApprovers } from '../../escalation/approvers.ts'
 import type { Escalation } from '../../escalation/escalation.ts'
 import { escapeText } from '../../text/visible.ts'
+import { namesOf } from '../names.ts'
 import { consoleLink, show } from '../shown.ts'
 
 const PER_CALL = 20_000
@@ -22,10 +23,13 @@ export interface Mail {
 export interface MailOptions {
   readonly consoleUrl: string | undefined
   readonly includeArguments: boolean
+  /** Names of people are left out. */
+  readonly sealed: boolean
 }
 
 export function escalationMail(notice: Pick<Notice, 'event'>, e: Escalation, o: MailOptions): Mail {
-  const shown = show(e, { calls: MAX_CALLS, perCall: PER_CALL, total: TOTAL })
+  const shown = show(e, { calls: MAX_CALLS, perCall: PER_CALL, total: TOTAL, sealed: o.sealed })
+  const names = namesOf(e, o.sealed)
   const link = consoleLink(o.consoleUrl, e.id)
   const lines = [
     `${SAYS[notice.event] ?? notice.event}.`,
@@ -50,7 +54,7 @@ export function escalationMail(notice: Pick<Notice, 'event'>, e: Escalation, o: 
     ]),
     ...(shown.calls.length < e.calls.length ? ['', `And ${e.calls.length - shown.calls.length} more calls.`] : []),
     ...e.decisions.map(
-      d => `${d.decision === 'approve' ? 'Approved' : 'Denied'} by ${escapeText(d.approver)} (${escapeText(d.by)})`,
+      d => `${d.decision === 'approve' ? 'Approved' : 'Denied'} by ${escapeText(names.person(d.approver))} (${escapeText(d.by)})`,
     ),
     '',
     link === undefined ? `Decide with: signet escalations show ${e.id}` : `Decide after signing in: ${link}`,

@@ -12,7 +12,14 @@ import { slackMessage } from './message.ts'
 /** The message is gone, or Slack does not let it be changed any more: trying again would not help. */
 const FINAL = new Set(['message_not_found', 'cant_update_message', 'edit_window_closed', 'is_inactive'])
 
-export function slackDestination(o: SlackSetting, consoleUrl: string | undefined, api: SlackApi): Destination {
+export interface SlackPorts {
+  readonly consoleUrl: string | undefined
+  /** Names of people are left out. */
+  readonly sealed: boolean
+  readonly api: SlackApi
+}
+
+export function slackDestination(o: SlackSetting, { consoleUrl, sealed, api }: SlackPorts): Destination {
   const { channel, team, includeArguments } = o
   return {
     name: 'slack',
@@ -22,7 +29,7 @@ export function slackDestination(o: SlackSetting, consoleUrl: string | undefined
     async send(_notice, e, { nowMs, signal, receipt }) {
       const ts = await receipt()
       if (ts === undefined && e.state !== 'pending') return { kind: 'skipped' }
-      const message = slackMessage(e, { consoleUrl, includeArguments, buttons: o.users.size > 0 })
+      const message = slackMessage(e, { consoleUrl, sealed, includeArguments, buttons: o.users.size > 0 })
       const body = { channel, ...message, ...(ts === undefined ? {} : { ts }) }
       return outcomeOf(await api.call(ts === undefined ? 'chat.postMessage' : 'chat.update', body, { nowMs, signal }))
     },

@@ -9,7 +9,8 @@
 import { currentApprovers } from '../../escalation/approvers.ts'
 import { type Escalation, isOver } from '../../escalation/escalation.ts'
 import { escapeText } from '../../text/visible.ts'
-import { consoleLink, type Shown, show } from '../shown.ts'
+import { type Names, namesOf } from '../names.ts'
+import { consoleLink, cutAt, type Shown, show } from '../shown.ts'
 import { APPROVE, buttonValue, DENY, MAX_REASON, OPEN, REASON, REASON_VIEW, type Stands } from './press.ts'
 
 /** A plain_text of a section may have 3,000 characters; a message 50 blocks. */
@@ -21,6 +22,8 @@ const TOTAL = 10_000
 export interface MessageOptions {
   readonly consoleUrl: string | undefined
   readonly includeArguments: boolean
+  /** Names of people are left out, and nobody decides here about somebody they are not told of. */
+  readonly sealed: boolean
   /** There is somebody who could press a button. */
   readonly buttons: boolean
 }
@@ -37,7 +40,8 @@ export interface SlackMessage {
 }
 
 export function slackMessage(e: Escalation, o: MessageOptions): SlackMessage {
-  const shown = show(e, { calls: MAX_CALLS, perCall: PER_CALL, total: TOTAL, form: slackJson })
+  const shown = show(e, { calls: MAX_CALLS, perCall: PER_CALL, total: TOTAL, sealed: o.sealed, form: slackJson })
+  const names = namesOf(e, o.sealed)
   const about = shown.calls.map((call, i) =>
     [
       `Call ${i + 1} of ${e.calls.length}: ${entities(call.tool)}`,
@@ -46,7 +50,7 @@ export function slackMessage(e: Escalation, o: MessageOptions): SlackMessage {
       `Arguments: ${call.digest}`,
     ].join('\n'),
   )
-  const what = facts(e, shown)
+  const what = facts(e, shown, names)
   const whole = shown.whole && [what, ...about].every(part => part.length <= MAX_TEXT)
   // A whole request that is held is shown nowhere, so nobody decides about it here.
   const canDecide = o.buttons && o.includeArguments && whole && shown.calls.length > 0 && e.state === 'pending'
@@ -66,7 +70,7 @@ export function slackMessage(e: Escalation, o: MessageOptions): SlackMessage {
       return [facts, ...preformatted(call.text), ...rest]
     }),
     ...(shown.calls.length < e.calls.length ? [plain(`And ${e.calls.length - shown.calls.length} more calls.`)] : []),
-    ...decided(e),
+    ...decided(e, names),
     ...actions(e, canDecide, consoleLink(o.consoleUrl, e.id)),
   ]
   return {
@@ -88,25 +92,25 @@ const HEADLINES: Readonly<Record<Escalation['state'], string>> = {
   released: 'Approved and released',
 }
 
-function facts(e: Escalation, shown: Shown): string {
+function facts(e: Escalation, shown: Shown, names: Names): string {
   const asked = currentApprovers(e)
   return [
     `Owner: ${entities(shown.owner)}`,
     `Why: ${entities(shown.reason)} (${entities(shown.check)})`,
     `At: ${shown.stage === 'admission' ? 'the request, before the model is called' : 'calls that the model proposes'}`,
-    ...(asked.length === 0 ? [] : [`Asked: ${entities(asked.map(escapeText).slice(0, 5).join(', '))}`]),
+    ...(asked.length === 0 ? [] : [`Asked: ${entities(asked.slice(0, 5).map(who => escapeText(names.person(who))).join(', '))}`]),
     ...(isOver(e.state) ? [] : [`Until: ${shown.expires}`]),
     `Digest: ${shown.digest}`,
     `Id: ${shown.id}`,
   ].join('\n')
 }
 
-function decided(e: Escalation): readonly object[] {
+function decided(e: Escalation, names: Names): readonly object[] {
   if (e.decisions.length === 0) return []
   const lines = e.decisions.map(d => {
-    const reason = d.reason === undefined ? '' : `: ${escapeText(d.reason).slice(0, 200)}`
+    const reason = d.reason === undefined ? '' : `: ${cutAt(escapeText(names.within(d.reason)), 200)}`
     return entities(
-      `${d.decision === 'approve' ? 'Approved' : 'Denied'} by ${escapeText(d.approver)} (${escapeText(d.by)})${reason}`,
+      `${d.decision === 'approve' ? 'Approved' : 'Denied'} by ${escapeText(names.person(d.approver))} (${escapeText(d.by)})${reason}`,
     )
   })
   return [plain(lines.slice(-5).join('\n'))]
@@ -160,7 +164,12 @@ function button(action: string, label: string, more: object): object {
 }
 
 function plain(what: string): object {
-  return { type: 'section', text: text(what.length <= MAX_TEXT ? what : `${what.slice(0, MAX_TEXT - 1)}…`) }
+  return { type: 'section', text: text(what.length <= MAX_TEXT ? what : `${cutEntities(what)}…`) }
+}
+
+/** No half of a character, and no half of what `entities` wrote. */
+function cutEntities(what: string): string {
+  return cutAt(what, MAX_TEXT - 1).replace(/&[a-z]{0,3}$/, '')
 }
 
 function text(what: string): object {

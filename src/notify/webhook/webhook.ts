@@ -1,11 +1,11 @@
 /** Webhooks by the Standard Webhooks specification: thin, signed, and the same bytes at every try. */
-import { ownerString } from '../../core/owner.ts'
 import type { Notice } from '../../core/state.ts'
 import type { Escalation } from '../../escalation/escalation.ts'
 import { type Egress, EgressFailed } from '../../plugins/egress.ts'
 import { escapeJson, escapeText } from '../../text/visible.ts'
 import { type Destination, MAX_ANSWER_BYTES, SEND_LIMIT_MS, type Sending, type Sent } from '../destination.ts'
 import { readRetryAfter } from '../schedule.ts'
+import { namesOf } from '../names.ts'
 import type { WebhookSetting } from '../settings.ts'
 import { consoleLink } from '../shown.ts'
 import { createWebhookSigner } from './signature.ts'
@@ -13,6 +13,8 @@ import { createWebhookSigner } from './signature.ts'
 export interface WebhookPorts {
   readonly egress: Egress
   readonly consoleUrl: string | undefined
+  /** Names of people are left out. */
+  readonly sealed: boolean
   /** Each signs. */
   readonly secrets: readonly string[]
   /** An id for a test. */
@@ -51,7 +53,7 @@ export function webhookDestination(o: WebhookSetting, ports: WebhookPorts): Dest
     label: `webhook:${o.name}`,
     address: o.url,
     events: o.events,
-    send: (notice, e, sending) => post(notice.id, body(notice, e, o, ports.consoleUrl), sending),
+    send: (notice, e, sending) => post(notice.id, body(notice, e, o, ports), sending),
     test: sending => {
       const timestamp = new Date(sending.nowMs).toISOString()
       return post(
@@ -78,22 +80,23 @@ function outcomeOf(status: number, afterMs: number | undefined): Sent {
 }
 
 /** Of what does not change any more, so that a later try says the same. */
-function body(notice: Notice, e: Escalation, o: WebhookSetting, consoleUrl: string | undefined): string {
+function body(notice: Notice, e: Escalation, o: WebhookSetting, { consoleUrl, sealed }: WebhookPorts): string {
+  const names = namesOf(e, sealed)
   return JSON.stringify({
     type: notice.event,
     timestamp: new Date(notice.atMs).toISOString(),
     data: {
       id: e.id,
       exchange: e.exchange,
-      owner: escapeText(ownerString(e.owner)),
+      owner: escapeText(names.owner),
       stage: e.stage,
-      check: escapeText(e.check),
+      check: escapeText(names.within(e.check)),
       digest: e.digest,
       expires_at: new Date(e.expiresAtMs).toISOString(),
       url: consoleLink(consoleUrl, e.id) ?? null,
       calls: e.calls.map(c => ({
-        tool: escapeText(c.tool),
-        tier: c.tier ?? null,
+        tool: escapeText(names.within(c.tool)),
+        tier: c.tier === undefined ? null : escapeText(names.within(c.tier)),
         arguments_digest: c.argumentsDigest,
         ...(o.includeArguments ? { arguments: escapeJson(c.argumentsText) } : {}),
       })),

@@ -2,14 +2,13 @@
  * Escalations in one SQLite file (`node:sqlite`), synchronously: it runs in a thread of its own (`sqlite-thread.ts`), for a
  * sync of the disk must not stop the gate.
  *
- * Guarantees: a call that returned is on the disk (`synchronous=FULL` with a write-ahead log); compare-and-set is one
- * statement; the file and those beside it are for their owner alone (0600). Does not guarantee: secrecy of more than the
- * sealed columns; ids, states and times stand there as they are.
+ * Guarantees: a call that returned is on the disk, in the file of that name (`synchronous=FULL` with a write-ahead log);
+ * compare-and-set is one statement; the file and those beside it are for their owner alone (0600). Does not guarantee:
+ * secrecy of more than the sealed columns; ids, states and times stand there as they are.
  */
-import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { StateFull } from '../../core/memory-state.ts'
 import type { EscalationBounds, EscalationQuery, StoredEscalation } from '../../core/state.ts'
-import { openPrivateDatabase } from '../private-database.ts'
+import { PrivateDatabase } from '../private-database.ts'
 import { type Bounds, OPEN_STATES, readBounds } from './bounds.ts'
 
 const SCHEMA = `
@@ -31,28 +30,27 @@ const FORM = 1
 const COLUMNS = 'id, owner_tag, state, created_ms, expires_ms, version, record'
 
 export class SqliteEscalations {
-  readonly #db: DatabaseSync
+  readonly #db: PrivateDatabase
   readonly #bounds: Bounds
-  readonly #statements = new Map<string, StatementSync>()
 
   constructor(path: string, bounds: EscalationBounds = {}) {
     this.#bounds = readBounds(bounds)
-    this.#db = openPrivateDatabase(path, SCHEMA, FORM)
+    this.#db = new PrivateDatabase(path, SCHEMA, FORM)
   }
 
   create(e: StoredEscalation, answer: Uint8Array): void {
-    this.#transaction(() => {
+    this.#db.transaction(() => {
       // Asked first: making room could otherwise drop the one that has this id, and put another in its place.
-      if (this.#count('SELECT count(*) AS n FROM escalation WHERE id = ?', e.id) > 0)
+      if (this.#db.count('SELECT count(*) AS n FROM escalation WHERE id = ?', e.id) > 0)
         throw new Error('an escalation of this id exists already')
       const { maxEntries, maxPerOwner } = this.#bounds
-      const owned = this.#count(
+      const owned = this.#db.count(
         `SELECT count(*) AS n FROM escalation WHERE owner_tag = ? AND state IN (${marks(OPEN_STATES)})`,
         e.ownerTag,
         ...OPEN_STATES,
       )
       if (owned >= maxPerOwner) throw new StateFull(`one owner has ${owned} escalations that wait; no more than that`)
-      const open = this.#count(
+      const open = this.#db.count(
         `SELECT count(*) AS n FROM escalation WHERE state IN (${marks(OPEN_STATES)})`,
         ...OPEN_STATES,
       )
@@ -60,7 +58,7 @@ export class SqliteEscalations {
       if (open >= maxEntries || !this.#makeRoom(bytes)) {
         throw new StateFull(`no room for another escalation (${open} wait, ${this.#bytes()} bytes)`)
       }
-      this.#run(
+      this.#db.change(
         `INSERT INTO escalation (${COLUMNS}, answer) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
         e.id,
         e.ownerTag,
@@ -71,16 +69,17 @@ export class SqliteEscalations {
         e.record,
         answer,
       )
+      return true
     })
   }
 
   get(id: string): StoredEscalation | undefined {
-    const row = this.#prepare(`SELECT ${COLUMNS} FROM escalation WHERE id = ?`).get(id)
+    const row = this.#db.one(`SELECT ${COLUMNS} FROM escalation WHERE id = ?`, id)
     return row === undefined ? undefined : read(row)
   }
 
   answer(id: string): Uint8Array | undefined {
-    const found = this.#prepare('SELECT answer FROM escalation WHERE id = ?').get(id)?.['answer']
+    const found = this.#db.one('SELECT answer FROM escalation WHERE id = ?', id)?.['answer']
     return found instanceof Uint8Array ? found : undefined
   }
 
@@ -91,8 +90,8 @@ export class SqliteEscalations {
     const key = [next.id, next.version - 1]
     const changed =
       answer === undefined
-        ? this.#run(`${set} ${which}`, ...values, ...key)
-        : this.#run(`${set}, answer = ? ${which}`, ...values, answer === 'drop' ? null : answer, ...key)
+        ? this.#db.change(`${set} ${which}`, ...values, ...key)
+        : this.#db.change(`${set}, answer = ? ${which}`, ...values, answer === 'drop' ? null : answer, ...key)
     return changed === 1
   }
 
@@ -101,19 +100,17 @@ export class SqliteEscalations {
     if (states !== undefined) where.push(`state IN (${marks(states)})`)
     if (before !== undefined) where.push('id < ?')
     const filter = where.length === 0 ? '' : `WHERE ${where.join(' AND ')}`
-    return this.#prepare(`SELECT ${COLUMNS} FROM escalation ${filter} ORDER BY id DESC LIMIT ?`)
-      .all(...(states ?? []), ...(before === undefined ? [] : [before]), limit)
-      .map(read)
+    const sql = `SELECT ${COLUMNS} FROM escalation ${filter} ORDER BY id DESC LIMIT ?`
+    return this.#db.all(sql, ...(states ?? []), ...(before === undefined ? [] : [before]), limit).map(read)
   }
 
   due(nowMs: number, states: readonly string[], limit: number): readonly string[] {
-    return this.#prepare(`SELECT id FROM escalation WHERE state IN (${marks(states)}) AND expires_ms <= ? LIMIT ?`)
-      .all(...states, nowMs, limit)
-      .map(row => text(row, 'id'))
+    const sql = `SELECT id FROM escalation WHERE state IN (${marks(states)}) AND expires_ms <= ? LIMIT ?`
+    return this.#db.all(sql, ...states, nowMs, limit).map(row => text(row, 'id'))
   }
 
   dropAnswers(nowMs: number, states: readonly string[]): void {
-    this.#run(
+    this.#db.change(
       `UPDATE escalation SET answer = NULL
          WHERE answer IS NOT NULL AND state IN (${marks(states)}) AND expires_ms <= ?`,
       ...states,
@@ -122,7 +119,7 @@ export class SqliteEscalations {
   }
 
   forget(beforeMs: number, states: readonly string[]): void {
-    this.#run(`DELETE FROM escalation WHERE state IN (${marks(states)}) AND expires_ms < ?`, ...states, beforeMs)
+    this.#db.change(`DELETE FROM escalation WHERE state IN (${marks(states)}) AND expires_ms < ?`, ...states, beforeMs)
   }
 
   close(): void {
@@ -132,7 +129,7 @@ export class SqliteEscalations {
   #makeRoom(bytes: number): boolean {
     const { maxEntries, maxBytes } = this.#bounds
     const over = `state NOT IN (${marks(OPEN_STATES)})`
-    this.#run(
+    this.#db.change(
       `DELETE FROM escalation WHERE ${over} AND id NOT IN
          (SELECT id FROM escalation WHERE ${over} ORDER BY id DESC LIMIT ?)`,
       ...OPEN_STATES,
@@ -141,38 +138,12 @@ export class SqliteEscalations {
     )
     const oldest = `DELETE FROM escalation WHERE id = (SELECT id FROM escalation WHERE ${over} ORDER BY id LIMIT 1)`
     for (let fits = this.#bytes() + bytes <= maxBytes; ; fits = this.#bytes() + bytes <= maxBytes) {
-      if (fits || this.#run(oldest, ...OPEN_STATES) === 0) return fits
+      if (fits || this.#db.change(oldest, ...OPEN_STATES) === 0) return fits
     }
   }
 
   #bytes(): number {
-    return this.#count('SELECT coalesce(sum(length(record) + coalesce(length(answer), 0)), 0) AS n FROM escalation')
-  }
-
-  #transaction(work: () => void): void {
-    this.#db.exec('BEGIN IMMEDIATE')
-    try {
-      work()
-      this.#db.exec('COMMIT')
-    } catch (error) {
-      // A failed COMMIT may have ended the transaction by itself.
-      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
-      throw error
-    }
-  }
-
-  #count(sql: string, ...values: readonly string[]): number {
-    return Number(this.#prepare(sql).get(...values)?.['n'] ?? 0)
-  }
-
-  #run(sql: string, ...values: readonly (string | number | null | Uint8Array)[]): number {
-    return Number(this.#prepare(sql).run(...values).changes)
-  }
-
-  #prepare(sql: string): StatementSync {
-    let statement = this.#statements.get(sql)
-    if (statement === undefined) this.#statements.set(sql, (statement = this.#db.prepare(sql)))
-    return statement
+    return this.#db.count('SELECT coalesce(sum(length(record) + coalesce(length(answer), 0)), 0) AS n FROM escalation')
   }
 }
 

@@ -1,5 +1,5 @@
 /** One contract, both drivers. */
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -194,10 +194,34 @@ describe('the file', () => {
     await again.close()
   })
 
+  it.each(['deleted', 'replaced'])(
+    'that was %s takes nothing more, as it would be gone with the process',
+    async how => {
+      const path = file()
+      const store = await openSqliteEscalations(path)
+      await store.create(stored(1), Buffer.from('answer'))
+      if (how === 'deleted') rmSync(path)
+      else {
+        await (await openSqliteEscalations(`${path}.other`)).close()
+        renameSync(`${path}.other`, path)
+      }
+      await expect((async () => store.create(stored(2), Buffer.of()))()).rejects.toThrow(/deleted or replaced/)
+      await expect((async () => store.replace({ ...stored(1), state: 'approved', version: 2 }))()).rejects.toThrow()
+      await store.close()
+    },
+  )
+
   it('that is none, or of another form, is refused in one line', async () => {
     const path = file()
     writeFileSync(path, 'this is not a database at all, but long enough to look like one'.repeat(40))
-    await expect(openSqliteEscalations(path)).rejects.toThrow(/not a database/)
+    await expect(openSqliteEscalations(path)).rejects.toThrow(
+      /^\S+\.db: .* damaged \(file is not a database\); restore it/,
+    )
+    const cut = file()
+    await (await openSqliteEscalations(cut)).close()
+    const bytes = readFileSync(cut)
+    writeFileSync(cut, bytes.fill(0xff, 100, bytes.length))
+    await expect(openSqliteEscalations(cut)).rejects.toThrow(/^\S+\.db: .* damaged \(.*malformed\); restore it/)
     const other = file()
     const db = new DatabaseSync(other)
     db.exec('PRAGMA user_version=7')

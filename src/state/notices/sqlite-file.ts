@@ -2,12 +2,12 @@
  * Notices in one SQLite file (`node:sqlite`), synchronously: it runs in a thread of its own (`sqlite-thread.ts`).
  *
  * Guarantees: a call that returned is on the disk; who takes a notice has it alone until its lease is over, also among
- * processes; the file is for its owner alone (0600). It holds ids, times and what Slack calls a message, and nothing of what
- * is in a notice.
+ * processes; the file is for its owner alone (0600). It holds ids, times, what Slack calls a message, and digests of names and
+ * addresses of destinations, overwritten once a destination is no longer set; nothing of what is in a notice.
  */
-import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { createHash } from 'node:crypto'
 import type { Notice, NoticeDestination, NoticeOutcome, NoticeTurn } from '../../core/state.ts'
-import { openPrivateDatabase } from '../private-database.ts'
+import { PrivateDatabase, type Row } from '../private-database.ts'
 
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS notice (
@@ -33,48 +33,49 @@ CREATE TABLE IF NOT EXISTS destination (
 `
 /** Of the file's form. */
 const FORM = 1
-const COLUMNS = 'destination, id, escalation, event, at_ms'
+const COLUMNS = 'id, escalation, event, at_ms'
 
-type Value = string | number | null
+const NOTHING: NoticeTurn = { taken: undefined, nextMs: undefined, waiting: 0, disabled: undefined }
 
 export class SqliteNotices {
-  readonly #db: DatabaseSync
-  readonly #statements = new Map<string, StatementSync>()
+  readonly #db: PrivateDatabase
 
   constructor(path: string) {
-    this.#db = openPrivateDatabase(path, SCHEMA, FORM)
+    this.#db = new PrivateDatabase(path, SCHEMA, FORM)
+    this.#db.one('PRAGMA secure_delete=ON')
   }
 
   use(destinations: readonly NoticeDestination[], nowMs: number): void {
-    this.#transaction(() => {
+    this.#db.transaction(() => {
       for (const { name, address } of destinations) {
-        this.#run(
+        this.#db.change(
           `INSERT INTO destination (name, address, since_ms) VALUES (?, ?, ?)
            ON CONFLICT (name) DO UPDATE SET address = excluded.address, disabled = NULL WHERE address <> excluded.address`,
-          name,
-          address,
+          sha256(name),
+          sha256(address),
           nowMs,
         )
       }
-      const names = destinations.map(d => d.name)
+      const names = destinations.map(d => sha256(d.name))
       const gone = `NOT IN (${names.map(() => '?').join(', ')})`
-      this.#run(`UPDATE notice SET state = 'given_up' WHERE state = 'waiting' AND destination ${gone}`, ...names)
       // One that comes back later is new: what happened meanwhile is not for it.
-      this.#run(`DELETE FROM destination WHERE name ${gone}`, ...names)
+      this.#db.change(`DELETE FROM notice WHERE destination ${gone}`, ...names)
+      this.#db.change(`DELETE FROM destination WHERE name ${gone}`, ...names)
+      return true
     })
   }
 
   add(notices: readonly Notice[], mostWaiting: number): readonly Notice[] {
-    return this.#transaction(() => {
+    const done = this.#db.transaction(() => {
       const gaveWay: Notice[] = []
       for (const n of notices) {
-        const to = this.#prepare('SELECT since_ms, disabled FROM destination WHERE name = ?').get(n.destination)
+        const to = this.#db.one('SELECT since_ms, disabled FROM destination WHERE name = ?', sha256(n.destination))
         if (to === undefined) continue
         const wanted = to['disabled'] === null && n.atMs >= Number(to['since_ms'])
-        const added = this.#run(
-          `INSERT INTO notice (${COLUMNS}, state, next_ms) VALUES (?, ?, ?, ?, ?, ?, ?)
+        const added = this.#db.change(
+          `INSERT INTO notice (destination, ${COLUMNS}, state, next_ms) VALUES (?, ?, ?, ?, ?, ?, ?)
            ON CONFLICT (destination, id) DO NOTHING`,
-          n.destination,
+          sha256(n.destination),
           n.id,
           n.escalation,
           n.event,
@@ -86,21 +87,26 @@ export class SqliteNotices {
       }
       return gaveWay
     })
+    return done ?? []
   }
 
   take(destination: string, nowMs: number, leaseUntilMs: number): NoticeTurn {
-    return this.#transaction(() => {
-      const disabled = this.#prepare('SELECT disabled FROM destination WHERE name = ?').get(destination)?.['disabled']
+    const to = sha256(destination)
+    const turn = this.#db.transaction((): NoticeTurn => {
+      const disabled = this.#db.one('SELECT disabled FROM destination WHERE name = ?', to)?.['disabled']
       // Those that were never tried first: one that fails for hours must not keep the news back.
-      const row = this.#prepare(
+      const row = this.#db.one(
         `SELECT ${COLUMNS}, attempts FROM notice WHERE destination = ? AND state = 'waiting' AND next_ms <= ?
          ORDER BY attempts, at_ms, rowid LIMIT 1`,
-      ).get(destination, nowMs)
-      const waiting = this.#waiting(destination)
+        to,
+        nowMs,
+      )
+      const waiting = this.#waiting(to)
       if (row === undefined) {
-        const next = this.#prepare(
+        const next = this.#db.one(
           "SELECT min(next_ms) AS n FROM notice WHERE destination = ? AND state = 'waiting'",
-        ).get(destination)?.['n']
+          to,
+        )?.['n']
         return {
           taken: undefined,
           nextMs: typeof next === 'number' ? next : undefined,
@@ -108,56 +114,57 @@ export class SqliteNotices {
           disabled: typeof disabled === 'string' ? disabled : undefined,
         }
       }
-      const notice = read(row)
-      this.#run(
-        'UPDATE notice SET next_ms = ? WHERE destination = ? AND id = ?',
-        leaseUntilMs,
-        notice.destination,
-        notice.id,
-      )
+      const notice = read(row, destination)
+      this.#db.change('UPDATE notice SET next_ms = ? WHERE destination = ? AND id = ?', leaseUntilMs, to, notice.id)
       const attempts = Number(row['attempts'])
       return { taken: { notice, attempts }, nextMs: undefined, waiting, disabled: undefined }
     })
+    return turn ?? NOTHING
   }
 
   settle(destination: string, id: string, outcome: NoticeOutcome): void {
     const which = "WHERE destination = ? AND id = ? AND state = 'waiting'"
+    const to = sha256(destination)
     switch (outcome.kind) {
       case 'delivered':
-        this.#run(`UPDATE notice SET state = 'done', receipt = ? ${which}`, outcome.receipt ?? null, destination, id)
+        this.#db.change(`UPDATE notice SET state = 'done', receipt = ? ${which}`, outcome.receipt ?? null, to, id)
         break
       case 'again':
-        this.#run(
-          `UPDATE notice SET next_ms = ?, attempts = attempts + ? ${which}`,
+        this.#db.change(
+          `UPDATE notice SET next_ms = ?, attempts = ? ${which}`,
           outcome.atMs,
-          outcome.counts ? 1 : 0,
-          destination,
+          outcome.attempts,
+          to,
           id,
         )
         break
       case 'given_up':
-        this.#run(`UPDATE notice SET state = 'given_up' ${which}`, destination, id)
+        this.#db.change(`UPDATE notice SET state = 'given_up' ${which}`, to, id)
         break
     }
   }
 
   receipt(destination: string, escalation: string): string | undefined {
-    const found = this.#prepare(
+    const found = this.#db.one(
       `SELECT receipt FROM notice WHERE escalation = ? AND destination = ? AND receipt IS NOT NULL ORDER BY at_ms LIMIT 1`,
-    ).get(escalation, destination)?.['receipt']
+      escalation,
+      sha256(destination),
+    )?.['receipt']
     return typeof found === 'string' ? found : undefined
   }
 
   disable(destination: string, because: string | undefined): void {
-    this.#transaction(() => {
-      this.#run('UPDATE destination SET disabled = ? WHERE name = ?', because ?? null, destination)
+    const to = sha256(destination)
+    this.#db.transaction(() => {
+      this.#db.change('UPDATE destination SET disabled = ? WHERE name = ?', because ?? null, to)
       if (because !== undefined)
-        this.#run("UPDATE notice SET state = 'given_up' WHERE state = 'waiting' AND destination = ?", destination)
+        this.#db.change("UPDATE notice SET state = 'given_up' WHERE state = 'waiting' AND destination = ?", to)
+      return true
     })
   }
 
   forget(beforeId: string, beforeMs: number): void {
-    this.#run("DELETE FROM notice WHERE state <> 'waiting' AND escalation < ? AND at_ms < ?", beforeId, beforeMs)
+    this.#db.change("DELETE FROM notice WHERE state <> 'waiting' AND escalation < ? AND at_ms < ?", beforeId, beforeMs)
   }
 
   close(): void {
@@ -165,56 +172,38 @@ export class SqliteNotices {
   }
 
   #makeRoom(destination: string, mostWaiting: number): readonly Notice[] {
-    const over = this.#waiting(destination) - mostWaiting
+    const to = sha256(destination)
+    const over = this.#waiting(to) - mostWaiting
     if (over <= 0) return []
-    const oldest = this.#prepare(
-      `SELECT ${COLUMNS} FROM notice WHERE destination = ? AND state = 'waiting' ORDER BY at_ms, rowid LIMIT ?`,
-    )
-      .all(destination, over)
-      .map(read)
+    const oldest = this.#db
+      .all(
+        `SELECT ${COLUMNS} FROM notice WHERE destination = ? AND state = 'waiting' ORDER BY at_ms, rowid LIMIT ?`,
+        to,
+        over,
+      )
+      .map(row => read(row, destination))
     for (const { id } of oldest) this.settle(destination, id, { kind: 'given_up' })
     return oldest
   }
 
-  #waiting(destination: string): number {
-    const n = this.#prepare("SELECT count(*) AS n FROM notice WHERE destination = ? AND state = 'waiting'").get(
-      destination,
-    )
-    return Number(n?.['n'] ?? 0)
-  }
-
-  #transaction<T>(work: () => T): T {
-    this.#db.exec('BEGIN IMMEDIATE')
-    try {
-      const made = work()
-      this.#db.exec('COMMIT')
-      return made
-    } catch (error) {
-      // A failed COMMIT may have ended the transaction by itself.
-      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
-      throw error
-    }
-  }
-
-  #run(sql: string, ...values: readonly Value[]): number {
-    return Number(this.#prepare(sql).run(...values).changes)
-  }
-
-  #prepare(sql: string): StatementSync {
-    let statement = this.#statements.get(sql)
-    if (statement === undefined) this.#statements.set(sql, (statement = this.#db.prepare(sql)))
-    return statement
+  #waiting(to: string): number {
+    return this.#db.count("SELECT count(*) AS n FROM notice WHERE destination = ? AND state = 'waiting'", to)
   }
 }
 
-function read(row: Readonly<Record<string, unknown>>): Notice {
+/** The file says of nobody that they are told: names and addresses of people and of receivers stay in the settings. */
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
+}
+
+function read(row: Row, destination: string): Notice {
   const text = (column: string): string => {
     const value = row[column]
     if (typeof value !== 'string') throw new Error(`a notice of the store has no ${column}`)
     return value
   }
   return {
-    destination: text('destination'),
+    destination,
     id: text('id'),
     escalation: text('escalation'),
     event: text('event'),

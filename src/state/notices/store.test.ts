@@ -37,7 +37,7 @@ describe('notices', () => {
     await store.add([notice(1)], 10)
     const first = await store.take('a', 2000, 3000)
     expect(first).toMatchObject({ taken: { notice: notice(1), attempts: 0 }, waiting: 3 })
-    await store.settle('a', 'evt_1', { kind: 'again', atMs: 2000, counts: true })
+    await store.settle('a', 'evt_1', { kind: 'again', atMs: 2000, attempts: 1 })
     expect((await store.take('a', 2000, 3000)).taken?.notice.id).toBe('evt_2')
     expect((await store.take('a', 2000, 3000)).taken?.notice.id).toBe('evt_3')
     expect((await store.take('a', 2000, 3000)).taken).toMatchObject({ notice: notice(1), attempts: 1 })

@@ -4,11 +4,10 @@
  * Guarantees: a call that returned is on the disk; an invitation is used up in the same transaction that adds the passkey; the
  * file is for its owner alone. Does not guarantee: secrecy of credential ids, which are no secret; the rest is sealed.
  */
-import type { DatabaseSync } from 'node:sqlite'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { StateFull } from '../../core/memory-state.ts'
 import type { PasskeyStore, StoredPasskey } from '../../core/state.ts'
-import { openPrivateDatabase } from '../private-database.ts'
+import { PrivateDatabase } from '../private-database.ts'
 import { StoreThread, serveStore } from '../store-thread.ts'
 
 const SCHEMA = `
@@ -128,10 +127,10 @@ class ThreadedPasskeys implements PasskeyStore {
 
 /** The thread's own half. */
 class File {
-  readonly #db: DatabaseSync
+  readonly #db: PrivateDatabase
 
   constructor(path: string) {
-    this.#db = openPrivateDatabase(path, SCHEMA, FORM)
+    this.#db = new PrivateDatabase(path, SCHEMA, FORM)
   }
 
   run(call: Call): unknown {
@@ -145,75 +144,66 @@ class File {
       case 'replace': {
         const { id, version, record } = call.next
         const sql = 'UPDATE passkey SET version = ?, record = ? WHERE id = ? AND version = ?'
-        return this.#change(sql, version, record, id, version - 1) === 1
+        return this.#db.change(sql, version, record, id, version - 1) === 1
       }
       case 'remove':
-        return this.#change('DELETE FROM passkey WHERE id = ?', call.id) === 1
+        return this.#db.change('DELETE FROM passkey WHERE id = ?', call.id) === 1
       case 'invite': {
-        this.#change('DELETE FROM invitation WHERE until_ms <= ?', call.nowMs)
-        if (this.#count('SELECT count(*) AS n FROM invitation') >= MAX_INVITATIONS)
+        this.#db.change('DELETE FROM invitation WHERE until_ms <= ?', call.nowMs)
+        if (this.#db.count('SELECT count(*) AS n FROM invitation') >= MAX_INVITATIONS)
           throw new StateFull(`no room for another invitation (${MAX_INVITATIONS} are open)`)
         const sql = 'INSERT INTO invitation (hash, owner_tag, until_ms) VALUES (?, ?, ?)'
-        return this.#change(sql, call.hash, call.ownerTag, call.untilMs)
+        return this.#db.change(sql, call.hash, call.ownerTag, call.untilMs)
       }
       case 'invited': {
         const sql = 'SELECT count(*) AS n FROM invitation WHERE hash = ? AND owner_tag = ? AND until_ms > ?'
-        return this.#count(sql, call.hash, call.ownerTag, call.nowMs) === 1
+        return this.#db.count(sql, call.hash, call.ownerTag, call.nowMs) === 1
       }
       case 'keep': {
         const sql = 'INSERT OR REPLACE INTO evidence (escalation, record) VALUES (?, ?)'
-        return this.#change(sql, call.escalation, call.evidence)
+        return this.#db.change(sql, call.escalation, call.evidence)
       }
       case 'kept':
-        return this.#db.prepare('SELECT record FROM evidence WHERE escalation = ?').get(call.escalation)?.['record']
+        return this.#db.one('SELECT record FROM evidence WHERE escalation = ?', call.escalation)?.['record']
       case 'close':
         this.#db.close()
         return undefined
     }
   }
 
-  #add({ passkey, invitation, most, nowMs }: Extract<Call, { op: 'add' }>): string {
-    const { id, ownerTag, createdAtMs, version, record } = passkey
-    this.#db.exec('BEGIN IMMEDIATE')
-    let done = false
-    try {
-      if (this.#count('SELECT count(*) AS n FROM passkey WHERE id = ?', id) > 0) return 'taken'
-      const used = 'DELETE FROM invitation WHERE hash = ? AND owner_tag = ? AND until_ms > ?'
-      if (invitation !== undefined && this.#change(used, invitation, ownerTag, nowMs) !== 1) return 'not_invited'
-      if (this.#count('SELECT count(*) AS n FROM passkey WHERE owner_tag = ?', ownerTag) >= most) return 'too_many'
+  #add(call: Extract<Call, { op: 'add' }>): string {
+    let refused: string | undefined
+    this.#db.transaction(() => {
+      refused = this.#refused(call)
+      if (refused !== undefined) return undefined
+      const { id, ownerTag, createdAtMs, version, record } = call.passkey
       const sql = `INSERT INTO passkey (${COLUMNS}) VALUES (?, ?, ?, ?, ?)`
-      this.#change(sql, id, ownerTag, createdAtMs, version, record)
-      this.#db.exec('COMMIT')
-      done = true
-      return 'added'
-    } finally {
-      if (!done) this.#db.exec('ROLLBACK')
-    }
+      return this.#db.change(sql, id, ownerTag, createdAtMs, version, record)
+    })
+    return refused ?? 'added'
+  }
+
+  /** Uses the invitation up. */
+  #refused({ passkey: { id, ownerTag }, invitation, most, nowMs }: Extract<Call, { op: 'add' }>): string | undefined {
+    if (this.#db.count('SELECT count(*) AS n FROM passkey WHERE id = ?', id) > 0) return 'taken'
+    const used = 'DELETE FROM invitation WHERE hash = ? AND owner_tag = ? AND until_ms > ?'
+    if (invitation !== undefined && this.#db.change(used, invitation, ownerTag, nowMs) !== 1) return 'not_invited'
+    const owned = this.#db.count('SELECT count(*) AS n FROM passkey WHERE owner_tag = ?', ownerTag)
+    return owned >= most ? 'too_many' : undefined
   }
 
   #all(sql: string, ...values: readonly string[]): readonly StoredPasskey[] {
-    return this.#db
-      .prepare(sql)
-      .all(...values)
-      .flatMap(row => {
-        const record = row['record']
-        if (!(record instanceof Uint8Array)) return []
-        return {
-          id: String(row['id']),
-          ownerTag: String(row['owner_tag']),
-          createdAtMs: Number(row['created_ms']),
-          version: Number(row['version']),
-          record,
-        }
-      })
-  }
-
-  #count(sql: string, ...values: readonly (string | number)[]): number {
-    return Number(this.#db.prepare(sql).get(...values)?.['n'] ?? 0)
-  }
-
-  #change(sql: string, ...values: readonly (string | number | Uint8Array)[]): number {
-    return Number(this.#db.prepare(sql).run(...values).changes)
+    return this.#db.all(sql, ...values).flatMap(row => {
+      const record = row['record']
+      if (!(record instanceof Uint8Array)) return []
+      return {
+        id: String(row['id']),
+        ownerTag: String(row['owner_tag']),
+        createdAtMs: Number(row['created_ms']),
+        version: Number(row['version']),
+        record,
+      }
+    })
   }
 }
 

@@ -79,6 +79,16 @@ describe.each(DRIVERS)('passkeys in %s', (_, open) => {
   })
 })
 
+it('a file that was deleted takes nothing more: a passkey taken away would be there again after a restart', async () => {
+  const path = join(folder, 'deleted.db')
+  const store = await openSqlitePasskeys(path)
+  await store.add(stored(1), undefined, 10, 0)
+  rmSync(path)
+  await expect((async () => store.remove('id-1'))()).rejects.toThrow(/deleted or replaced/)
+  await expect((async () => store.add(stored(2), undefined, 10, 0))()).rejects.toThrow(/deleted or replaced/)
+  await store.close()
+})
+
 it('both drivers answer alike whatever is asked in whatever order', async () => {
   const n = fc.integer({ min: 1, max: 4 })
   const owner = fc.constantFrom('bob', 'carol')

@@ -1,14 +1,13 @@
 /**
  * Redemptions in one SQLite file, in a thread of its own (see `StoreThread`).
  *
- * Guarantees: a call that returned is on the disk; who is first is decided by the primary key, also between processes;
+ * Guarantees: a call that returned is on the disk, in the file of that name; who is first is decided by the primary key, also between processes;
  * the file is for its owner alone.
  */
-import type { DatabaseSync } from 'node:sqlite'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { StateFull } from '../../core/memory-state.ts'
 import type { RedemptionStore } from '../../core/state.ts'
-import { openPrivateDatabase } from '../private-database.ts'
+import { PrivateDatabase } from '../private-database.ts'
 import { StoreThread, serveStore } from '../store-thread.ts'
 
 const SCHEMA = `
@@ -78,38 +77,34 @@ class ThreadedRedemptions implements RedemptionStore {
 
 /** The thread's own half. */
 class File {
-  readonly #db: DatabaseSync
+  readonly #db: PrivateDatabase
   readonly #max: number
 
   constructor({ path, maxEntries }: Start) {
     this.#max = maxEntries
-    this.#db = openPrivateDatabase(path, SCHEMA, FORM)
+    this.#db = new PrivateDatabase(path, SCHEMA, FORM)
   }
 
   run(call: Call): string | boolean | undefined {
     switch (call.op) {
       case 'redeem': {
-        this.#change('DELETE FROM redemption WHERE until_ms <= ? AND jti <> ?', call.nowMs, call.jti)
-        const n = Number(this.#db.prepare('SELECT count(*) AS n FROM redemption').get()?.['n'] ?? 0)
+        this.#db.change('DELETE FROM redemption WHERE until_ms <= ? AND jti <> ?', call.nowMs, call.jti)
+        const n = this.#db.count('SELECT count(*) AS n FROM redemption')
         const insert = 'INSERT OR IGNORE INTO redemption (jti, facts, until_ms) VALUES (?, ?, ?)'
         if (n >= this.#max && this.run({ op: 'find', jti: call.jti }) === undefined)
           throw new StateFull(`no room for another redemption (${n} are kept)`)
-        return this.#change(insert, call.jti, call.facts, call.untilMs) === 1
+        return this.#db.change(insert, call.jti, call.facts, call.untilMs) === 1
       }
       case 'find': {
-        const facts = this.#db.prepare('SELECT facts FROM redemption WHERE jti = ?').get(call.jti)?.['facts']
+        const facts = this.#db.one('SELECT facts FROM redemption WHERE jti = ?', call.jti)?.['facts']
         return typeof facts === 'string' ? facts : undefined
       }
       case 'settle':
-        return this.#change('UPDATE redemption SET settled = 1 WHERE jti = ? AND settled = 0', call.jti) === 1
+        return this.#db.change('UPDATE redemption SET settled = 1 WHERE jti = ? AND settled = 0', call.jti) === 1
       case 'close':
         this.#db.close()
         return undefined
     }
-  }
-
-  #change(sql: string, ...values: readonly (string | number)[]): number {
-    return Number(this.#db.prepare(sql).run(...values).changes)
   }
 }
 

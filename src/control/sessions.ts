@@ -1,0 +1,115 @@
+/**
+ * Sessions of the console: what a page holds instead of the credential that was shown once.
+ *
+ * Guarantees: a session opens what its credential opens and no more, for the credential is asked again each time, so a
+ * session ends with it at the latest; it ends `maxMs` after its start, `idleMs` after the last request of a person, and with
+ * this process; its token travels in the `Authorization` header alone, never in a cookie, so no other page can make a
+ * browser send it; the token is kept here only as its hash. Does not: outlive a restart, or follow a person to another tab.
+ */
+import { hash } from 'node:crypto'
+import type { Clock, Random } from '../core/clock.ts'
+import { headerValue } from '../identity/headers.ts'
+
+export interface SessionTimes {
+  readonly maxMs: number
+  readonly idleMs: number
+}
+
+export interface Session {
+  readonly principal: string
+  readonly openedAtMs: number
+  readonly expiresAtMs: number
+  seenAtMs: number
+  /** The headers of the credential that it was opened with, as node:http gives them. */
+  readonly credential: readonly string[]
+}
+
+export interface SessionPorts {
+  readonly clock: Clock
+  readonly random: Random
+  readonly times: SessionTimes
+  /** A session whose time was over, when that is noticed. Must not throw. */
+  readonly onExpired?: (session: Session) => void
+}
+
+export const SESSION_PREFIX = 'sgs_'
+const TOKEN = /^Bearer (sgs_[A-Za-z0-9_-]{43})$/
+/** Sign-ins that are open at once: of all people, and of one. */
+const MOST = 1000
+const MOST_OF_ONE = 20
+/** A page that only looks by itself says so, and keeps nothing open. */
+export const BACKGROUND_HEADER = 'signet-background'
+
+/** The session's token that a request shows, good or bad; `undefined`: it shows none. */
+export function sessionToken(rawHeaders: readonly string[]): string | undefined {
+  const value = headerValue(rawHeaders, 'authorization')
+  if (value?.startsWith(`Bearer ${SESSION_PREFIX}`) !== true) return undefined
+  return TOKEN.exec(value)?.[1] ?? ''
+}
+
+export class Sessions {
+  readonly #p: SessionPorts
+  /** By the hash of the token, oldest first. */
+  readonly #open = new Map<string, Session>()
+
+  constructor(ports: SessionPorts) {
+    this.#p = ports
+  }
+
+  get times(): SessionTimes {
+    return this.#p.times
+  }
+
+  open(principal: string, credential: readonly string[]): { readonly token: string; readonly session: Session } {
+    const { clock, random, times } = this.#p
+    const now = clock.now()
+    this.#sweep(now)
+    const own = [...this.#open].filter(([, s]) => s.principal === principal)
+    if (own.length >= MOST_OF_ONE) this.#open.delete(own[0]?.[0] ?? '')
+    if (this.#open.size >= MOST) this.#open.delete(this.#open.keys().next().value ?? '')
+    const token = `${SESSION_PREFIX}${Buffer.from(random.bytes(32)).toString('base64url')}`
+    const session: Session = { principal, openedAtMs: now, expiresAtMs: now + times.maxMs, seenAtMs: now, credential }
+    this.#open.set(keyOf(token), session)
+    return { token, session }
+  }
+
+  /** `touch`: a person asks, not a page by itself. */
+  find(token: string, touch: boolean): Session | undefined {
+    const key = keyOf(token)
+    const session = this.#open.get(key)
+    if (session === undefined) return undefined
+    const now = this.#p.clock.now()
+    if (this.#isOver(session, now)) {
+      this.#open.delete(key)
+      this.#p.onExpired?.(session)
+      return undefined
+    }
+    if (touch) session.seenAtMs = now
+    return session
+  }
+
+  close(token: string): boolean {
+    return this.#open.delete(keyOf(token))
+  }
+
+  /** When it ends if nobody does anything. */
+  endsAtMs(session: Session): number {
+    return Math.min(session.expiresAtMs, session.seenAtMs + this.#p.times.idleMs)
+  }
+
+  #isOver(session: Session, now: number): boolean {
+    return now >= this.endsAtMs(session)
+  }
+
+  #sweep(now: number): void {
+    for (const [key, session] of this.#open) {
+      if (!this.#isOver(session, now)) continue
+      this.#open.delete(key)
+      this.#p.onExpired?.(session)
+    }
+  }
+}
+
+function keyOf(token: string): string {
+  return hash('sha256', token, 'hex')
+}

@@ -1,0 +1,148 @@
+/**
+ * How the gate stands: the pipeline that decides, what its proofs are verified with, and, for admins, keys and the health
+ * of the log. Nothing here is a secret: keys are named, or public.
+ */
+import type { AuthorityStatus } from '../audit/anchor/anchorer.ts'
+import type { Alarm } from '../audit/log/alarm.ts'
+import type { WitnessStatus } from '../audit/log/witness-client.ts'
+import type { Check } from '../core/check.ts'
+import type { AuditWriter, RowLogStatus } from '../core/row.ts'
+import type { PublishedKey, SigningKeys } from '../keys/signing-keys.ts'
+import { type Access, asPerson } from './access.ts'
+import { json, type Route } from './listener.ts'
+
+export interface StandingOptions {
+  readonly version: string
+  readonly startedAtMs: number
+  readonly nowMs: () => number
+  readonly pipeline: {
+    readonly checks: readonly Check[]
+    readonly shadow: boolean
+    readonly policyDigest: string
+    readonly source: string
+    readonly upstream: string
+    readonly identity: { readonly name: string; readonly verified: boolean }
+  }
+  readonly audit: Pick<AuditWriter, 'ok' | 'head'>
+  readonly chainKeys: () => { readonly ids: readonly string[]; readonly active: string }
+  readonly load: () => { readonly active: number; readonly heldBytes: number }
+  readonly receipts:
+    | { readonly keys: SigningKeys; readonly issuer: string; readonly headerName: string; readonly form: string }
+    | undefined
+  readonly log:
+    | {
+        readonly origin: string
+        readonly key: string
+        readonly status: () => RowLogStatus
+        readonly alarm: () => Alarm | undefined
+        readonly witnesses: () => readonly WitnessStatus[]
+        readonly anchors: () => readonly AuthorityStatus[]
+      }
+    | undefined
+}
+
+export function standingRoutes(o: StandingOptions, access: Access): readonly Route[] {
+  const get = (path: string, role: 'viewer' | 'admin', body: () => unknown): Route => ({
+    path,
+    methods: ['GET'],
+    takes: asked => asked === path,
+    answer: (_, request) => asPerson(access, request, role, async () => json(200, body())),
+  })
+  return [
+    get('/api/v1/pipeline', 'viewer', () => pipeline(o)),
+    get('/api/v1/trust', 'viewer', () => trust(o)),
+    get('/api/v1/health', 'admin', () => health(o)),
+  ]
+}
+
+function pipeline({ pipeline: p }: StandingOptions) {
+  return {
+    policy_digest: p.policyDigest,
+    shadow: p.shadow,
+    source: p.source,
+    upstream: p.upstream,
+    identity: p.identity,
+    // By priority: the order in which they are asked.
+    checks: [...p.checks]
+      .sort((a, b) => a.priority - b.priority)
+      .map(check => {
+        const { stages, options } = check.describe()
+        return {
+          name: check.name,
+          priority: check.priority,
+          time_limit_ms: check.timeLimitMs,
+          shadow: check.shadow === true,
+          stages: Array.isArray(stages) ? stages.filter(s => typeof s === 'string') : [],
+          options: options ?? {},
+        }
+      }),
+  }
+}
+
+function trust({ receipts, log, nowMs }: StandingOptions) {
+  return {
+    receipts:
+      receipts === undefined
+        ? null
+        : {
+            issuer: receipts.issuer,
+            header: receipts.headerName,
+            form: receipts.form,
+            jwks: { keys: receipts.keys.published(nowMs()).map(asReceiptKey) },
+          },
+    log: log === undefined ? null : { origin: log.origin, key: log.key },
+  }
+}
+
+/** As the data plane publishes them. */
+function asReceiptKey(key: PublishedKey) {
+  return { ...key, signet_purpose: 'receipts' }
+}
+
+function health(o: StandingOptions) {
+  const { log, receipts } = o
+  const { head } = o.audit
+  const status = log?.status()
+  const now = o.nowMs()
+  const alarm = log?.alarm()
+  return {
+    version: o.version,
+    started_at: new Date(o.startedAtMs).toISOString(),
+    audit: { ok: o.audit.ok, rows: Number(head.size) },
+    load: { exchanges: o.load().active, held_bytes: o.load().heldBytes },
+    chain_keys: o.chainKeys(),
+    receipt_keys:
+      receipts === undefined
+        ? null
+        : { signing: receipts.keys.at(now)?.kid ?? null, published: receipts.keys.published(now).map(asReceiptKey) },
+    log:
+      log === undefined || status === undefined
+        ? null
+        : {
+            origin: log.origin,
+            key: log.key,
+            ok: status.ok,
+            reason: status.reason ?? null,
+            halted: status.halted,
+            size: status.size,
+            behind_rows: status.behind,
+            behind_ms: status.behindMs,
+            witnessed: status.witnessed ?? null,
+            alarm: alarm === undefined ? null : { kind: alarm.kind, witness: alarm.witness, detail: alarm.detail },
+            witnesses: log.witnesses().map(w => ({
+              name: w.name,
+              size: w.size,
+              cosignatures: w.cosignatures,
+              failures: w.failures,
+              problem: w.problem ?? null,
+            })),
+            anchors: log.anchors().map(a => ({
+              authority: a.authority,
+              size: a.size,
+              at: a.atMs === 0 ? null : new Date(a.atMs).toISOString(),
+              failures: a.failures,
+              problem: a.problem ?? null,
+            })),
+          },
+  }
+}
