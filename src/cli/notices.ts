@@ -42,7 +42,7 @@ export async function openNotices(
   const { openSqliteNotices } = await import('../state/notices/sqlite-thread.ts')
   const { destinations, slack } = await openDestinations(notifications, egress, random)
   const store = await openSqliteNotices(noticeStorePath(settings))
-  const notifier = new Notifier({ store, destinations, audit, clock, random, onState })
+  const notifier = new Notifier({ store, destinations, audit, clock, random, onState, sealed: notifications.sealed })
   try {
     await notifier.open()
   } catch (error) {

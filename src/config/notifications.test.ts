@@ -112,6 +112,8 @@ describe('notifications', () => {
       /expected no user or password/,
     ],
     ['an event that is none', { webhooks: [{ ...HOOK, events: ['created'] }] }, {}, /webhooks\[0\]\.events/],
+    ['a page of the console', { consoleUrl: 'https://signet.example.com/gate' }, {}, /expected the origin/],
+    ['a query for the console', { consoleUrl: 'https://signet.example.com/?token=1' }, {}, /expected the origin/],
     ['plain http to the console', { consoleUrl: 'http://signet.example.com' }, {}, /expected https/],
     [
       'Slack without a token',
@@ -160,6 +162,12 @@ describe('notifications', () => {
     expect(warnings.filter(w => w.startsWith('notifications'))).toEqual([
       expect.stringContaining('messages then have no buttons'),
       expect.stringContaining('no consoleUrl'),
+    ])
+    const sealing = { auditSealing: true, auditSealingKeyFile: write('5'.repeat(64)) }
+    const sealed = resolve({ consoleUrl: 'https://signet.example.com/console/', slack: SLACK }, { ...more, ...sealing })
+    expect(sealed.notifications).toMatchObject({ sealed: true, consoleUrl: 'https://signet.example.com' })
+    expect(sealed.warnings.filter(w => w.startsWith('notifications'))).toEqual([
+      expect.stringContaining('messages name nobody and have no buttons'),
     ])
   })
 })

@@ -32,6 +32,8 @@ export interface NotifierPorts {
   readonly random: Random
   /** For the operator: a destination or the store fails, or works again. One line. */
   readonly onState?: (ok: boolean, text: string) => void
+  /** The operator's lines name no person either. */
+  readonly sealed?: boolean
   /** Notices that may wait for one destination. Default 1,000. */
   readonly mostWaiting?: number
 }
@@ -266,7 +268,7 @@ export class Notifier {
     switch (sent.kind) {
       case 'delivered':
         lane.delivered += 1
-        this.#say(lane, true, `notices reach ${to.name} again`)
+        this.#say(lane, true, `notices reach ${this.#called(to)} again`)
         return await store.settle(to.name, notice.id, {
           kind: 'delivered',
           ...(sent.receipt === undefined ? {} : { receipt: sent.receipt }),
@@ -275,7 +277,7 @@ export class Notifier {
         return await store.settle(to.name, notice.id, { kind: 'delivered' })
       case 'failed': {
         lane.failed += 1
-        this.#say(lane, false, `notices do not reach ${to.name}: ${sent.because}`)
+        this.#say(lane, false, `notices do not reach ${this.#called(to)}: ${sent.because}`)
         if (attempts + 1 >= MAX_ATTEMPTS) return await this.#giveUp(lane, notice, attempts + 1, sent.because)
         const atMs = clock.now() + Math.max(afterMs(attempts, random), sent.afterMs ?? 0)
         if (sent.all === true) lane.notBeforeMs = atMs
@@ -287,7 +289,7 @@ export class Notifier {
       case 'gone':
         lane.failed += 1
         lane.disabled = true
-        this.#say(lane, false, `nothing is sent to ${to.name} any more: ${sent.because}`)
+        this.#say(lane, false, `nothing is sent to ${this.#called(to)} any more: ${sent.because}`)
         await store.disable(to.name, sent.because)
         this.#row(disabledRow(to.label, sent.because, random.uuid()))
         return this.#gaveUp(notice, attempts + 1, sent.because)
@@ -332,6 +334,10 @@ export class Notifier {
     if (lane.failing === !ok) return
     lane.failing = !ok
     this.#p.onState?.(ok, text)
+  }
+
+  #called({ name, label }: Destination): string {
+    return this.#p.sealed === true ? label : name
   }
 
   /** `undefined`: it took everything. */

@@ -34,7 +34,8 @@ export async function openDestinations(n: Notifications, egress: Egress, random:
     webhookDestination(w, { egress, consoleUrl, sealed, newId, secrets: n.webhookSecrets.get(w.name) ?? [] }),
   )
   const api = slackApiOf(n, egress)
-  const slack = n.slack === undefined || api === undefined ? [] : [slackDestination(n.slack, { consoleUrl, sealed, api })]
+  const slack =
+    n.slack === undefined || api === undefined ? [] : [slackDestination(n.slack, { consoleUrl, sealed, api })]
   const email = n.email === undefined ? [] : (await loadEmail()).emailDestinations(n.email, emailPorts(n, newId))
   return { destinations: [...webhooks, ...slack, ...email], slack: api }
 }

@@ -75,7 +75,9 @@ export function show(e: Escalation, { calls: most, perCall, total, sealed, form 
     calls: calls.map(c => ({ ...c, tool: name(c.tool) })),
     whole:
       !sealed &&
-      e.calls.length <= most && calls.every(c => c.whole) && named.every(text => escapeText(text).length <= MAX_NAME),
+      e.calls.length <= most &&
+      calls.every(c => c.whole) &&
+      named.every(text => escapeText(text).length <= MAX_NAME),
   }
 }
 

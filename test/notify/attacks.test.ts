@@ -123,28 +123,44 @@ describe.each(ATTACKS)('%s', (what, text) => {
     expect(JSON.parse(shown[0]?.[1] ?? '')).toEqual({ note: text })
   })
 
-  it('in the name of the tool, the reason and the check is harmless too', async () => {
+  it('in the owner, the approvers, the name of the tool, the reason and the check is harmless too', async () => {
     const held = await t.hold()
     const e: Escalation = {
       ...held,
       reason: text,
       check: text,
       upstream: text,
+      owner: { ...held.owner, id: text, approvalChain: [`human:${text}`] },
+      rule: { kind: 'chain', approvers: [`human:${text}`, `human:b${text}`] },
       calls: held.calls.map(c => ({ ...c, tool: text, tier: text, audience: text })),
-      decisions: [{ approver: 'human:bob', decision: 'approve', by: text, atMs: 1, digest: 'd', reason: text }],
+      decisions: [{ approver: `human:${text}`, decision: 'approve', by: text, atMs: 1, digest: 'd', reason: text }],
     }
-    checkSlack(slackMessage(e, { ...OPTIONS, buttons: true }))
+    for (const sealed of [false, true]) checkSlack(slackMessage(e, { ...OPTIONS, sealed, buttons: true }))
     const { subject, text: body } = escalationMail({ event: 'escalation.created' }, e, OPTIONS)
     const plain = {
       ...e,
       check: 'c',
       reason: 'r',
+      owner: held.owner,
       calls: e.calls.map(c => ({ ...c, tool: 't', tier: 'high', audience: 'a' })),
     }
     checkMail(body, escalationMail({ event: 'escalation.created' }, plain, OPTIONS).text)
     expect(subject).toMatch(/^[\x20-\x7e]+$/)
     expect(what).toBeTruthy()
   })
+})
+
+it('a fact that is too long for Slack is cut between characters, and between what was escaped', async () => {
+  const base = await t.hold()
+  for (let n = 0; n < 12; n += 1) {
+    const reason = `${'x'.repeat(n)}${'&'.repeat(300 - n)}`
+    const owner = { ...base.owner, id: '&'.repeat(290) }
+    for (const check of ['&'.repeat(300), `${'&'.repeat(4)}${'😀'.repeat(148)}`, '😀'.repeat(150)]) {
+      const message = slackMessage({ ...base, owner, reason, check }, { ...OPTIONS, buttons: true })
+      checkSlack(message)
+      for (const [, text] of texts(message)) expect(text.length).toBeLessThanOrEqual(3000)
+    }
+  }
 })
 
 it('so is any text whatever', async () => {

@@ -37,7 +37,7 @@ function settingFor(port: number, more: object = {}) {
 
 const PORTS: EmailPorts = {
   consoleUrl: 'https://signet.example.com',
-      sealed: false,
+  sealed: false,
   password: undefined,
   ca: AUTHORITY,
   newId: () => 'test-id',

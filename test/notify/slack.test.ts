@@ -60,7 +60,14 @@ interface Sent {
   }
 }
 
-async function setUp(o: { readonly policy?: ApprovalPolicy; readonly slack?: object; readonly answer?: object; readonly sealed?: boolean } = {}) {
+async function setUp(
+  o: {
+    readonly policy?: ApprovalPolicy
+    readonly slack?: object
+    readonly answer?: object
+    readonly sealed?: boolean
+  } = {},
+) {
   const t = testDesk(o.policy ?? ANY)
   let ts = 0
   const api = await receiver((res, { path, headers }) => {
@@ -85,7 +92,9 @@ async function setUp(o: { readonly policy?: ApprovalPolicy; readonly slack?: obj
   const { clock, audit } = t
   const notifier = new Notifier({
     store: await openSqliteNotices(join(folder, `${++files}.db`)),
-    destinations: [slackDestination(setting, { consoleUrl: 'https://signet.example.com', sealed: o.sealed ?? false, api: slackApi })],
+    destinations: [
+      slackDestination(setting, { consoleUrl: 'https://signet.example.com', sealed: o.sealed ?? false, api: slackApi }),
+    ],
     audit,
     clock,
     random: systemRandom(),
@@ -227,6 +236,13 @@ describe('a message', () => {
     expect(message?.body.blocks?.length).toBeLessThanOrEqual(50)
   })
 
+  it('has no buttons where names are sealed: nobody decides about whom they are not told of', async () => {
+    const s = await setUp({ sealed: true })
+    await s.hold()
+    await s.notifier.quiet()
+    expect(buttons(s.sent()[0])).toEqual(['signet_open'])
+  })
+
   it('that is cut says how much there is, and what the whole of it is', async () => {
     const s = await setUp()
     const e = await s.hold([['t', JSON.stringify({ a: 'x'.repeat(5000) })]])
@@ -360,6 +376,7 @@ describe('a press', () => {
     expect(only?.body.channel).toBe(CHANNEL)
     expect(only?.body.user).toMatch(/^U00000/)
     expect(only?.body.text).toContain(says)
+    expect(only?.body).toMatchObject({ parse: 'none', link_names: false })
     // Never where the request says.
     expect(JSON.stringify(s.sent())).not.toContain('evil.example')
   })

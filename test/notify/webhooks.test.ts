@@ -10,7 +10,7 @@ import type { NoticeStore } from '../../src/core/state.ts'
 import { Notifier, type NotifierPorts } from '../../src/notify/notifier.ts'
 import { readNotifications } from '../../src/notify/settings.ts'
 import { webhookDestination } from '../../src/notify/webhook/webhook.ts'
-import { type Egress, openEgress } from '../../src/plugins/egress.ts'
+import { type Egress, EgressFailed, openEgress } from '../../src/plugins/egress.ts'
 import { openSqliteNotices } from '../../src/state/notices/sqlite-thread.ts'
 import { systemRandom } from '../../src/state/system.ts'
 import { type Got, impatient, type Receiver, receiver, type TestDesk, testDesk } from './stand.ts'
@@ -334,13 +334,14 @@ describe('what happened', () => {
             ? () => Promise.reject(new Error('disk full'))
             : Reflect.get(target, name).bind(target),
       })
-    const { t, notifier } = await setUp(r.url, { wrap: failing })
+    const { t, notifier, said } = await setUp(r.url, { wrap: failing })
     await t.hold()
     await notifier.quiet()
     expect(r.got).toHaveLength(0)
     broken = false
     t.clock.pass(5_000)
     await notifier.quiet()
+    expect(said).toEqual(['notices cannot be written down: disk full', 'notices are written down again'])
     expect(r.got.map(type)).toEqual(['escalation.created'])
   })
 
@@ -403,6 +404,70 @@ describe('what happened', () => {
     t.clock.pass(20_000)
     await notifier.quiet()
     expect(r.got).toHaveLength(1)
+  })
+
+  it('and ends the gate each time it is being sent is not sent without end: ten times, and later each time', async () => {
+    const path = newFile()
+    const t = testDesk()
+    let alive = true
+    const mortal = (real: NoticeStore): NoticeStore =>
+      new Proxy(real, {
+        get: (target, name) =>
+          name === 'close' || alive
+            ? Reflect.get(target, name).bind(target)
+            : () => Promise.reject(new Error('killed: nothing is written any more')),
+      })
+    let sent = 0
+    const deadly: Egress = {
+      send: async () => {
+        sent += 1
+        alive = false
+        throw new EgressFailed('unreachable', 'the process is gone')
+      },
+      close: async () => undefined,
+    }
+    const live = async (held = false): Promise<number> => {
+      alive = true
+      t.followers.length = 0
+      const { notifier } = await setUp('http://127.0.0.1:1/', {
+        t,
+        path,
+        input: CREATED,
+        wrap: mortal,
+        egress: deadly,
+      })
+      if (held) await t.hold()
+      await notifier.quiet()
+      alive = false
+      await notifier.close()
+      return sent
+    }
+    expect(await live(true)).toBe(1)
+    for (let lives = 1; lives <= 12; lives += 1) {
+      // Restarted at once, it waits; after the longest pause it is tried again.
+      const before = sent
+      expect(await live()).toBe(before)
+      t.clock.pass(8 * 3_600_000)
+      await live()
+    }
+    expect(sent).toBe(10)
+    expect(t.audit.named('notification.given_up').map(row => row.metadata['_problem'])).toEqual([
+      'the gate ended each time while it was being sent',
+    ])
+  })
+
+  it('and cannot be written down because the file is gone is said to the operator, once', async () => {
+    const r = await ok()
+    const path = newFile()
+    const { t, notifier, said } = await setUp(r.url, { path })
+    for (const suffix of ['', '-wal', '-shm']) rmSync(`${path}${suffix}`)
+    const e = await t.hold()
+    await t.decide(e, 'deny')
+    await notifier.quiet()
+    t.clock.pass(5_000)
+    await notifier.quiet()
+    expect(said).toEqual([expect.stringMatching(/^notices cannot be written down: .*was moved, deleted or replaced/)])
+    expect((await t.desk.find(e.id))?.state).toBe('denied')
   })
 
   it('is told once by two processes that share the file', async () => {

@@ -54,7 +54,8 @@ export function escalationMail(notice: Pick<Notice, 'event'>, e: Escalation, o: 
     ]),
     ...(shown.calls.length < e.calls.length ? ['', `And ${e.calls.length - shown.calls.length} more calls.`] : []),
     ...e.decisions.map(
-      d => `${d.decision === 'approve' ? 'Approved' : 'Denied'} by ${escapeText(names.person(d.approver))} (${escapeText(d.by)})`,
+      d =>
+        `${d.decision === 'approve' ? 'Approved' : 'Denied'} by ${escapeText(names.person(d.approver))} (${escapeText(d.by)})`,
     ),
     '',
     link === undefined ? `Decide with: signet escalations show ${e.id}` : `Decide after signing in: ${link}`,

@@ -98,7 +98,16 @@ function facts(e: Escalation, shown: Shown, names: Names): string {
     `Owner: ${entities(shown.owner)}`,
     `Why: ${entities(shown.reason)} (${entities(shown.check)})`,
     `At: ${shown.stage === 'admission' ? 'the request, before the model is called' : 'calls that the model proposes'}`,
-    ...(asked.length === 0 ? [] : [`Asked: ${entities(asked.slice(0, 5).map(who => escapeText(names.person(who))).join(', '))}`]),
+    ...(asked.length === 0
+      ? []
+      : [
+          `Asked: ${entities(
+            asked
+              .slice(0, 5)
+              .map(who => escapeText(names.person(who)))
+              .join(', '),
+          )}`,
+        ]),
     ...(isOver(e.state) ? [] : [`Until: ${shown.expires}`]),
     `Digest: ${shown.digest}`,
     `Id: ${shown.id}`,

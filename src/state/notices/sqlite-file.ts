@@ -130,13 +130,7 @@ export class SqliteNotices {
         this.#db.change(`UPDATE notice SET state = 'done', receipt = ? ${which}`, outcome.receipt ?? null, to, id)
         break
       case 'again':
-        this.#db.change(
-          `UPDATE notice SET next_ms = ?, attempts = ? ${which}`,
-          outcome.atMs,
-          outcome.attempts,
-          to,
-          id,
-        )
+        this.#db.change(`UPDATE notice SET next_ms = ?, attempts = ? ${which}`, outcome.atMs, outcome.attempts, to, id)
         break
       case 'given_up':
         this.#db.change(`UPDATE notice SET state = 'given_up' ${which}`, to, id)

@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -75,6 +76,24 @@ describe('notices', () => {
     await store.add([notice(4)], 10)
     expect((await store.take('a', 9000, 9001)).taken?.notice.id).toBe('evt_4')
     await store.close()
+  })
+
+  it('of a destination that is no longer set leave nothing of it in the file', async () => {
+    const path = file()
+    const digests = ['b', 'https://b'].map(text => createHash('sha256').update(text).digest('hex'))
+    const bytes = () => {
+      const found = readFileSync(path, 'latin1')
+      return digests.map(digest => found.includes(digest))
+    }
+    const store = await opened(path)
+    await store.add([notice(1), notice(1, { destination: 'b' })], 10)
+    await store.settle('b', 'evt_1', { kind: 'delivered', receipt: '17.5' })
+    await store.close()
+    expect(bytes()).toEqual([true, true])
+    const later = await openSqliteNotices(path)
+    await later.use(TWO.slice(0, 1), 9000)
+    await later.close()
+    expect(bytes()).toEqual([false, false])
   })
 
   it('that wait are bounded per destination: the oldest gives way and is not taken for new', async () => {
