@@ -228,7 +228,7 @@ it('broken requests too, and none of them is a 500', { timeout: 300_000 }, async
         statuses.set(status, (statuses.get(status) ?? 0) + 1)
       },
     ),
-    { numRuns: 3000, seed: 12 },
+    { numRuns: 3000, seed: 11 },
   )
   for (const status of [400, 401, 403, 404, 405, 413, 421])
     expect([status, statuses.get(status) ?? 0]).not.toEqual([status, 0])
