@@ -14,7 +14,7 @@ import type { SharedState } from '../core/state.ts'
 import { Key } from '../keys/ring.ts'
 import { KeyFolder } from '../keys/store.ts'
 import { type Egress, openEgress } from '../plugins/egress.ts'
-import { systemClock } from '../state/system.ts'
+import { systemClock, systemRandom } from '../state/system.ts'
 import { GateCounters } from '../telemetry/counters.ts'
 import type { DemoUpstream } from '../upstream/demo/server.ts'
 import { type Approvals, noteLostStore, openApprovals } from './approvals.ts'
@@ -22,6 +22,7 @@ import { openCapabilities } from './capabilities.ts'
 import { keyFolderOf } from './chain-keys.ts'
 import { type GateKeys, openGateKeys } from './gate-keys.ts'
 import { type LogParts, noteLateLog, noteSigner, openLogOf } from './log-serving.ts'
+import { type Notices, openNotices } from './notices.ts'
 
 export interface ServingEvents {
   /** Keys were read anew or could not be, or the signer process stopped or is back. */
@@ -42,6 +43,8 @@ export interface ServingEvents {
   readonly onEviction?: (policy: string) => void
   /** The access log stopped being written, or is again. */
   readonly onAccessState?: (ok: boolean, reason: string) => void
+  /** Notices do not reach a destination, or do again. */
+  readonly onNotice?: (ok: boolean, text: string) => void
   /** A worker process listens, or ended. */
   readonly onWorker?: (ok: boolean, message: string) => void
 }
@@ -54,6 +57,8 @@ export interface Backing {
   /** `undefined`: no tool has an audience, and none is issued. */
   readonly capabilities: Awaited<ReturnType<typeof openCapabilities>>
   readonly changes: Changes
+  /** `undefined`: nobody is told of escalations. */
+  readonly notices: Notices | undefined
   readonly log: LogParts | undefined
   /** The transparency log's name and public key; `undefined` when it is off. */
   readonly logName: { readonly origin: string; readonly key: string } | undefined
@@ -78,9 +83,11 @@ export async function openBacking(
   let index: IndexKeeper | undefined
   let log: LogParts | undefined
   let audit: AuditLog | undefined
+  let notices: Notices | undefined
   let opening: Promise<Approvals> | undefined
   const egress = openEgress()
   const close = async (): Promise<void> => {
+    await notices?.close()
     await log?.close()
     await index?.close()
     await shared?.close()
@@ -132,6 +139,15 @@ export async function openBacking(
     }
     const approvals = await opening
     if (approvals.storeLost !== undefined) noteLostStore(audit, approvals.storeLost, text => events.onStoreLost?.(text))
+    notices = await openNotices(resolved, {
+      audit,
+      egress,
+      clock: systemClock,
+      random: systemRandom(),
+      changes,
+      approvers: approvals.escalations.policy?.approvers ?? [],
+      onState: (ok, text) => events.onNotice?.(ok, text),
+    })
     const capabilities = await openCapabilities(resolved, checks, opened)
     const signer = settings.transparencyLog ? await noteSigner(settings) : undefined
     if (signer !== undefined) {
@@ -147,6 +163,7 @@ export async function openBacking(
       approvals,
       capabilities,
       changes,
+      notices,
       log,
       logName: signer === undefined ? undefined : { origin: signer.key.name, key: formatKey(signer.key) },
       counters: new GateCounters(),

@@ -18,10 +18,11 @@ export async function startControlOf(
   pipeline: ServedPipeline,
 ): Promise<RunningControl | undefined> {
   const { access, openPasskeys } = backing.approvals
-  const { counters, audit, log, changes } = backing
+  const { counters, audit, log, changes, notices } = backing
   const { desk } = listening.gate
-  const metrics = metricsFor(settings.controlHost, access, counters, audit, log, listening.gate)
-  if (log === undefined && access === undefined && metrics === undefined) return undefined
+  const metrics = metricsFor(settings.controlHost, access, counters, audit, log, listening.gate, notices?.status)
+  const slack = notices?.slack?.(desk)
+  if (log === undefined && access === undefined && metrics === undefined && slack === undefined) return undefined
   // Where the data plane takes any free port, a second gate may be running.
   const passkeys = access === undefined ? undefined : await openPasskeys(counters.counting(audit))
   if (passkeys !== undefined) await keepEvidence(desk, passkeys)
@@ -35,6 +36,7 @@ export async function startControlOf(
       allowedHosts: settings.controlAllowedHosts,
       log: log?.log,
       metrics,
+      slack,
       escalations: access === undefined ? undefined : { desk, access, changes, passkeys },
       console: console?.parts,
       version: VERSION,

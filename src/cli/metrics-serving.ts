@@ -5,9 +5,11 @@ import { VERSION } from '../config/version.ts'
 import type { Access } from '../control/access.ts'
 import type { AuditWriter } from '../core/row.ts'
 import type { Gate } from '../gate/gate.ts'
+import type { DestinationStatus } from '../notify/notifier.ts'
 import type { GateCounters } from '../telemetry/counters.ts'
 import { type Metric, one } from '../telemetry/exposition.ts'
 import { auditMetrics, logMetrics } from '../telemetry/log-metrics.ts'
+import { noticeMetrics } from '../telemetry/notice-metrics.ts'
 import { processMetrics } from '../telemetry/process.ts'
 import type { LogParts } from './log-serving.ts'
 
@@ -19,6 +21,7 @@ export function metricsFor(
   audit: Pick<AuditWriter, 'ok' | 'head'>,
   parts: LogParts | undefined,
   { load }: Pick<Gate, 'load'>,
+  notices?: () => readonly DestinationStatus[],
 ): readonly Metric[] | undefined {
   if (access === undefined && !isLoopbackHost(controlHost)) return undefined
   return [
@@ -37,6 +40,7 @@ export function metricsFor(
       read: () => one(load.heldBytes),
     },
     ...auditMetrics(audit),
+    ...(notices === undefined ? [] : noticeMetrics(notices)),
     ...(parts === undefined
       ? []
       : logMetrics({

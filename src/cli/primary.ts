@@ -17,7 +17,8 @@ import { readListening, shareOf } from './worker-facts.ts'
 /** Beyond the time that running exchanges get. */
 const LEAVE_MORE_MS = 5000
 /** What a worker's environment must not hold; its settings come over the connection. */
-const HIDDEN = /^SIGNET_(?:HMAC_|RECEIPT_|CAPABILITY_KEY|REDIS_|AUDIT_SEALING|TRANSPARENCY_LOG_KEY|CONTROL_IDENTITY)/i
+const HIDDEN =
+  /^SIGNET_(?:HMAC_|RECEIPT_|CAPABILITY_KEY|REDIS_|AUDIT_SEALING|TRANSPARENCY_LOG_KEY|CONTROL_IDENTITY|NOTIFICATIONS|WEBHOOK_|SLACK_|SMTP_)/i
 
 export interface RunningWorkers {
   readonly crew: Crew

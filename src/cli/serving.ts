@@ -82,6 +82,7 @@ export async function startServing(
       })
     }
     gate = listening
+    opened.notices?.start(listening.gate.desk)
     control = await startControlOf(settings, opened, listening, { checks: pipeline.checks, ...project })
     const { devToken } = approvals
     return {
@@ -93,12 +94,15 @@ export async function startServing(
       failed,
       reload: () => keys.look(),
       close: async () => {
+        // Before the desk that it reads; what happens from here on is found at the next start.
+        await opened.notices?.close()
         await listening.close()
         await control?.close()
         await opened.close()
       },
     }
   } catch (error) {
+    await backing?.notices?.close()
     await (gate?.close() ?? backing?.audit.close())?.catch(() => undefined)
     await backing?.close()
     throw startProblem(error, settings)

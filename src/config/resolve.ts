@@ -4,9 +4,11 @@ import { dirname, join, resolve } from 'node:path'
 import type { RelyingParty } from '../escalation/passkeys.ts'
 import type { IdentitySetting } from '../identity/open.ts'
 import { readSecretFile } from '../keys/store.ts'
+import type { Notifications } from '../notify/open.ts'
 import { identityFrom, readIdentityFile } from './identity.ts'
 import { type LogOutside, resolveLogOutside } from './log-outside.ts'
 import { isLoopbackHost } from './network-names.ts'
+import { resolveNotifications } from './notifications.ts'
 import { ConfigError, errorCode, oneLine } from './problem.ts'
 import { environmentName, type Layer, type SettingName, type Settings, settle } from './settings.ts'
 import { readAuthorities, readCertificate, readKey, readRevocations, type TlsFiles } from './tls.ts'
@@ -41,6 +43,8 @@ export interface Resolved {
   readonly controlIdentity: IdentitySetting | undefined
   /** Whose passkeys approvers use; `undefined`: there are none. */
   readonly passkeys: RelyingParty | undefined
+  /** Who is told of escalations; `undefined`: nobody. */
+  readonly notifications: Notifications | undefined
   readonly hmacKey: KeySource
   readonly receiptKey: KeySource | 'another process' | 'off'
   /** Wraps the owners' keys, hex; `undefined`: kept in .signet, or nothing is sealed. */
@@ -48,6 +52,16 @@ export interface Resolved {
   /** One line each: allowed, but worth knowing. */
   readonly warnings: readonly string[]
 }
+
+/** Secrets that stand in a setting or in a file of their own. */
+type SecretName =
+  | 'hmacSecret'
+  | 'upstreamApiKey'
+  | 'anthropicUpstreamApiKey'
+  | 'redisPassword'
+  | 'slackBotToken'
+  | 'slackSigningSecret'
+  | 'smtpPassword'
 
 const FROM_DEV = '--dev'
 
@@ -71,6 +85,15 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
   const anthropicUpstreamApiKey = secret('anthropicUpstreamApiKey', 'anthropicUpstreamApiKeyFile', credential)
   const redisPassword = secret('redisPassword', 'redisPasswordFile', password)
   const redis = resolveRedis()
+  const notifications = resolveNotifications(
+    chosen,
+    {
+      slackBotToken: secret('slackBotToken', 'slackBotTokenFile', credential),
+      slackSigningSecret: secret('slackSigningSecret', 'slackSigningSecretFile', credential),
+      smtpPassword: secret('smtpPassword', 'smtpPasswordFile', password),
+    },
+    { name, attempt, problem: text => problems.push(text), warning: text => warnings.push(text) },
+  )
   const outside = resolveLogOutside(chosen, { name, attempt, problem: text => problems.push(text) })
   if (chosen.anthropicUpstreamUrl === undefined) {
     for (const setting of [
@@ -174,6 +197,7 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
     redis,
     outside,
     controlIdentity,
+    notifications,
     hmacKey,
     receiptKey,
     sealingKey,
@@ -394,11 +418,7 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
     return 'ephemeral'
   }
 
-  function secret(
-    value: 'hmacSecret' | 'upstreamApiKey' | 'anthropicUpstreamApiKey' | 'redisPassword',
-    file: 'hmacSecretFile' | 'upstreamApiKeyFile' | 'anthropicUpstreamApiKeyFile' | 'redisPasswordFile',
-    check: Shape<string>,
-  ): string | undefined {
+  function secret(value: SecretName, file: `${SecretName}File`, check: Shape<string>): string | undefined {
     const path = chosen[file]
     if (path === undefined) return chosen[value]
     if (chosen[value] !== undefined) {

@@ -3,7 +3,18 @@
  * is said about them in docs/configuration.md is compared with this table by a test.
  */
 import { DEFAULT_FORWARD_HEADERS } from '../upstream/headers.ts'
-import { asBoolean, asHashes, asInteger, asJson, asKeys, asList, asNumber, asText, type Reading } from './reading.ts'
+import {
+  asBoolean,
+  asHashes,
+  asInteger,
+  asJson,
+  asKeys,
+  asList,
+  asNamedSecrets,
+  asNumber,
+  asText,
+  type Reading,
+} from './reading.ts'
 import * as value from './values.ts'
 
 /** 64 GiB: more is a slip of the finger. */
@@ -55,6 +66,16 @@ export const SHAPE = {
   admins: value.principals,
   controlIdentity: value.identity,
   controlIdentityFile: value.path,
+  notifications: value.notifications,
+  notificationsFile: value.path,
+  noticeStorePath: value.path,
+  webhookSecrets: value.namedSecrets,
+  slackBotToken: value.credential,
+  slackBotTokenFile: value.path,
+  slackSigningSecret: value.credential,
+  slackSigningSecretFile: value.path,
+  smtpPassword: value.password,
+  smtpPasswordFile: value.path,
   redisUrl: value.redisUrl,
   redisUsername: value.name,
   redisPassword: value.password,
@@ -178,6 +199,19 @@ export const SPECS: Readonly<Record<SettingName, Spec>> = {
     expected: 'an object in pipeline.ts or in the file that SIGNET_CONTROL_IDENTITY_FILE names',
   },
   controlIdentityFile: { read: asText, expected: 'a path' },
+  notifications: {
+    read: asJson,
+    expected: 'an object in pipeline.ts or in the file that SIGNET_NOTIFICATIONS_FILE names',
+  },
+  notificationsFile: { read: asText, expected: 'a path' },
+  noticeStorePath: { read: asText, expected: 'a path' },
+  webhookSecrets: { read: asNamedSecrets, expected: 'names of webhooks with whsec_ secrets', secret: true },
+  slackBotToken: { read: asText, expected: 'a token', secret: true },
+  slackBotTokenFile: { read: asText, expected: 'a path' },
+  slackSigningSecret: { read: asText, expected: 'a secret', secret: true },
+  slackSigningSecretFile: { read: asText, expected: 'a path' },
+  smtpPassword: { read: asText, expected: 'a password', secret: true },
+  smtpPasswordFile: { read: asText, expected: 'a path' },
   redisUrl: { read: asText, expected: 'a redis:// or rediss:// URL', flag: '--redis-url' },
   redisUsername: { read: asText, expected: 'a user name' },
   redisPassword: { read: asText, expected: 'a password', secret: true },
@@ -262,6 +296,15 @@ type Absent =
   | 'passkeyStorePath'
   | 'controlIdentity'
   | 'controlIdentityFile'
+  | 'notifications'
+  | 'notificationsFile'
+  | 'noticeStorePath'
+  | 'slackBotToken'
+  | 'slackBotTokenFile'
+  | 'slackSigningSecret'
+  | 'slackSigningSecretFile'
+  | 'smtpPassword'
+  | 'smtpPasswordFile'
   | 'identity'
   | 'identityFile'
   | 'auditSegmentFolder'
@@ -322,6 +365,7 @@ export const DEFAULTS: Settings = Object.freeze({
   passkeyRegistration: 'invited',
   viewers: [],
   admins: [],
+  webhookSecrets: {},
   redisKeyPrefix: 'signet:',
   redisTimeoutMs: 1_000,
   allowReferenceKinds: [],

@@ -87,6 +87,8 @@ describe('names', () => {
       redeemers: `payments=sha256:${'a'.repeat(64)}`,
       approvers: 'human:bob@example.com',
       controlIdentity: 'asserted',
+      notifications: '{"webhooks":[]}',
+      webhookSecrets: 'ops=whsec_AAAA',
       viewers: 'human:bob@example.com',
       admins: 'human:bob@example.com',
       controlHost: '::1',

@@ -26,11 +26,31 @@ export interface Person {
   readonly sessionEndsAtMs?: number
 }
 
-export interface AccessOptions {
-  readonly identity: IdentityStrategy
+export interface RoleOptions {
   readonly viewers: readonly string[]
   readonly approvers: readonly string[]
   readonly admins: readonly string[]
+}
+
+export interface AccessOptions extends RoleOptions {
+  readonly identity: IdentityStrategy
+}
+
+/** The role that the operator's lists give to a principal. */
+export type Roles = (principal: string) => Role | undefined
+
+export function createRoles({ viewers, approvers, admins }: RoleOptions): Roles {
+  const roles = new Map<string, Role>([
+    ...viewers.map(p => [p, 'viewer'] as const),
+    ...approvers.map(p => [p, 'approver'] as const),
+    ...admins.map(p => [p, 'admin'] as const),
+  ])
+  return principal => roles.get(principal)
+}
+
+/** Each role may what the ones below it may. */
+export function reaches(has: Role | undefined, wanted: Role): has is Role {
+  return has !== undefined && ROLES.indexOf(has) >= ROLES.indexOf(wanted)
 }
 
 export interface Access {
@@ -40,13 +60,9 @@ export interface Access {
   credentialOf(request: Pick<ControlRequest, 'rawHeaders'>): readonly string[]
 }
 
-export function createAccess({ identity, viewers, approvers, admins }: AccessOptions): Access {
+export function createAccess({ identity, ...people }: AccessOptions): Access {
   if (!identity.verified) throw new TypeError('the control plane needs an identity that is proved, not asserted')
-  const roles = new Map<string, Role>([
-    ...viewers.map(p => [p, 'viewer'] as const),
-    ...approvers.map(p => [p, 'approver'] as const),
-    ...admins.map(p => [p, 'admin'] as const),
-  ])
+  const roles = createRoles(people)
   const duplicates = createDuplicateRule(identity.headers)
   const carriers = new Set(['authorization', ...(identity.headers ?? []).map(name => name.toLowerCase())])
   return {
@@ -78,8 +94,8 @@ export function createAccess({ identity, viewers, approvers, admins }: AccessOpt
         })
       }
       const principal = ownerString(who.owner)
-      const has = higherRole(roles.get(principal), who.role)
-      if (has === undefined || ROLES.indexOf(has) < ROLES.indexOf(role)) {
+      const has = higherRole(roles(principal), who.role)
+      if (!reaches(has, role)) {
         return problem(403, 'not_allowed', { description: `this needs the role ${role}` })
       }
       return { principal, role: has, by: who.owner.authenticatedBy }

@@ -25,10 +25,11 @@ export const SCHEMAS = {
   },
   Call: {
     type: 'object',
-    required: ['id', 'tool', 'arguments', 'arguments_digest', 'audience'],
+    required: ['id', 'tool', 'tier', 'arguments', 'arguments_digest', 'audience'],
     properties: {
       id: { type: 'string' },
       tool: { type: 'string' },
+      tier: { type: ['string', 'null'], description: 'As the check that held it rates the tool.' },
       arguments: {
         type: 'string',
         description: 'What the model wrote; controls and invisible characters are escaped.',

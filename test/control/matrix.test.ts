@@ -25,6 +25,8 @@ const PERSON: Readonly<Partial<Record<Column, Who>>> = {
 /** Statuses in the order of `WHO`. */
 const ALL = [200, 200, 200, 200, 200, 200, 200, 200, 200, 200]
 const VIEW = [401, 401, 401, 403, 403, 200, 200, 200, 200, 200]
+/** Whose key it is does not matter: nobody but Slack signs as Slack. */
+const SLACK = [403, 403, 403, 403, 403, 403, 403, 403, 403, 403]
 const TABLE: Readonly<Record<string, readonly number[]>> = {
   'GET /openapi.json': ALL,
   'GET /metrics': VIEW,
@@ -51,6 +53,7 @@ const TABLE: Readonly<Record<string, readonly number[]>> = {
   'POST /api/v1/passkeys': [401, 401, 401, 403, 403, 403, 409, 409, 409, 409],
   'POST /api/v1/passkeys/registration': [401, 401, 401, 403, 403, 403, 200, 200, 200, 200],
   'POST /api/v1/passkeys/invitations': [401, 401, 401, 403, 403, 403, 403, 403, 201, 403],
+  'POST /slack/interactions': SLACK,
   // 404: there is no such passkey of theirs.
   'POST /api/v1/passkeys/{passkey}/revoke': [401, 401, 401, 403, 403, 403, 200, 404, 200, 404],
 }

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { openApi } from '../../src/control/openapi.ts'
 import { Sessions } from '../../src/control/sessions.ts'
+import { SLACK_PATH } from '../../src/control/slack.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import { systemClock, systemRandom } from '../../src/state/system.ts'
 import { PEOPLE, type Stand, startStand, type Who } from './stand.ts'
@@ -137,12 +138,18 @@ describe('of another page', () => {
   })
 })
 
+it('no session opens what is for Slack alone', async () => {
+  const token = await signIn('admin')
+  expect((await as(token, SLACK_PATH, { method: 'POST', body: '{}' })).status).toBe(403)
+})
+
 it('a session that is over opens no route at all', async () => {
   const token = await signIn('admin')
   await as(token, '/api/v1/session/close', { method: 'POST', body: '{}' })
   const e = await s.hold()
   for (const [path, methods] of Object.entries(openApi('0').paths)) {
-    if (path === '/openapi.json') continue
+    // Public; and open to Slack's signature alone, whatever else a request carries.
+    if (path === '/openapi.json' || path === SLACK_PATH) continue
     for (const method of Object.keys(methods)) {
       const at = path.replace('{id}', e.id).replace('{passkey}', 'AAAA')
       const init = method === 'post' ? { method: 'POST', body: '{}' } : {}

@@ -1,7 +1,7 @@
 /** A gate with its control plane, people with keys, and passkeys: what the suites of the control plane stand on. */
 
 import { openReading } from '../../src/audit/reading-thread.ts'
-import { type AccessOptions, createAccess } from '../../src/control/access.ts'
+import { type AccessOptions, createAccess, createRoles } from '../../src/control/access.ts'
 import { Changes } from '../../src/control/changes.ts'
 import { expiredSessionRow } from '../../src/control/session-routes.ts'
 import { Sessions, type SessionTimes } from '../../src/control/sessions.ts'
@@ -14,6 +14,7 @@ import { createBox } from '../../src/escalation/box.ts'
 import { Passkeys } from '../../src/escalation/passkeys.ts'
 import { apiKeyIdentity, newApiKey } from '../../src/identity/api-key.ts'
 import { ScheduledSigners } from '../../src/keys/signing-keys.ts'
+import { readNotifications, type SlackSetting } from '../../src/notify/settings.ts'
 import { MemoryPasskeyStore } from '../../src/state/passkeys/memory.ts'
 import { systemClock, systemRandom } from '../../src/state/system.ts'
 import {
@@ -50,6 +51,14 @@ export const ACCESS: Omit<AccessOptions, 'identity'> = {
 }
 
 export const RP = { id: 'localhost', origins: ['http://localhost:8444'] }
+
+function readSlack(): SlackSetting {
+  const { slack } = readNotifications({
+    slack: { channel: 'C0123456789', team: 'T0123456789', app: 'A0123456789', users: { U0000000BOB: PEOPLE.bob } },
+  })
+  if (slack === undefined) throw new Error('there is a slack setting')
+  return slack
+}
 
 export interface Shown {
   readonly id: string
@@ -174,6 +183,14 @@ export async function startStand(o: StandOptions = {}): Promise<Stand> {
       access: createAccess({ identity, ...ACCESS }),
       changes,
       passkeys,
+    },
+    slack: {
+      desk: gate.running.gate.desk,
+      roles: createRoles(ACCESS),
+      setting: readSlack(),
+      signingSecret: 'not the one that anybody has',
+      api: { call: async () => ({ ok: true, answer: {} }) },
+      clock: systemClock,
     },
     version: '0.0.0-test',
   }
