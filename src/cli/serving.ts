@@ -82,7 +82,7 @@ export async function startServing(
       })
     }
     gate = listening
-    control = await startControlOf(settings, opened, listening, { checks: pipeline.checks, ...project })
+    control = await startControlOf(resolved, opened, listening, { checks: pipeline.checks, ...project })
     const { devToken } = approvals
     return {
       ...listening,

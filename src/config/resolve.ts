@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path'
 import type { RelyingParty } from '../escalation/passkeys.ts'
 import type { IdentitySetting } from '../identity/open.ts'
 import { readSecretFile } from '../keys/store.ts'
+import { type ConsoleOidc, resolveConsoleOidc } from './console-oidc.ts'
 import { identityFrom, readIdentityFile } from './identity.ts'
 import { type LogOutside, resolveLogOutside } from './log-outside.ts'
 import { isLoopbackHost } from './network-names.ts'
@@ -39,6 +40,8 @@ export interface Resolved {
   readonly outside: LogOutside
   /** How people at the control plane are known; `undefined`: nobody is, and nothing there but the log is served. */
   readonly controlIdentity: IdentitySetting | undefined
+  /** Where people sign in to the console; `undefined`: they paste tokens. */
+  readonly consoleOidc: ConsoleOidc | undefined
   /** Whose passkeys approvers use; `undefined`: there are none. */
   readonly passkeys: RelyingParty | undefined
   readonly hmacKey: KeySource
@@ -107,6 +110,12 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
   )
     problems.push(`${name('identity')}: claims.role is for the control plane; move it to controlIdentity`)
   const controlIdentity = resolveControlIdentity()
+  const consoleOidc = resolveConsoleOidc(chosen, {
+    identity: controlIdentity,
+    secret: secret('consoleOidcClientSecret', 'consoleOidcClientSecretFile', password),
+    name,
+    problem: text => problems.push(text),
+  })
   const passkeys = resolvePasskeys()
   const tls = resolveTls()
   exposure()
@@ -174,6 +183,7 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
     redis,
     outside,
     controlIdentity,
+    consoleOidc,
     hmacKey,
     receiptKey,
     sealingKey,
@@ -395,8 +405,13 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
   }
 
   function secret(
-    value: 'hmacSecret' | 'upstreamApiKey' | 'anthropicUpstreamApiKey' | 'redisPassword',
-    file: 'hmacSecretFile' | 'upstreamApiKeyFile' | 'anthropicUpstreamApiKeyFile' | 'redisPasswordFile',
+    value: 'hmacSecret' | 'upstreamApiKey' | 'anthropicUpstreamApiKey' | 'redisPassword' | 'consoleOidcClientSecret',
+    file:
+      | 'hmacSecretFile'
+      | 'upstreamApiKeyFile'
+      | 'anthropicUpstreamApiKeyFile'
+      | 'redisPasswordFile'
+      | 'consoleOidcClientSecretFile',
     check: Shape<string>,
   ): string | undefined {
     const path = chosen[file]

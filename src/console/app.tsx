@@ -19,11 +19,12 @@ import { setTheme, type Theme, themeNow } from './theme.ts'
 
 type Who =
   | { readonly kind: 'asking' }
-  | { readonly kind: 'nobody'; readonly because: string }
+  | { readonly kind: 'nobody'; readonly because: string; readonly failed?: unknown }
   | { readonly kind: 'known'; readonly me: Me }
   | { readonly kind: 'lost'; readonly error: unknown }
 
-export function App() {
+/** `back`: somebody comes back from an identity provider. */
+export function App({ back }: { readonly back: Promise<unknown> | undefined }) {
   const [who, setWho] = useState<Who>({ kind: 'asking' })
   const place = usePlace()
   const ask = (): void => {
@@ -43,7 +44,8 @@ export function App() {
           : was,
       ),
     )
-    ask()
+    if (back === undefined) ask()
+    else back.then(ask, (failed: unknown) => setWho({ kind: 'nobody', because: '', failed }))
   }, [])
   switch (who.kind) {
     case 'asking':
@@ -55,7 +57,7 @@ export function App() {
         </main>
       )
     case 'nobody':
-      return <SignIn because={who.because} onSession={ask} />
+      return <SignIn because={who.because} failed={who.failed} onSession={ask} />
     case 'known':
       return (
         <Signed me={who.me} place={place} onOut={() => setWho({ kind: 'nobody', because: 'You are signed out.' })} />

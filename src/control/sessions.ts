@@ -2,13 +2,14 @@
  * Sessions of the console: what a page holds instead of the credential that was shown once.
  *
  * Guarantees: a session opens what its credential opens and no more, for the credential is asked again each time, so a
- * session ends with it at the latest; it ends `maxMs` after its start, `idleMs` after the last request of a person, and with
+ * session ends with it at the latest (where the issuer renews it, with the last one); it ends `maxMs` after its start, `idleMs` after the last request of a person, and with
  * this process; its token travels in the `Authorization` header alone, never in a cookie, so no other page can make a
  * browser send it; the token is kept here only as its hash. Does not: outlive a restart, or follow a person to another tab.
  */
 import { hash } from 'node:crypto'
 import type { Clock, Random } from '../core/clock.ts'
 import { headerValue } from '../identity/headers.ts'
+import type { Renewal } from './renewal.ts'
 
 export interface SessionTimes {
   readonly maxMs: number
@@ -20,8 +21,16 @@ export interface Session {
   readonly openedAtMs: number
   readonly expiresAtMs: number
   seenAtMs: number
-  /** The headers of the credential that it was opened with, as node:http gives them. */
-  readonly credential: readonly string[]
+  /** The headers of the credential that it was opened with, or of the one that took its place, as node:http gives them. */
+  credential: readonly string[]
+  /** Absent: the session ends with its credential. */
+  readonly renewal?: Renewal
+}
+
+/** Of a credential that says when it ends. */
+export interface Ending {
+  readonly endsAtMs: number
+  readonly renewal: Renewal | undefined
 }
 
 export interface SessionPorts {
@@ -56,11 +65,22 @@ export class Sessions {
     this.#p = ports
   }
 
+  get clock(): Clock {
+    return this.#p.clock
+  }
+
   get times(): SessionTimes {
     return this.#p.times
   }
 
-  open(principal: string, credential: readonly string[]): { readonly token: string; readonly session: Session } {
+  open(
+    principal: string,
+    credential: readonly string[],
+    ending?: Ending,
+  ): {
+    readonly token: string
+    readonly session: Session
+  } {
     const { clock, random, times } = this.#p
     const now = clock.now()
     this.#sweep(now)
@@ -68,7 +88,15 @@ export class Sessions {
     if (own.length >= MOST_OF_ONE) this.#open.delete(own[0]?.[0] ?? '')
     if (this.#open.size >= MOST) this.#open.delete(this.#open.keys().next().value ?? '')
     const token = `${SESSION_PREFIX}${Buffer.from(random.bytes(32)).toString('base64url')}`
-    const session: Session = { principal, openedAtMs: now, expiresAtMs: now + times.maxMs, seenAtMs: now, credential }
+    const longest = now + times.maxMs
+    const session: Session = {
+      principal,
+      openedAtMs: now,
+      expiresAtMs: ending === undefined || ending.renewal !== undefined ? longest : Math.min(longest, ending.endsAtMs),
+      seenAtMs: now,
+      credential,
+      ...(ending?.renewal === undefined ? {} : { renewal: ending.renewal }),
+    }
     this.#open.set(keyOf(token), session)
     return { token, session }
   }
@@ -88,8 +116,18 @@ export class Sessions {
     return session
   }
 
-  close(token: string): boolean {
-    return this.#open.delete(keyOf(token))
+  /** The session that was closed. */
+  close(token: string): Session | undefined {
+    const key = keyOf(token)
+    const session = this.#open.get(key)
+    this.#open.delete(key)
+    return session
+  }
+
+  /** What it was opened with opens nothing any more. */
+  lose(token: string): void {
+    const session = this.close(token)
+    if (session !== undefined) this.#p.onExpired?.(session)
   }
 
   /** When it ends if nobody does anything. */

@@ -1,6 +1,7 @@
 /** One issuer of tokens as configured: checked once, at start. */
 import type { JWTVerifyOptions } from 'jose'
 import { configuredLevel } from './credential.ts'
+import { DEFAULT_ALGORITHMS, DEFAULT_TOLERANCE_S } from './issuer-defaults.ts'
 import { type DocumentEgress, discoveredKeys, isRecord, issuerUrl, keysAt, readKeySet } from './issuer-documents.ts'
 import { fetchedKeys, type IssuerKeys, type KeyLimits, pinnedKeys } from './issuer-keys.ts'
 import { type ClaimMapping, type ClaimPath, type Claims, claimAt } from './jwt-claims.ts'
@@ -68,7 +69,6 @@ const ALGORITHMS: ReadonlySet<string> = new Set([
   'EdDSA',
   'Ed25519',
 ])
-const DEFAULT_ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA']
 
 export function openIssuer(
   o: JwtIssuer,
@@ -85,7 +85,7 @@ export function openIssuer(
       throw new TypeError(`${setting}.algorithms: expected asymmetric ones (${[...ALGORITHMS].join(', ')})`)
   }
   if (algorithms.length === 0) throw new TypeError(`${setting}.algorithms: expected at least one`)
-  const tolerance = seconds(o.clockToleranceS, 30, 0, 600, `${setting}.clockToleranceS`)
+  const tolerance = seconds(o.clockToleranceS, DEFAULT_TOLERANCE_S, 0, 600, `${setting}.clockToleranceS`)
   const limits: KeyLimits = {
     maxAgeS: seconds(o.maxAgeS, 600, 1, 86_400, `${setting}.maxAgeS`),
     maxStaleS: seconds(o.maxStaleS, 3600, 1, 604_800, `${setting}.maxStaleS`),

@@ -3,6 +3,7 @@
 import { openReading } from '../../src/audit/reading-thread.ts'
 import { type AccessOptions, createAccess } from '../../src/control/access.ts'
 import { Changes } from '../../src/control/changes.ts'
+import type { OidcClient } from '../../src/control/oidc-client.ts'
 import { expiredSessionRow } from '../../src/control/session-routes.ts'
 import { Sessions, type SessionTimes } from '../../src/control/sessions.ts'
 import type { StandingOptions } from '../../src/control/standing.ts'
@@ -87,6 +88,7 @@ export interface StandOptions {
   readonly times?: SessionTimes
   /** Of the console's files. */
   readonly folder?: string
+  readonly oidc?: OidcClient
   readonly log?: Pick<ControlOptions, 'log'> & { readonly standing: StandingOptions['log'] }
 }
 
@@ -144,6 +146,7 @@ export async function startStand(o: StandOptions = {}): Promise<Stand> {
       sessions,
       audit,
       random,
+      oidc: o.oidc,
       standing: {
         version: '0.0.0-test',
         startedAtMs: systemClock.now(),
