@@ -15,6 +15,7 @@ import { Help } from './parts/help.tsx'
 import { useKeys } from './parts/keyboard.ts'
 import { Untrusted } from './parts/untrusted.tsx'
 import { addressOf, go, type PageName, type Place, usePlace } from './route.ts'
+import type { Back } from './sign-in.ts'
 import { setTheme, type Theme, themeNow } from './theme.ts'
 
 type Who =
@@ -24,7 +25,7 @@ type Who =
   | { readonly kind: 'lost'; readonly error: unknown }
 
 /** `back`: somebody comes back from an identity provider. */
-export function App({ back }: { readonly back: Promise<unknown> | undefined }) {
+export function App({ back }: { readonly back: Promise<Back> | undefined }) {
   const [who, setWho] = useState<Who>({ kind: 'asking' })
   const place = usePlace()
   const ask = (): void => {
@@ -45,7 +46,11 @@ export function App({ back }: { readonly back: Promise<unknown> | undefined }) {
       ),
     )
     if (back === undefined) ask()
-    else back.then(ask, (failed: unknown) => setWho({ kind: 'nobody', because: '', failed }))
+    else
+      void back.then(came => {
+        if (came.kind === 'in') ask()
+        else setWho({ kind: 'nobody', because: '', failed: came.error })
+      })
   }, [])
   switch (who.kind) {
     case 'asking':

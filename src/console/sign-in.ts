@@ -5,7 +5,7 @@
  * body; it is completed only by the tab that began, with what was kept there; one goes back to the place in the console that
  * one left, and never to an address that came from outside.
  */
-import { api, type Session } from './api.ts'
+import { api } from './api.ts'
 import { addressOf, placeOf } from './route.ts'
 
 /** For this tab and this origin alone, port included. */
@@ -22,17 +22,23 @@ export async function leave(): Promise<void> {
   location.assign(issuer)
 }
 
-/** `undefined`: nobody comes back from an issuer. */
-export function comingBack(): Promise<Session> | undefined {
+export type Back = { readonly kind: 'in' } | { readonly kind: 'failed'; readonly error: unknown }
+
+/** Never rejects: it begins before anybody listens. `undefined`: nobody comes back from an issuer. */
+export function comingBack(): Promise<Back> | undefined {
   const response = location.search.slice(1)
   const said = new URLSearchParams(response)
   if (!said.has('state') && !said.has('code') && !said.has('error')) return undefined
   const begun = take()
   const { page, item, query } = placeOf(begun?.place ?? '')
   history.replaceState(null, '', `/console/${addressOf(page, item, Object.fromEntries(query))}`)
-  return begun === undefined
-    ? Promise.reject(new NotBegunHere('this sign-in was not begun in this tab'))
-    : api.completeSignIn(begun.binding, response)
+  if (begun === undefined) {
+    return Promise.resolve({ kind: 'failed', error: new NotBegunHere('this sign-in was not begun in this tab') })
+  }
+  return api.completeSignIn(begun.binding, response).then(
+    () => ({ kind: 'in' }),
+    (error: unknown) => ({ kind: 'failed', error }),
+  )
 }
 
 function take(): { readonly binding: string; readonly place: string } | undefined {
