@@ -16,7 +16,7 @@ export async function loadOidcLibrary(): Promise<OidcLibrary> {
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND') {
       throw new OidcLibraryMissing(
-        'consoleOidcClientId: the package "oauth4webapi" is not installed; run: npm install oauth4webapi',
+        'SIGNET_CONSOLE_OIDC_CLIENT_ID: the package "oauth4webapi" is not installed; run: npm install oauth4webapi',
       )
     }
     throw error

@@ -45,7 +45,7 @@ export class Renewal {
     return this.#running
   }
 
-  /** Somebody signed out: the issuer is told, and nobody waits for it. */
+  /** The session is over: the issuer is told, and nobody waits for it. */
   end(): void {
     const refresh = this.#refresh
     this.#refresh = undefined

@@ -45,7 +45,7 @@ export function sessionRoutes({ sessions, audit, random }: SessionsOptions, acce
         return problem(409, 'no_session', { description: 'the credential itself was shown, and no session' })
       }
       // Ended whether or not it can be written down.
-      sessions.close(token)?.renewal?.end()
+      sessions.close(token)
       await audit
         .append(sessionRow('session.closed', me.principal, me.by, 'somebody signed out of the console', random))
         .durable()

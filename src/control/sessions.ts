@@ -85,8 +85,8 @@ export class Sessions {
     const now = clock.now()
     this.#sweep(now)
     const own = [...this.#open].filter(([, s]) => s.principal === principal)
-    if (own.length >= MOST_OF_ONE) this.#open.delete(own[0]?.[0] ?? '')
-    if (this.#open.size >= MOST) this.#open.delete(this.#open.keys().next().value ?? '')
+    if (own.length >= MOST_OF_ONE) this.#drop(own[0]?.[0] ?? '')
+    if (this.#open.size >= MOST) this.#drop(this.#open.keys().next().value ?? '')
     const token = `${SESSION_PREFIX}${Buffer.from(random.bytes(32)).toString('base64url')}`
     const longest = now + times.maxMs
     const session: Session = {
@@ -108,26 +108,20 @@ export class Sessions {
     if (session === undefined) return undefined
     const now = this.#p.clock.now()
     if (this.#isOver(session, now)) {
-      this.#open.delete(key)
-      this.#p.onExpired?.(session)
+      this.#expire(key)
       return undefined
     }
     if (touch) session.seenAtMs = now
     return session
   }
 
-  /** The session that was closed. */
-  close(token: string): Session | undefined {
-    const key = keyOf(token)
-    const session = this.#open.get(key)
-    this.#open.delete(key)
-    return session
+  close(token: string): void {
+    this.#drop(keyOf(token))
   }
 
   /** What it was opened with opens nothing any more. */
   lose(token: string): void {
-    const session = this.close(token)
-    if (session !== undefined) this.#p.onExpired?.(session)
+    this.#expire(keyOf(token))
   }
 
   /** When it ends if nobody does anything. */
@@ -141,10 +135,21 @@ export class Sessions {
 
   #sweep(now: number): void {
     for (const [key, session] of this.#open) {
-      if (!this.#isOver(session, now)) continue
-      this.#open.delete(key)
-      this.#p.onExpired?.(session)
+      if (this.#isOver(session, now)) this.#expire(key)
     }
+  }
+
+  #expire(key: string): void {
+    const session = this.#drop(key)
+    if (session !== undefined) this.#p.onExpired?.(session)
+  }
+
+  /** What could renew its credential goes with it. */
+  #drop(key: string): Session | undefined {
+    const session = this.#open.get(key)
+    this.#open.delete(key)
+    session?.renewal?.end()
+    return session
   }
 }
 

@@ -125,7 +125,7 @@ it('search: by field, by decision, by text, by exchange', async () => {
     await found.first().waitFor()
   }
   await search('check:regex_content')
-  expect(await found.count()).toBe(1)
+  await expect.poll(() => found.count()).toBe(1)
   expect(await found.first().textContent()).toContain('redact')
   await search('owner:agent:support-bot')
   await expect.poll(async () => (await found.allTextContents()).every(t => t.includes('support-bot'))).toBe(true)

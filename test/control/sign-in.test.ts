@@ -398,7 +398,9 @@ describe('renewal', () => {
     try {
       // bob is in the list of approvers too: the higher of the two.
       expect((await me(demoted.body['token'])).body).toMatchObject({ role: 'approver' })
+      const before = provider.revoked.length
       expect((await me(other.body['token'])).body).toMatchObject({ error: 'session_ended' })
+      await expect.poll(() => provider.revoked.length).toBe(before + 1)
       expect(rows('session.expired').at(-1)).toMatchObject({ owner_id: 'vera@example.com' })
     } finally {
       Object.assign(provider.people, PEOPLE)
