@@ -30,7 +30,7 @@ export interface OpenConsole {
 
 export async function consoleOf(
   { settings, consoleOidc }: Pick<Resolved, 'consoleOidc'> & { readonly settings: Settings },
-  { counters, audit: log, log: parts, logName, keys, egress }: Backing,
+  { counters, audit: log, log: parts, logName, keys, egress, times }: Backing,
   listening: Listening & Pick<ListeningGate, 'gate'>,
   pipeline: ServedPipeline,
 ): Promise<OpenConsole> {
@@ -61,6 +61,7 @@ export async function consoleOf(
         nowMs: () => systemClock.now(),
         pipeline: {
           checks: pipeline.checks,
+          times,
           shadow: settings.shadow,
           policyDigest: listening.policyDigest,
           source: pipeline.file ?? 'the default pipeline',

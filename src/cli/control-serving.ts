@@ -18,9 +18,9 @@ export async function startControlOf(
 ): Promise<RunningControl | undefined> {
   const { settings } = resolved
   const { access, openPasskeys } = backing.approvals
-  const { counters, audit, log, changes } = backing
+  const { counters, times, audit, log, changes } = backing
   const { desk } = listening.gate
-  const metrics = metricsFor(settings.controlHost, access, counters, audit, log, listening.gate)
+  const metrics = metricsFor(settings.controlHost, access, counters, times, audit, log, listening.gate)
   if (log === undefined && access === undefined && metrics === undefined) return undefined
   // Where the data plane takes any free port, a second gate may be running.
   const passkeys = access === undefined ? undefined : await openPasskeys(counters.counting(audit))

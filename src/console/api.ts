@@ -84,7 +84,15 @@ const readPipeline = shape({
   upstream: text,
   identity: shape({ name: text, verified: flag }),
   checks: list(
-    shape({ name: text, priority: number, time_limit_ms: number, shadow: flag, stages: list(text), options: record }),
+    shape({
+      name: text,
+      priority: number,
+      time_limit_ms: number,
+      shadow: flag,
+      stages: list(text),
+      options: record,
+      times: list(shape({ stage: text, n: number, p50_ms: number, p95_ms: number, max_ms: number })),
+    }),
   ),
 })
 export type Pipeline = ReturnType<typeof readPipeline>
@@ -259,7 +267,7 @@ export const api = {
   overview: (period: string, background: boolean) =>
     call(`/api/v1/overview?period=${encodeURIComponent(period)}`, readOverview, { background }),
   rows: (query: URLSearchParams, background = false) => call(`/api/v1/rows?${query}`, readRows, { background }),
-  pipeline: () => call('/api/v1/pipeline', readPipeline),
+  pipeline: (background: boolean) => call('/api/v1/pipeline', readPipeline, { background }),
   trust: () => call('/api/v1/trust', readTrust),
   health: (background: boolean) => call('/api/v1/health', readHealth, { background }),
   /** Tells of every change of an escalation until `signal` aborts or the connection ends. */

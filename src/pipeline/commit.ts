@@ -25,11 +25,13 @@ export function commit(pipeline: Pipeline, call: ToolCall, x: Exchange, ctx: Ctx
   if (ambiguous !== undefined) return { call, worst: ambiguous, decisions: [ambiguous] }
   const decisions: Decision[] = []
   let worst: Decision | undefined
+  const times = pipeline.times.commitment
 
   const ask = (from: number): MaybeAsync<Commitment> => {
     for (let i = from; i < pipeline.commitment.length; i += 1) {
       const check = pipeline.commitment[i]
       if (check === undefined) break
+      const began = times.now()
       const said = guarded<Verdict>(
         {
           check,
@@ -40,7 +42,13 @@ export function commit(pipeline: Pipeline, call: ToolCall, x: Exchange, ctx: Ctx
         },
         () => (check.commit === undefined ? ALLOW : check.commit(call, x, ctx)),
       )
-      if (isThenable(said)) return said.then(v => (take(check, v) ? result() : ask(i + 1)))
+      if (isThenable(said)) {
+        return said.then(v => {
+          times.took(i, began)
+          return take(check, v) ? result() : ask(i + 1)
+        })
+      }
+      times.took(i, began)
       if (take(check, said)) break
     }
     return result()

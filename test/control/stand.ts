@@ -17,6 +17,7 @@ import { apiKeyIdentity, newApiKey } from '../../src/identity/api-key.ts'
 import { ScheduledSigners } from '../../src/keys/signing-keys.ts'
 import { MemoryPasskeyStore } from '../../src/state/passkeys/memory.ts'
 import { systemClock, systemRandom } from '../../src/state/system.ts'
+import { CheckDurations } from '../../src/telemetry/check-durations.ts'
 import {
   chat,
   demoChecks,
@@ -95,8 +96,12 @@ export interface StandOptions {
 export async function startStand(o: StandOptions = {}): Promise<Stand> {
   const keys = Object.fromEntries(Object.keys(PEOPLE).map(who => [who, newApiKey(n => random.bytes(n))]))
   const changes = new Changes(systemClock)
+  // Each look at the clock is a millisecond later: every hook takes one.
+  let looks = 0
+  const times = new CheckDurations(() => ++looks)
   const gate = await startTestGate({
     checks: o.checks ?? demoChecks(),
+    times,
     escalations: testEscalations({
       policy: {
         approvers: o.approvers ?? ACCESS.approvers,
@@ -153,6 +158,7 @@ export async function startStand(o: StandOptions = {}): Promise<Stand> {
         nowMs: () => systemClock.now(),
         pipeline: {
           checks,
+          times,
           shadow: false,
           policyDigest: pipeline.digest,
           source: 'pipeline.ts',
