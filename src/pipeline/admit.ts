@@ -95,19 +95,20 @@ class AdmissionRun {
   run(from: number): MaybeAsync<Admission> {
     const checks = this.#pipeline.admission
     const times = this.#pipeline.times.admission
+    let began = times.now()
     for (let i = from; i < checks.length; i += 1) {
       const check = checks[i]
       if (check === undefined) break
       if (this.#proposed.length > 0) this.#proposed = []
-      const began = times.now()
       const verdict = this.#ask(check)
       if (isThenable(verdict)) {
+        const asked = began
         return verdict.then(v => {
-          times.took(i, began)
+          times.took(i, asked)
           return this.#take(check, v) ? this.#result() : this.run(i + 1)
         })
       }
-      times.took(i, began)
+      began = times.took(i, began)
       if (this.#take(check, verdict)) break
     }
     return this.#result()

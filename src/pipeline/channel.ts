@@ -178,19 +178,20 @@ export class InspectedChannel {
   #watch(piece: Piece, last: boolean, from: number): MaybeAsync<void> {
     const watchers = this.#watchers
     const { times } = this.#options
+    let began = times.now()
     for (let i = from; i < watchers.length; i += 1) {
       const w = watchers[i]
       if (w === undefined) break
-      const began = times.now()
       const said = this.#ask(w, piece, last)
       if (isThenable(said)) {
+        const asked = began
         return said.then(v => {
-          times.took(w.order, began)
+          times.took(w.order, asked)
           this.#take(w, v, piece, last)
           return this.#watch(piece, last, i + 1)
         })
       }
-      times.took(w.order, began)
+      began = times.took(w.order, began)
       this.#take(w, said, piece, last)
     }
     return undefined

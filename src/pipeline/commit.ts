@@ -28,10 +28,10 @@ export function commit(pipeline: Pipeline, call: ToolCall, x: Exchange, ctx: Ctx
   const times = pipeline.times.commitment
 
   const ask = (from: number): MaybeAsync<Commitment> => {
+    let began = times.now()
     for (let i = from; i < pipeline.commitment.length; i += 1) {
       const check = pipeline.commitment[i]
       if (check === undefined) break
-      const began = times.now()
       const said = guarded<Verdict>(
         {
           check,
@@ -43,12 +43,13 @@ export function commit(pipeline: Pipeline, call: ToolCall, x: Exchange, ctx: Ctx
         () => (check.commit === undefined ? ALLOW : check.commit(call, x, ctx)),
       )
       if (isThenable(said)) {
+        const asked = began
         return said.then(v => {
-          times.took(i, began)
+          times.took(i, asked)
           return take(check, v) ? result() : ask(i + 1)
         })
       }
-      times.took(i, began)
+      began = times.took(i, began)
       if (take(check, said)) break
     }
     return result()

@@ -18,8 +18,11 @@ export class StageTimes {
     return this.#nowMs === undefined ? 0 : this.#nowMs()
   }
 
-  /** Check number `i` has answered. */
-  took(i: number, began: number): void {
-    if (this.#nowMs !== undefined) this.#counts[i]?.(this.#nowMs() - began)
+  /** Check number `i` has answered; when, which is when the next one is asked: one look at the clock for both. */
+  took(i: number, began: number): number {
+    if (this.#nowMs === undefined) return 0
+    const now = this.#nowMs()
+    this.#counts[i]?.(now - began)
+    return now
   }
 }
