@@ -1,6 +1,7 @@
 /** Sign-in to the console at an identity provider: which issuer of `controlIdentity`, and as which of its clients. */
-import { DEFAULT_ALGORITHMS, DEFAULT_TOLERANCE_S } from '../identity/issuer-defaults.ts'
+
 import type { IdentitySetting } from '../identity/open.ts'
+import { DEFAULT_ALGORITHMS, DEFAULT_TOLERANCE_S } from '../identity/token-defaults.ts'
 import type { SettingName, Settings } from './setting-table.ts'
 
 export interface ConsoleOidc {

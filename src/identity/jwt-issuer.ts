@@ -1,10 +1,10 @@
 /** One issuer of tokens as configured: checked once, at start. */
 import type { JWTVerifyOptions } from 'jose'
 import { configuredLevel } from './credential.ts'
-import { DEFAULT_ALGORITHMS, DEFAULT_TOLERANCE_S } from './issuer-defaults.ts'
 import { type DocumentEgress, discoveredKeys, isRecord, issuerUrl, keysAt, readKeySet } from './issuer-documents.ts'
 import { fetchedKeys, type IssuerKeys, type KeyLimits, pinnedKeys } from './issuer-keys.ts'
 import { type ClaimMapping, type ClaimPath, type Claims, claimAt } from './jwt-claims.ts'
+import { DEFAULT_ALGORITHMS, DEFAULT_TOLERANCE_S } from './token-defaults.ts'
 
 export interface JwtIssuer {
   /** `iss`, exactly. */
