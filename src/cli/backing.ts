@@ -15,6 +15,7 @@ import { Key } from '../keys/ring.ts'
 import { KeyFolder } from '../keys/store.ts'
 import { type Egress, openEgress } from '../plugins/egress.ts'
 import { systemClock, systemRandom } from '../state/system.ts'
+import { CheckDurations } from '../telemetry/check-durations.ts'
 import { GateCounters } from '../telemetry/counters.ts'
 import type { DemoUpstream } from '../upstream/demo/server.ts'
 import { type Approvals, noteLostStore, openApprovals } from './approvals.ts'
@@ -63,6 +64,8 @@ export interface Backing {
   /** The transparency log's name and public key; `undefined` when it is off. */
   readonly logName: { readonly origin: string; readonly key: string } | undefined
   readonly counters: GateCounters
+  /** Of this gate's checks, whichever process asks them. */
+  readonly times: CheckDurations
   readonly egress: Egress
   readonly demoUrl: string | undefined
   /** All but the audit log, which whoever listens with it closes first: its last rows are in the transparency log. */
@@ -167,6 +170,7 @@ export async function openBacking(
       log,
       logName: signer === undefined ? undefined : { origin: signer.key.name, key: formatKey(signer.key) },
       counters: new GateCounters(),
+      times: durationsOf(checks),
       egress,
       demoUrl: demo?.url,
       close,
@@ -189,4 +193,16 @@ function ownerSealer({ settings, sealingKey }: Resolved, folder: string): Sealin
       ? new KeyFolder(keyFolderOf(settings, folder)).secret('sealing')
       : Key.fromHex('sealing', sealingKey)
   return new SealingFolder(settings.auditSealingFolder ?? `${settings.auditLogPath}.owners`, key)
+}
+
+/** Every check at every stage that it acts at: what workers say of others is not taken. */
+function durationsOf(checks: readonly Check[]): CheckDurations {
+  const times = new CheckDurations(() => performance.now())
+  for (const { name, admit, inspect, commit, record } of checks) {
+    if (admit !== undefined) times.at(name, 'admission')
+    if (inspect !== undefined) times.at(name, 'inspection')
+    if (commit !== undefined) times.at(name, 'commitment')
+    if (record !== undefined) times.at(name, 'record')
+  }
+  return times
 }

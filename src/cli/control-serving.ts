@@ -1,7 +1,6 @@
 /** The control plane of a gate that is being started: beside the gate, or, with several workers, in their primary. */
 import { ConfigError, errorCode } from '../config/problem.ts'
-import { DEFAULT_CONTROL_PORT } from '../config/resolve.ts'
-import type { Settings } from '../config/settings.ts'
+import { DEFAULT_CONTROL_PORT, type Resolved } from '../config/resolve.ts'
 import { VERSION } from '../config/version.ts'
 import { keepEvidence } from '../control/kept-evidence.ts'
 import { type RunningControl, startControl } from '../control/start.ts'
@@ -12,22 +11,23 @@ import { metricsFor } from './metrics-serving.ts'
 
 /** `undefined` when there is nothing to serve there: no log, and no metrics for others. */
 export async function startControlOf(
-  settings: Settings,
+  resolved: Resolved,
   backing: Backing,
   listening: Listening & Pick<ListeningGate, 'gate'>,
   pipeline: ServedPipeline,
 ): Promise<RunningControl | undefined> {
+  const { settings } = resolved
   const { access, openPasskeys } = backing.approvals
-  const { counters, audit, log, changes, notices } = backing
+  const { counters, times, audit, log, changes, notices } = backing
   const { desk } = listening.gate
-  const metrics = metricsFor(settings.controlHost, access, counters, audit, log, listening.gate, notices?.status)
+  const metrics = metricsFor(settings.controlHost, access, counters, times, audit, log, listening.gate, notices?.status)
   const slack = notices?.slack?.(desk)
   if (log === undefined && access === undefined && metrics === undefined && slack === undefined) return undefined
   // Where the data plane takes any free port, a second gate may be running.
   const passkeys = access === undefined ? undefined : await openPasskeys(counters.counting(audit))
   if (passkeys !== undefined) await keepEvidence(desk, passkeys)
   const console =
-    access === undefined || !settings.console ? undefined : consoleOf(settings, backing, listening, pipeline)
+    access === undefined || !settings.console ? undefined : await consoleOf(resolved, backing, listening, pipeline)
   const port = settings.controlPort ?? (settings.port === 0 ? 0 : DEFAULT_CONTROL_PORT)
   try {
     const control = await startControl({

@@ -6,6 +6,7 @@ import type { Access } from '../control/access.ts'
 import type { AuditWriter } from '../core/row.ts'
 import type { Gate } from '../gate/gate.ts'
 import type { DestinationStatus } from '../notify/notifier.ts'
+import type { CheckDurations } from '../telemetry/check-durations.ts'
 import type { GateCounters } from '../telemetry/counters.ts'
 import { type Metric, one } from '../telemetry/exposition.ts'
 import { auditMetrics, logMetrics } from '../telemetry/log-metrics.ts'
@@ -18,6 +19,7 @@ export function metricsFor(
   controlHost: string,
   access: Access | undefined,
   counters: GateCounters,
+  times: CheckDurations,
   audit: Pick<AuditWriter, 'ok' | 'head'>,
   parts: LogParts | undefined,
   { load }: Pick<Gate, 'load'>,
@@ -27,6 +29,7 @@ export function metricsFor(
   return [
     ...processMetrics(VERSION),
     ...counters.metrics(),
+    ...times.metrics(),
     {
       name: 'signet_exchanges_active',
       help: 'Exchanges under way.',

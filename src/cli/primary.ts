@@ -32,7 +32,7 @@ export async function startWorkers(
   events: ServingEvents,
 ): Promise<RunningWorkers> {
   const { settings } = resolved
-  const { audit, keys, approvals, capabilities, changes, counters, log, demoUrl } = backing
+  const { audit, keys, approvals, capabilities, changes, counters, times, log, demoUrl } = backing
   const redemptions = capabilities?.redemptions ?? new MemoryRedemptionStore()
   const { store, key, policy, ttlMs } = approvals.escalations
   if (store === undefined || key === undefined) throw new Error('the store of escalations was not opened')
@@ -72,6 +72,7 @@ export async function startWorkers(
     ports: {
       audit: counted,
       counter: counters,
+      times,
       shared: backing.shared ?? memoryState(),
       escalations: store,
       onEscalation: id => void told(desk, id),

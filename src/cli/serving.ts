@@ -60,7 +60,7 @@ export async function startServing(
       failed = workers.crew.failed
       listening = workers.listening
     } else {
-      const { audit, shared, log, counters, egress, demoUrl } = opened
+      const { audit, shared, log, counters, times, egress, demoUrl } = opened
       listening = await listen(resolved, pipeline, {
         audit: counters.counting(audit),
         receipts: keys.receipts,
@@ -76,6 +76,7 @@ export async function startServing(
         escalations: approvals.escalations,
         capabilities,
         counter: counters,
+        times,
         egress,
         onAccessState: events.onAccessState,
         demoUrl,
@@ -83,7 +84,7 @@ export async function startServing(
     }
     gate = listening
     opened.notices?.start(listening.gate.desk)
-    control = await startControlOf(settings, opened, listening, { checks: pipeline.checks, ...project })
+    control = await startControlOf(resolved, opened, listening, { checks: pipeline.checks, ...project })
     const { devToken } = approvals
     return {
       ...listening,

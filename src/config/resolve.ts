@@ -5,6 +5,7 @@ import type { RelyingParty } from '../escalation/passkeys.ts'
 import type { IdentitySetting } from '../identity/open.ts'
 import { readSecretFile } from '../keys/store.ts'
 import type { Notifications } from '../notify/open.ts'
+import { type ConsoleOidc, resolveConsoleOidc } from './console-oidc.ts'
 import { identityFrom, readIdentityFile } from './identity.ts'
 import { type LogOutside, resolveLogOutside } from './log-outside.ts'
 import { isLoopbackHost } from './network-names.ts'
@@ -41,6 +42,8 @@ export interface Resolved {
   readonly outside: LogOutside
   /** How people at the control plane are known; `undefined`: nobody is, and nothing there but the log is served. */
   readonly controlIdentity: IdentitySetting | undefined
+  /** Where people sign in to the console; `undefined`: they paste tokens. */
+  readonly consoleOidc: ConsoleOidc | undefined
   /** Whose passkeys approvers use; `undefined`: there are none. */
   readonly passkeys: RelyingParty | undefined
   /** Who is told of escalations; `undefined`: nobody. */
@@ -62,6 +65,7 @@ type SecretName =
   | 'slackBotToken'
   | 'slackSigningSecret'
   | 'smtpPassword'
+  | 'consoleOidcClientSecret'
 
 const FROM_DEV = '--dev'
 
@@ -130,6 +134,12 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
   )
     problems.push(`${name('identity')}: claims.role is for the control plane; move it to controlIdentity`)
   const controlIdentity = resolveControlIdentity()
+  const consoleOidc = resolveConsoleOidc(chosen, {
+    identity: controlIdentity,
+    secret: secret('consoleOidcClientSecret', 'consoleOidcClientSecretFile', password),
+    name,
+    problem: text => problems.push(text),
+  })
   const passkeys = resolvePasskeys()
   const tls = resolveTls()
   exposure()
@@ -198,6 +208,7 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
     outside,
     controlIdentity,
     notifications,
+    consoleOidc,
     hmacKey,
     receiptKey,
     sealingKey,

@@ -115,6 +115,12 @@ export const SHAPE = {
   console: value.flag,
   consoleSessionS: value.waitSeconds,
   consoleIdleS: value.waitSeconds,
+  consoleOidcClientId: value.asciiName,
+  consoleOidcClientSecret: value.password,
+  consoleOidcClientSecretFile: value.path,
+  consoleOidcIssuer: value.asciiName,
+  consoleOidcScopes: value.oidcScopes,
+  consoleOidcToken: value.oneOf('id_token', 'access_token'),
   hmacKeyId: value.keyId,
   hmacSecret: value.hexSecret,
   hmacSecretFile: value.path,
@@ -251,6 +257,12 @@ export const SPECS: Readonly<Record<SettingName, Spec>> = {
   console: { read: asBoolean, expected: 'true or false' },
   consoleSessionS: { read: asNumber, expected: 'a number of seconds above 0, at most 2147483' },
   consoleIdleS: { read: asNumber, expected: 'a number of seconds above 0, at most 2147483' },
+  consoleOidcClientId: { read: asText, expected: 'the client id that the identity provider knows this gate by' },
+  consoleOidcClientSecret: { read: asText, expected: 'a client secret', secret: true },
+  consoleOidcClientSecretFile: { read: asText, expected: 'a path' },
+  consoleOidcIssuer: { read: asText, expected: 'an issuer of controlIdentity, exactly as it stands there' },
+  consoleOidcScopes: { read: asList, expected: 'a list of scopes, openid among them' },
+  consoleOidcToken: { read: asText, expected: '"id_token" or "access_token"' },
   hmacKeyId: { read: asText, expected: 'a key id', flag: '--key-id' },
   hmacSecret: { read: asText, expected: 'at least 32 bytes of hex', flag: '--hmac-secret', secret: true },
   hmacSecretFile: { read: asText, expected: 'a path', flag: '--hmac-secret-file' },
@@ -318,6 +330,10 @@ type Absent =
   | 'anchorPolicy'
   | 'anchorEveryRows'
   | 'controlPort'
+  | 'consoleOidcClientId'
+  | 'consoleOidcClientSecret'
+  | 'consoleOidcClientSecretFile'
+  | 'consoleOidcIssuer'
   | 'redisUrl'
   | 'redisUsername'
   | 'redisPassword'
@@ -389,6 +405,8 @@ export const DEFAULTS: Settings = Object.freeze({
   console: true,
   consoleSessionS: 28_800,
   consoleIdleS: 1_800,
+  consoleOidcScopes: ['openid', 'email', 'profile'],
+  consoleOidcToken: 'id_token',
   hmacKeyId: 'k1',
   hmacLegacyKeys: {},
   allowEphemeralKey: false,

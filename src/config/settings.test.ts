@@ -94,6 +94,8 @@ describe('names', () => {
       controlHost: '::1',
       controlPort: '7',
       controlAllowedHosts: 'log.example.com',
+      consoleOidcScopes: 'openid,groups',
+      consoleOidcToken: 'access_token',
       transparencyLogOrigin: 'log.example.com/signet',
       anchorUrls: 'https://tsa.example.com/tsr',
       anchorPolicy: '1.2.3.4.1',

@@ -258,6 +258,16 @@ function isTexts(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.every(item => typeof item === 'string' && !item.includes('\0'))
 }
 
+/** RFC 6749 3.3; without `openid` an issuer proves nobody (OpenID Connect Core 1.0, 3.1.2.1). */
+export const oidcScopes: Shape<readonly string[]> = given => {
+  const read = listOf(scope =>
+    /^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/.test(scope) ? undefined : 'holds something that is no scope',
+  )(given)
+  return !read.ok || read.value.includes('openid')
+    ? read
+    : { ok: false, problem: 'leaves out "openid", without which the issuer proves nobody; add it' }
+}
+
 /** At least 32 bytes of hex: HMAC-SHA256 is as strong as its key. `0x` is tolerated. */
 export const hexSecret = text(hexProblem, given => given.replace(/^0x/i, '').toLowerCase())
 

@@ -58,6 +58,8 @@ export interface Access {
   require(request: ControlRequest, role: Role): Promise<Person | Answer>
   /** The request's headers that prove who it is from, as node:http gives them. */
   credentialOf(request: Pick<ControlRequest, 'rawHeaders'>): readonly string[]
+  /** Whom the credential proves, whatever they may do here: for the row of somebody who was not let in. */
+  provenBy(request: Pick<ControlRequest, 'rawHeaders' | 'socketAddress'>): Promise<string | undefined>
 }
 
 export function createAccess({ identity, ...people }: AccessOptions): Access {
@@ -73,6 +75,11 @@ export function createAccess({ identity, ...people }: AccessOptions): Access {
         if (carriers.has(name.toLowerCase())) found.push(name, rawHeaders[i + 1] ?? '')
       }
       return found
+    },
+    async provenBy({ rawHeaders, socketAddress }) {
+      if (duplicates(rawHeaders) !== undefined) return undefined
+      const who = await identity.identify({ rawHeaders, socketAddress })
+      return who.kind === 'fault' || who.owner.type === 'unresolved' ? undefined : ownerString(who.owner)
     },
     async require(request, role) {
       const { rawHeaders, socketAddress } = request
@@ -103,7 +110,7 @@ export function createAccess({ identity, ...people }: AccessOptions): Access {
   }
 }
 
-/** Answers as `then` does for a person whose role reaches; what cannot be written down did not happen, and says so. */
+/** Answers as `then` does for a person whose role reaches. */
 export async function asPerson(
   access: Access,
   request: ControlRequest,
@@ -111,9 +118,13 @@ export async function asPerson(
   then: (me: Person) => Promise<Answer>,
 ): Promise<Answer> {
   const me = await access.require(request, role)
-  if (!isPerson(me)) return me
+  return isPerson(me) ? orNotCounted(() => then(me)) : me
+}
+
+/** What cannot be written down did not happen, and says so. */
+export async function orNotCounted(then: () => Promise<Answer>): Promise<Answer> {
   try {
-    return await then(me)
+    return await then()
   } catch (error) {
     if (error instanceof AuditUnavailable) {
       return problem(503, 'audit_unavailable', { description: 'it could not be written down, and did not count' })

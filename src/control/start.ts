@@ -12,7 +12,8 @@ import { passkeyRoutes } from './passkeys.ts'
 import { proposalRoute } from './proposal.ts'
 import { type RowsOptions, rowRoutes } from './rows.ts'
 import { withSessions } from './session-access.ts'
-import { type SessionsOptions, sessionRoutes } from './session-routes.ts'
+import { sessionRoutes } from './session-routes.ts'
+import { type SignInOptions, signInRoutes } from './sign-in-routes.ts'
 import { type SlackOptions, slackRoute } from './slack.ts'
 import { type StandingOptions, standingRoutes } from './standing.ts'
 
@@ -36,7 +37,7 @@ export interface ControlOptions {
 }
 
 /** What the console stands on, besides the escalations. */
-export interface ConsoleParts extends RowsOptions, SessionsOptions {
+export interface ConsoleParts extends RowsOptions, SignInOptions {
   /** Of its files. */
   readonly folder: string
   readonly standing: StandingOptions
@@ -72,6 +73,7 @@ export function controlRoutes({
       ? []
       : [
           ...sessionRoutes(console, access),
+          ...signInRoutes(console, access),
           ...rowRoutes(console, access),
           ...standingRoutes(console.standing, access),
           consoleRoute(console.folder),

@@ -139,6 +139,17 @@ it('search: by field, by decision, by text, by exchange', async () => {
   await page.getByText('No row like that').waitFor()
 })
 
+it('the pipeline says how long each check takes, at each stage', async () => {
+  await page.goto(`${s.control}/console/#/pipeline`)
+  const row = page.getByRole('row').filter({ hasText: 'tool_call_inspector' })
+  await expect.poll(() => row.locator('.took').count()).toBeGreaterThan(0)
+  expect(await row.locator('.took').first().textContent()).toMatch(/^[\d.]+ (µs|ms|s) · [\d.]+ (µs|ms|s)$/)
+  await row.getByRole('button').click()
+  const times = page.getByRole('table').filter({ hasText: 'Time to answer' }).last()
+  await times.getByRole('row').filter({ hasText: 'commitment' }).waitFor()
+  await s.shot(page, 'pipeline-times')
+})
+
 it('a receipt is verified in the browser, and one that was changed is not', async () => {
   const { response } = await s
     .openai()

@@ -44,6 +44,10 @@ const TABLE: Readonly<Record<string, readonly number[]>> = {
   'POST /api/v1/session': [401, 401, 401, 403, 403, 201, 201, 201, 201, 201],
   // 409: the credential itself was shown, which no sign-out ends.
   'POST /api/v1/session/close': [401, 401, 401, 403, 403, 409, 409, 409, 409, 409],
+  'GET /api/v1/sign-in': ALL,
+  // 404: this gate has no identity provider. 409: nothing was begun.
+  'POST /api/v1/sign-in/begin': Array<number>(10).fill(404),
+  'POST /api/v1/sign-in/complete': Array<number>(10).fill(409),
   'POST /api/v1/escalations/{id}/approve': [401, 401, 401, 403, 403, 403, 200, 403, 403, 403],
   'POST /api/v1/escalations/{id}/deny': [401, 401, 401, 403, 403, 403, 200, 403, 403, 403],
   // 409: they may ask, and have no passkey.
@@ -88,6 +92,8 @@ const BODIES: Readonly<Record<string, (e: Shown) => object>> = {
   revoke: () => ({}),
   session: () => ({}),
   close: () => ({}),
+  begin: () => ({}),
+  complete: () => ({ binding: 'A'.repeat(43), response: 'code=a&state=b' }),
 }
 
 function credential(column: Column): Record<string, string> {

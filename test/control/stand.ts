@@ -3,6 +3,7 @@
 import { openReading } from '../../src/audit/reading-thread.ts'
 import { type AccessOptions, createAccess, createRoles } from '../../src/control/access.ts'
 import { Changes } from '../../src/control/changes.ts'
+import type { OidcClient } from '../../src/control/oidc-client.ts'
 import { expiredSessionRow } from '../../src/control/session-routes.ts'
 import { Sessions, type SessionTimes } from '../../src/control/sessions.ts'
 import type { StandingOptions } from '../../src/control/standing.ts'
@@ -17,6 +18,7 @@ import { ScheduledSigners } from '../../src/keys/signing-keys.ts'
 import { readNotifications, type SlackSetting } from '../../src/notify/settings.ts'
 import { MemoryPasskeyStore } from '../../src/state/passkeys/memory.ts'
 import { systemClock, systemRandom } from '../../src/state/system.ts'
+import { CheckDurations } from '../../src/telemetry/check-durations.ts'
 import {
   chat,
   demoChecks,
@@ -96,14 +98,19 @@ export interface StandOptions {
   readonly times?: SessionTimes
   /** Of the console's files. */
   readonly folder?: string
+  readonly oidc?: OidcClient
   readonly log?: Pick<ControlOptions, 'log'> & { readonly standing: StandingOptions['log'] }
 }
 
 export async function startStand(o: StandOptions = {}): Promise<Stand> {
   const keys = Object.fromEntries(Object.keys(PEOPLE).map(who => [who, newApiKey(n => random.bytes(n))]))
   const changes = new Changes(systemClock)
+  // Each look at the clock is a millisecond later: every hook takes one.
+  let looks = 0
+  const times = new CheckDurations(() => ++looks)
   const gate = await startTestGate({
     checks: o.checks ?? demoChecks(),
+    times,
     escalations: testEscalations({
       policy: {
         approvers: o.approvers ?? ACCESS.approvers,
@@ -153,12 +160,14 @@ export async function startStand(o: StandOptions = {}): Promise<Stand> {
       sessions,
       audit,
       random,
+      oidc: o.oidc,
       standing: {
         version: '0.0.0-test',
         startedAtMs: systemClock.now(),
         nowMs: () => systemClock.now(),
         pipeline: {
           checks,
+          times,
           shadow: false,
           policyDigest: pipeline.digest,
           source: 'pipeline.ts',
