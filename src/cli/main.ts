@@ -13,6 +13,7 @@ import { registerLog } from './commands/log.ts'
 import { registerNotify } from './commands/notify.ts'
 import { registerPasskeys } from './commands/passkeys.ts'
 import { registerPlugins } from './commands/plugins.ts'
+import { registerPolicy } from './commands/policy.ts'
 import { registerReceipt } from './commands/receipt.ts'
 import { registerServe } from './commands/serve.ts'
 import type { Context } from './context.ts'
@@ -58,6 +59,7 @@ export async function run(args: readonly string[], io: Io): Promise<ExitCode> {
     registerServe,
     registerDoctor,
     registerLint,
+    registerPolicy,
     registerAudit,
     registerReceipt,
     registerLog,
