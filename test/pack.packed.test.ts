@@ -91,7 +91,12 @@ describe('the published package', () => {
     const serve = spawnSync(node, [bin(), 'serve', '--upstream', 'demo', '--dev', '--port', '0'], {
       cwd: folder,
       encoding: 'utf8',
-      env: { ...process.env, SIGNET_CONTROL_IDENTITY_FILE: 'control.json', SIGNET_CONSOLE_OIDC_CLIENT_ID: 'c' },
+      env: {
+        ...process.env,
+        SIGNET_APPROVERS: 'human:bob@example.com',
+        SIGNET_CONTROL_IDENTITY_FILE: 'control.json',
+        SIGNET_CONSOLE_OIDC_CLIENT_ID: 'c',
+      },
     })
     expect([serve.status, serve.stderr]).toEqual([
       2,

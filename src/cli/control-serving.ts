@@ -5,7 +5,7 @@ import { VERSION } from '../config/version.ts'
 import { keepEvidence } from '../control/kept-evidence.ts'
 import { type RunningControl, startControl } from '../control/start.ts'
 import type { Backing } from './backing.ts'
-import { consoleOf, type ServedPipeline } from './console-serving.ts'
+import { consoleOf, type OpenConsole, type ServedPipeline } from './console-serving.ts'
 import type { Listening, ListeningGate } from './listening.ts'
 import { metricsFor } from './metrics-serving.ts'
 
@@ -26,10 +26,10 @@ export async function startControlOf(
   // Where the data plane takes any free port, a second gate may be running.
   const passkeys = access === undefined ? undefined : await openPasskeys(counters.counting(audit))
   if (passkeys !== undefined) await keepEvidence(desk, passkeys)
-  const console =
-    access === undefined || !settings.console ? undefined : await consoleOf(resolved, backing, listening, pipeline)
   const port = settings.controlPort ?? (settings.port === 0 ? 0 : DEFAULT_CONTROL_PORT)
+  let console: OpenConsole | undefined
   try {
+    if (access !== undefined && settings.console) console = await consoleOf(resolved, backing, listening, pipeline)
     const control = await startControl({
       host: settings.controlHost,
       port,
