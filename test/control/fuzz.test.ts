@@ -211,11 +211,11 @@ it('sound requests get answers that the description has, and each kind of good a
     'POST /api/v1/passkeys',
     // Needs a session, which sessions.test.ts has.
     'POST /api/v1/session/close',
-    // Needs Slack's signature, which slack.test.ts makes.
-    'POST /slack/interactions',
     // Need an identity provider, which sign-in.test.ts has.
     'POST /api/v1/sign-in/begin',
     'POST /api/v1/sign-in/complete',
+    // Needs Slack's signature, which slack.test.ts makes.
+    'POST /slack/interactions',
   ])
   for (const status of [401, 403, 404, 409]) expect([...seen].some(line => line.endsWith(` ${status}`))).toBe(true)
 })
