@@ -1,6 +1,7 @@
 /** The public API of signet-gate. Subpaths: `signet-gate/receipt` and `signet-gate/capability` (browsers and servers), `signet-gate/evidence`, and `signet-gate/openai`. */
 export * from './checks/index.ts'
 export { definePipeline, type PipelineConfig } from './config/pipeline.ts'
+export type { PolicyCase, PolicyTable, WrittenCall } from './config/policy-table.ts'
 export {
   CHECK_ABI_VERSION,
   type Check,

@@ -231,7 +231,10 @@ describe.each([false, true])('a held answer (stream: %s)', stream => {
     const ruled = (max: number, action: 'block' | 'escalate') => [
       ...demoChecks().filter(c => c.name !== 'tool_call_inspector'),
       new ToolCallInspectorCheck({
-        registry: { ...DEMO_REGISTRY, issue_refund: { riskTier: 'low', rules: [{ path: '/amount', max, action }] } },
+        registry: {
+          ...DEMO_REGISTRY,
+          issue_refund: { riskTier: 'low', arguments: { rules: [{ at: '/amount', max, action }] } },
+        },
       }),
     ]
     await story(
@@ -241,7 +244,7 @@ describe.each([false, true])('a held answer (stream: %s)', stream => {
         await held
         expect(await decide('approve')).toBe('approved')
         expect(await (await pending).text()).toContain('50000')
-        expect(gate.rows().some(r => metadata(r)['rule'] === '/amount' && metadata(r)['kind'] === 'max')).toBe(true)
+        expect(gate.rows().some(r => metadata(r)['rule'] === '/amount max')).toBe(true)
       },
       { checks: ruled(100, 'escalate') },
     )

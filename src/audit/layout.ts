@@ -162,12 +162,16 @@ async function openLive(path: string): Promise<number> {
 
 /** `undefined` when there is none. */
 function openPlain(path: string): number | undefined {
+  let fd: number
   try {
-    return openSync(path, NO_WAIT)
+    fd = openSync(path, NO_WAIT)
   } catch (error) {
     if (errno(error) === 'ENOENT') return undefined
     throw new AuditError('log_unreadable', `${path} cannot be opened (${errno(error)})`, { cause: error })
   }
+  if (fstatSync(fd).isFile()) return fd
+  closeSync(fd)
+  throw new AuditError('log_not_regular', `${path} is not a regular file; restore the log`)
 }
 
 function stillNamed(path: string, live: number): boolean {

@@ -66,7 +66,9 @@ export async function openAuditLog(options: OpenOptions): Promise<AuditLog> {
     policy: options.roll ?? { bytes: Number.POSITIVE_INFINITY },
     packer:
       options.packer ??
-      (options.files === undefined ? threadPacker(options.segmentFolder ?? dirname(options.path)) : undefined),
+      (options.files === undefined
+        ? threadPacker(options.segmentFolder ?? dirname(options.path), dirname(options.path))
+        : undefined),
     later,
     onSegment: options.onSegment,
   })

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -150,6 +151,12 @@ describe('a sound log', () => {
 
   it('throws only when it cannot be read', async () => {
     await expect(verifyLog(join(folder, 'none.jsonl'), ring)).rejects.toMatchObject({ code: 'log_unreadable' })
+    const pipe = join(folder, 'pipe.jsonl')
+    spawnSync('mkfifo', [pipe])
+    await expect(verifyLog(pipe, ring)).rejects.toMatchObject({
+      code: 'log_not_regular',
+      message: expect.stringContaining(pipe),
+    })
   })
 })
 

@@ -1,5 +1,8 @@
 /** The built-in checks. */
-export type { ArgumentRule } from './argument-rules.ts'
+export type { ArgumentOptions } from './arguments/policy.ts'
+export type { ArgumentRule } from './arguments/rules.ts'
+export { CallLimitsCheck, type CallLimitsOptions } from './call-limits.ts'
+export type { ToolLimitsOptions } from './call-limits-options.ts'
 export { ClassificationGateCheck, type ClassificationGateOptions } from './classification-gate.ts'
 export { ContinuingConsentCheck, type ContinuingConsentOptions, type Revalidate } from './continuing-consent.ts'
 export type { LevelOptions } from './levels.ts'

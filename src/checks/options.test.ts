@@ -95,7 +95,7 @@ describe('a wrong option is one line that names the setting, what came and what 
     ],
     [
       made(ToolCallInspectorCheck, { registry: { t: { tier: 'low' } } }),
-      'must be made of riskTier, irreversible, dryrunSupported, audience, assurance, approverAuth, rules only',
+      'must be made of riskTier, irreversible, dryrunSupported, audience, assurance, approverAuth, arguments only',
     ],
     [
       made(ToolCallInspectorCheck, { registry: { t: { irreversible: 'no' } } }),

@@ -1,10 +1,11 @@
 /**
- * `tool_call_inspector`: which tools may fire, by risk tier.
+ * `tool_call_inspector`: which tools may fire, by risk tier, and with which arguments.
  *
  * Every complete call the model proposes is judged by the registry, whatever surface it came on; a tool that is not in
  * it does not run. Tools that upstream itself would run (web search, remote MCP servers) fire before anybody could
  * judge a call, so declaring one is judged at admission, under the name `upstream:<type>[:<server>]`.
- * Names match exactly, case included. What the arguments may say is in `rules` of a tool (`argument-rules.ts`).
+ * Names match exactly, case included. What the arguments may say is in `arguments/`; how often a tool may be called is for
+ * `call_limits`.
  */
 import type { ApproverAuths, Assurances, Audiences, Check, Ctx } from '../core/check.ts'
 import type { Exchange } from '../core/exchange.ts'
@@ -12,7 +13,15 @@ import { ownerString } from '../core/owner.ts'
 import { ASSURANCES, type Assurance } from '../core/row.ts'
 import { ALLOW, block, type Code, type Details, escalate, type Verdict, worse } from '../core/verdict.ts'
 import type { ToolCall } from '../core/wire.ts'
-import { type ArgumentRule, type ReadRule, readRules } from './argument-rules.ts'
+import {
+  type Approvers,
+  type ArgumentOptions,
+  type ArgumentPolicy,
+  canEscalate,
+  describeArguments,
+  judgeArguments,
+  readArgumentPolicy,
+} from './arguments/policy.ts'
 import { CheckOptions, type Common, type CommonOptions, description, printable } from './options.ts'
 
 const TIERS = ['low', 'medium', 'high', 'critical'] as const
@@ -34,8 +43,8 @@ export interface ToolSpec {
   readonly assurance?: Assurance
   /** How whoever approves a call must have shown who they are: `any` (default), or `passkey`: with a signature over it. */
   readonly approverAuth?: 'any' | 'passkey'
-  /** What the arguments may say. Every rule must be kept. */
-  readonly rules?: readonly ArgumentRule[]
+  /** What its arguments may say. Default: anything that has one reading. */
+  readonly arguments?: ArgumentOptions
 }
 
 export interface RegisteredTool {
@@ -46,8 +55,7 @@ export interface RegisteredTool {
   readonly assurance: Assurance
   /** Absent: `any`. */
   readonly approverAuth?: 'passkey'
-  /** Absent: none. */
-  readonly rules?: readonly ReadRule[]
+  readonly arguments: ArgumentPolicy | undefined
 }
 
 export interface ToolCallInspectorOptions extends CommonOptions {
@@ -65,7 +73,15 @@ export interface ToolCallInspectorOptions extends CommonOptions {
   readonly allowUnregistered?: boolean
 }
 
-const SPEC_FIELDS = ['riskTier', 'irreversible', 'dryrunSupported', 'audience', 'assurance', 'approverAuth', 'rules']
+const SPEC_FIELDS = [
+  'riskTier',
+  'irreversible',
+  'dryrunSupported',
+  'audience',
+  'assurance',
+  'approverAuth',
+  'arguments',
+]
 /** Prefix of the registry names of tools that upstream runs. */
 const UPSTREAM = 'upstream:'
 
@@ -125,11 +141,11 @@ export class ToolCallInspectorCheck implements Check {
     return description(this.name, ['admission', 'commitment'], this.#common, {
       registry: [...this.registry]
         .sort(([a], [b]) => (a < b ? -1 : 1))
-        .map(([tool, { rules, ...spec }]) => ({
+        .map(([tool, spec]) => ({
           tool,
           ...spec,
           audience: spec.audience ?? null,
-          ...(rules === undefined ? {} : { rules: rules.map(rule => rule.given) }),
+          arguments: describeArguments(spec.arguments),
         })),
       maxAllowedTier: this.#maxAllowedTier,
       escalateAtTier: this.#escalateAtTier,
@@ -144,8 +160,7 @@ export class ToolCallInspectorCheck implements Check {
   get canEscalate(): boolean {
     for (const spec of this.registry.values()) {
       const { kind } = this.#judge('', spec, undefined)
-      if (kind === 'escalate') return true
-      if (kind !== 'block' && spec.rules?.some(rule => rule.action === 'escalate')) return true
+      if (kind === 'escalate' || (kind === 'allow' && canEscalate(spec.arguments))) return true
     }
     return false
   }
@@ -175,15 +190,19 @@ export class ToolCallInspectorCheck implements Check {
       })
     }
     // RFC 7493: arguments that two parsers can read differently are not the arguments that were judged.
-    if (call.form === 'json' && call.arguments === undefined) {
+    // Text for a free-form tool is no arguments that a policy could judge.
+    const policy = spec?.arguments
+    if (call.arguments === undefined && (call.form === 'json' || policy !== undefined)) {
       return block('arguments_ambiguous', `the arguments of tool '${printable(call.name)}' are not unambiguous JSON`, {
         tool: printable(call.name),
+        problem: ambiguityOf(call),
         hint: 'expected I-JSON (RFC 7493): one value, no duplicate keys, no lone surrogates, finite numbers',
       })
     }
     if (spec === undefined) return ALLOW
-    const verdict = this.#judge(call.name, spec, x)
-    return spec.rules === undefined ? verdict : worse(verdict, judgeArguments(call, spec, spec.rules, x))
+    const byTier = this.#judge(call.name, spec, x)
+    if (policy === undefined || byTier.kind === 'block') return byTier
+    return worse(byTier, judgeArguments(policy, call, x.owner, approversOf(x)))
   }
 
   #judge(tool: string, spec: RegisteredTool, x: Exchange | undefined): Verdict {
@@ -200,41 +219,30 @@ export class ToolCallInspectorCheck implements Check {
       `tool '${printable(tool)}' is irreversible (tier ${riskTier}) and needs a human's approval`,
       {
         ...facts(tool, spec),
-        ...approval(x),
+        ...approversOf(x),
       },
     )
   }
 }
 
-function judgeArguments(call: ToolCall, spec: RegisteredTool, rules: readonly ReadRule[], x: Exchange): Verdict {
-  const tool = printable(call.name)
-  if (call.form !== 'json') {
-    return block('arguments_ambiguous', `the arguments of tool '${tool}' are no JSON object, and it has rules`, {
-      tool,
-    })
-  }
-  let verdict: Verdict = ALLOW
-  for (const rule of rules) {
-    const kind = rule.broken(call.arguments)
-    if (kind === undefined) continue
-    const name = printable(rule.name)
-    const reason = `the arguments of tool '${tool}' break its rule '${name}' (${kind})`
-    const details = { ...facts(call.name, spec), rule: name, kind }
-    verdict = worse(
-      verdict,
-      rule.action === 'block'
-        ? block('argument_rule', reason, details)
-        : escalate('argument_rule', reason, { ...details, ...approval(x) }),
-    )
-  }
-  return verdict
+/** Nobody approves a call of their own. */
+function approversOf(x: Exchange | undefined): Approvers {
+  const self = x === undefined ? undefined : ownerString(x.owner)
+  const others = (x?.owner.approvalChain ?? []).filter(principal => principal !== self)
+  return { requires_approval_from: others, current_approver: others[0] ?? null }
 }
 
-/** Nobody approves a call of their own. */
-function approval(x: Exchange | undefined): Details {
-  const self = x === undefined ? undefined : ownerString(x.owner)
-  const approvers = (x?.owner.approvalChain ?? []).filter(principal => principal !== self)
-  return { requires_approval_from: approvers, current_approver: approvers[0] ?? null }
+/** Why there is no one reading of the arguments, as far as it can be said in a word. */
+function ambiguityOf(call: ToolCall): string {
+  if (call.form === 'text') return 'not_json'
+  let value: unknown
+  try {
+    value = JSON.parse(call.argumentsText)
+  } catch {
+    return 'not_json'
+  }
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
+  return isObject ? 'more_than_one_reading' : 'not_an_object'
 }
 
 function refusal(code: Code, tool: string, spec: RegisteredTool, why: string): Verdict {
@@ -275,17 +283,20 @@ function readRegistry(read: CheckOptions): ReadonlyMap<string, RegisteredTool> {
     if (spec === null || typeof spec !== 'object' || Array.isArray(spec)) {
       throw read.wrong(at, "a specification, e.g. { riskTier: 'low', irreversible: false }", spec)
     }
-    registry.set(tool, readSpec(read, at, tool, { ...spec }))
+    const entry = readSpec(read, at, { ...spec })
+    if (tool.startsWith(UPSTREAM) && entry.arguments !== undefined) {
+      throw read.wrong(
+        `${at}.arguments`,
+        'left out: upstream runs the tool, and its arguments are never seen here',
+        spec,
+      )
+    }
+    registry.set(tool, entry)
   }
   return registry
 }
 
-function readSpec(
-  read: CheckOptions,
-  at: string,
-  tool: string,
-  spec: Readonly<Record<string, unknown>>,
-): RegisteredTool {
+function readSpec(read: CheckOptions, at: string, spec: Readonly<Record<string, unknown>>): RegisteredTool {
   for (const field of Object.keys(spec)) {
     if (!SPEC_FIELDS.includes(field)) throw read.wrong(at, `made of ${SPEC_FIELDS.join(', ')} only`, field)
   }
@@ -297,6 +308,7 @@ function readSpec(
     assurance = 'durable',
     approverAuth = 'any',
   } = spec
+  const policy = readArgumentPolicy(read, `${at}.arguments`, spec['arguments'])
   const tier = TIERS.find(known => known === riskTier)
   if (tier === undefined) throw read.wrong(`${at}.riskTier`, `one of ${TIERS.map(t => `'${t}'`).join(', ')}`, riskTier)
   if (typeof irreversible !== 'boolean') throw read.wrong(`${at}.irreversible`, 'true or false', irreversible)
@@ -311,14 +323,6 @@ function readSpec(
   if (approverAuth !== 'any' && approverAuth !== 'passkey') {
     throw read.wrong(`${at}.approverAuth`, "'any' or 'passkey'", approverAuth)
   }
-  const rules = readRules(read, `${at}.rules`, spec['rules'])
-  if (rules.length > 0 && tool.startsWith(UPSTREAM)) {
-    throw read.wrong(
-      `${at}.rules`,
-      'absent: the arguments of a tool that upstream runs are never seen here',
-      spec['rules'],
-    )
-  }
   return Object.freeze({
     riskTier: tier,
     irreversible,
@@ -326,6 +330,6 @@ function readSpec(
     audience,
     assurance: level,
     ...(approverAuth === 'passkey' ? { approverAuth } : {}),
-    ...(rules.length > 0 ? { rules } : {}),
+    arguments: policy,
   })
 }

@@ -1,6 +1,9 @@
 /** Who approves at a gate that is being started, how they prove who they are, and where what they are asked about is kept. */
 import { randomBytes } from 'node:crypto'
-import { join } from 'node:path'
+import { existsSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { noteRow } from '../audit/own-rows.ts'
+import { uuid7 } from '../audit/uuid.ts'
 import { ConfigError } from '../config/problem.ts'
 import type { Resolved } from '../config/resolve.ts'
 import type { Access } from '../control/access.ts'
@@ -28,6 +31,8 @@ export interface Approvals {
   readonly devToken: string | undefined
   /** Opens their store. `undefined`: none are in use. */
   readonly openPasskeys: (audit: AuditWriter) => Promise<Passkeys | undefined>
+  /** The store's file, when it was made anew although its key shows that there was one: what was held in it is gone. */
+  readonly storeLost: string | undefined
 }
 
 /** The file of a token that `--dev` made in this folder. */
@@ -59,6 +64,7 @@ export async function openApprovals(
   }
   const path = settings.escalationStorePath ?? `${settings.auditLogPath}.escalations.db`
   const { openSqliteEscalations } = await import('../state/escalations/sqlite-thread.ts')
+  const storeLost = existsSync(`${path}.key`) && !existsSync(path) ? path : undefined
   const key = sealingKey(`${path}.key`)
   return {
     escalations: {
@@ -74,6 +80,7 @@ export async function openApprovals(
     },
     access,
     devToken: devKey?.path,
+    storeLost,
     openPasskeys: async audit => {
       if (passkeys === undefined) return undefined
       const { Passkeys } = await import('../escalation/passkeys.ts')
@@ -93,6 +100,21 @@ export async function openApprovals(
       })
     },
   }
+}
+
+/** A row, so that whoever asks later where a held call went finds when it was lost. */
+export function noteLostStore(audit: AuditWriter, path: string, say: (text: string) => void): void {
+  say(`${path} was gone and was made anew; whatever was held in it is lost, and its status is 404`)
+  const row = noteRow(
+    uuid7(BigInt(Date.now()), randomBytes),
+    'escalation.store_lost',
+    'the store of escalations was gone and was made anew; whatever was held in it is lost',
+    { file: basename(path) },
+  )
+  audit
+    .append(row)
+    .durable()
+    .catch(() => undefined)
 }
 
 /** Holding what nobody can approve is refusing late: an operator should know at start. */

@@ -18,7 +18,7 @@ import { systemClock } from '../state/system.ts'
 import { CheckDurations } from '../telemetry/check-durations.ts'
 import { GateCounters } from '../telemetry/counters.ts'
 import type { DemoUpstream } from '../upstream/demo/server.ts'
-import { type Approvals, openApprovals } from './approvals.ts'
+import { type Approvals, noteLostStore, openApprovals } from './approvals.ts'
 import { openCapabilities } from './capabilities.ts'
 import { keyFolderOf } from './chain-keys.ts'
 import { type GateKeys, openGateKeys } from './gate-keys.ts'
@@ -37,6 +37,8 @@ export interface ServingEvents {
   readonly onAnchorState?: (ok: boolean, reason: string) => void
   /** The shared state cannot be asked any longer, or can be again. */
   readonly onSharedState?: (ok: boolean, reason: string) => void
+  /** The store of escalations was gone, and was made anew. */
+  readonly onStoreLost?: (text: string) => void
   /** The server of the shared state may throw keys away; `policy` is what it calls that. */
   readonly onEviction?: (policy: string) => void
   /** The access log stopped being written, or is again. */
@@ -132,6 +134,7 @@ export async function openBacking(
       index = keepIndex(settings.auditLogPath, folders, text => events.onAuditSegment?.(false, text))
     }
     const approvals = await opening
+    if (approvals.storeLost !== undefined) noteLostStore(audit, approvals.storeLost, text => events.onStoreLost?.(text))
     const capabilities = await openCapabilities(resolved, checks, opened)
     const signer = settings.transparencyLog ? await noteSigner(settings) : undefined
     if (signer !== undefined) {

@@ -5,8 +5,8 @@ import type { Check } from '../core/check.ts'
 import type { CapabilityOptions } from '../gate/start.ts'
 import { SigningKey } from '../keys/signing.ts'
 import { ScheduledSigners, type SigningKeys } from '../keys/signing-keys.ts'
-import { readSecretFile } from '../keys/store.ts'
 import type { GateKeys } from './gate-keys.ts'
+import { signingKeyOf } from './signing-file.ts'
 
 /** `undefined`: no tool has an audience, and none is issued. */
 export async function openCapabilities(
@@ -30,8 +30,7 @@ export async function openCapabilities(
   return { ...options, redeemers: settings.redeemers, redemptions: await openSqliteRedemptions(path) }
 
   function signer(): ScheduledSigners {
-    if (settings.capabilityKeyFile !== undefined)
-      return ScheduledSigners.of(SigningKey.fromPem(readSecretFile(settings.capabilityKeyFile)))
+    if (settings.capabilityKeyFile !== undefined) return ScheduledSigners.of(signingKeyOf(settings.capabilityKeyFile))
     if (dev || settings.keyFolder !== undefined) return keys.kept('capabilities')
     if (settings.allowEphemeralKey) return ScheduledSigners.of(SigningKey.generate())
     throw new ConfigError([

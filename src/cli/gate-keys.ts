@@ -11,7 +11,6 @@ import type { Resolved } from '../config/resolve.ts'
 import type { Clock } from '../core/clock.ts'
 import { KeyError } from '../keys/error.ts'
 import type { ExternalSigner } from '../keys/external-signer.ts'
-import { readSecretFile } from '../keys/files.ts'
 import { Key, KeyRing } from '../keys/ring.ts'
 import { Schedule } from '../keys/schedule.ts'
 import { SigningKey } from '../keys/signing.ts'
@@ -19,6 +18,7 @@ import { ScheduledSigners, type SigningKeys } from '../keys/signing-keys.ts'
 import { KeyFolder, type KeyPurpose, macKeys, noKeyNow, signingKeys } from '../keys/store.ts'
 import { type Watch, watchKeys } from '../keys/watch.ts'
 import { keyFolderOf } from './chain-keys.ts'
+import { signingKeyOf } from './signing-file.ts'
 
 export interface GateKeys {
   readonly ring: KeyRing
@@ -139,7 +139,7 @@ export async function openGateKeys(resolved: Resolved, ports: GateKeyPorts): Pro
       return { keys: external, external }
     }
     if (settings.receiptKeyFile !== undefined)
-      return { keys: ScheduledSigners.of(SigningKey.fromPem(readSecretFile(settings.receiptKeyFile))) }
+      return { keys: ScheduledSigners.of(signingKeyOf(settings.receiptKeyFile)) }
     return { keys: fromFolder(receiptKey) ? signersOf('receipts') : ScheduledSigners.of(SigningKey.generate()) }
   }
 

@@ -16,8 +16,9 @@ import type { LogOutside } from '../config/log-outside.ts'
 import { ConfigError } from '../config/problem.ts'
 import type { Settings } from '../config/settings.ts'
 import { SigningKey } from '../keys/signing.ts'
-import { createPrivate, readPrivate, readSecretFile } from '../keys/store.ts'
+import { createPrivate, readPrivate } from '../keys/store.ts'
 import { type Egress, egressUrl } from '../plugins/egress.ts'
+import { signingKeyOf } from './signing-file.ts'
 
 /** Reserved for names that lead nowhere (RFC 2606): a log of this name is meant for nobody but its operator. */
 const NOWHERE = 'signet.invalid'
@@ -40,8 +41,8 @@ export function noteKeyPath({ transparencyLogKeyFile, auditLogPath }: Settings):
 
 function signingKey(settings: Settings): SigningKey {
   const path = noteKeyPath(settings)
-  if (settings.transparencyLogKeyFile !== undefined) return SigningKey.fromPem(readSecretFile(path))
-  return SigningKey.fromPem(readPrivate(path) ?? createPrivate(path, () => SigningKey.generate().privatePem()))
+  if (settings.transparencyLogKeyFile !== undefined) return signingKeyOf(path)
+  return signingKeyOf(path, readPrivate(path) ?? createPrivate(path, () => SigningKey.generate().privatePem()))
 }
 
 export interface LogParts {

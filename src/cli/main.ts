@@ -12,6 +12,7 @@ import { registerLint } from './commands/lint.ts'
 import { registerLog } from './commands/log.ts'
 import { registerPasskeys } from './commands/passkeys.ts'
 import { registerPlugins } from './commands/plugins.ts'
+import { registerPolicy } from './commands/policy.ts'
 import { registerReceipt } from './commands/receipt.ts'
 import { registerServe } from './commands/serve.ts'
 import type { Context } from './context.ts'
@@ -57,6 +58,7 @@ export async function run(args: readonly string[], io: Io): Promise<ExitCode> {
     registerServe,
     registerDoctor,
     registerLint,
+    registerPolicy,
     registerAudit,
     registerReceipt,
     registerLog,

@@ -82,6 +82,11 @@ export interface Ctx {
   readonly signal: AbortSignal
   /** Milliseconds since the epoch, from the injected clock. */
   now(): number
+  /**
+   * Commitment only: the calls of an answer that waited for a human are judged once more before it leaves. What counts calls
+   * has counted them when they were proposed.
+   */
+  readonly again?: true
   /** The shared fold and joined scan of a request text: computed once however many checks ask. */
   scan(text: string): Scan
   /** Admission only: replace parts of a segment of the CURRENT view; later checks see the result. An empty replacement is refused. */

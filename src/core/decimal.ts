@@ -41,7 +41,22 @@ export function compareDecimals(a: Decimal, b: Decimal): number {
   return signA * size
 }
 
+/** Is `a` a whole multiple of `b`? For numbers of ordinary size; anything else is none. */
+export function isMultiple(a: Decimal, b: Decimal): boolean {
+  if (a.digits === '') return true
+  if (b.digits === '') return false
+  const lowest = Math.min(a.point - a.digits.length, b.point - b.digits.length)
+  if (Math.max(a.point, b.point) - lowest > MAX_PLACES) return false
+  return scaled(a, lowest) % scaled(b, lowest) === 0n
+}
+
+/** A double spans some 340 places above the point and as many below. */
+const MAX_PLACES = 1_000
 const ZERO = 0x30
+
+function scaled({ digits, point }: Decimal, lowest: number): bigint {
+  return BigInt(digits + '0'.repeat(point - digits.length - lowest))
+}
 
 function signOf({ negative, digits }: Decimal): number {
   return digits === '' ? 0 : negative ? -1 : 1

@@ -14,7 +14,11 @@ export interface Owner {
   readonly notApprovers?: readonly string[]
   /** Which identity strategy or check named it: `asserted`, `jwt`, `loopback_trust`, … */
   readonly authenticatedBy: string
+  /** What its credential says about it, for rules to compare with; there exactly when a credential stands behind the owner. */
+  readonly claims?: OwnerClaims
 }
+
+export type OwnerClaims = Readonly<Record<string, string | number | readonly (string | number)[]>>
 
 export interface Exchange {
   /** UUIDv7; the correlation id callers see. */

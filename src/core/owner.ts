@@ -7,7 +7,7 @@
  * Does not guarantee: that a whole name in one foreign script (`human:Сара`) looks unlike a Latin name, nor that the
  * owner is who it says; that is for the identity strategy named in `authenticatedBy`.
  */
-import type { Owner, OwnerType } from './exchange.ts'
+import type { Owner, OwnerClaims, OwnerType } from './exchange.ts'
 
 /** Longest principal id, in UTF-16 units, before and after normalisation. */
 export const PRINCIPAL_MAX = 256
@@ -29,6 +29,8 @@ export interface OwnerOptions {
   readonly approvalChain?: readonly string[]
   /** Principals who may not approve what it does, besides itself. */
   readonly notApprovers?: readonly string[]
+  /** What a verified credential says about it. */
+  readonly claims?: OwnerClaims
 }
 
 export const humanOwner = (id: string, options: OwnerOptions): Owner => makeOwner('human', id, options)
@@ -83,6 +85,7 @@ function makeOwner(type: Exclude<OwnerType, 'unresolved'>, id: string, options: 
     approvalChain: Object.freeze([...(options.approvalChain ?? [`${type}:${cleaned.id}`])]),
     authenticatedBy: options.authenticatedBy,
     ...(options.notApprovers === undefined ? {} : { notApprovers: Object.freeze([...options.notApprovers]) }),
+    ...(options.claims === undefined ? {} : { claims: Object.freeze({ ...options.claims }) }),
   })
 }
 

@@ -50,6 +50,8 @@ export interface RequestView {
   readonly upstreamTools: readonly string[]
   /** Call ids of the tool results the request carries. */
   readonly toolResults: readonly string[]
+  /** Tool calls that the conversation in the request says were made, in order. */
+  readonly pastCalls?: readonly PastCall[]
   readonly model: string
   readonly stream: boolean
   readonly n: number
@@ -64,6 +66,13 @@ export interface RequestView {
   readonly stored?: boolean
   /** What is forwarded when nothing was edited. Normally the caller's own bytes. */
   readonly raw: Uint8Array
+}
+
+/** As the caller tells it: nobody has proved that the call was made. */
+export interface PastCall {
+  readonly name: string
+  /** As they stand in the request. */
+  readonly argumentsText: string
 }
 
 export interface Reference {

@@ -133,6 +133,24 @@ describe('reading a chat request', () => {
       ['other', '/messages/6/content', 'h'],
     ])
     expect(v.toolResults).toEqual(['call_1'])
+    expect(v.pastCalls).toBeUndefined()
+  })
+
+  it('tells the calls that the conversation holds, in order', () => {
+    const call = (id: string, rest: object) => ({ role: 'assistant', content: null, tool_calls: [{ id, ...rest }] })
+    const v = view({
+      messages: [
+        call('a', { type: 'function', function: { name: 'f', arguments: '{"p": 1}' } }),
+        { role: 'tool', tool_call_id: 'a', content: 'done' },
+        { role: 'assistant', content: null, function_call: { name: 'g', arguments: '' } },
+        call('b', { type: 'custom', custom: { name: 'h', input: 'free text' } }),
+      ],
+    })
+    expect(v.pastCalls).toEqual([
+      { name: 'f', argumentsText: '{"p": 1}' },
+      { name: 'g', argumentsText: '' },
+      { name: 'h', argumentsText: 'free text' },
+    ])
   })
 
   it('reads arguments raw and as the strings a tool would get', () => {

@@ -5,7 +5,7 @@
  * Guarantees: every string of the body is in a segment, and so is every key the dialect does not know; the exceptions are
  * media payloads (see `media.ts`) and fixed values such as a message's role. Segments are in document order within a field.
  */
-import type { Fault, Reference, RequestView, Segment } from '../core/wire.ts'
+import type { Fault, PastCall, Reference, RequestView, Segment } from '../core/wire.ts'
 import { argumentStrings } from './arguments.ts'
 import {
   REQUEST_CALL,
@@ -75,6 +75,7 @@ class RequestReading {
   readonly #tools: string[] = []
   readonly #upstreamTools: string[] = []
   readonly #toolResults: string[] = []
+  readonly #pastCalls: PastCall[] = []
   readonly #stripped: Replacement[] = []
   readonly #references: Reference[] = []
   readonly #opaque: string[] = []
@@ -100,6 +101,7 @@ class RequestReading {
       tools: this.#tools,
       upstreamTools: [...new Set(this.#upstreamTools)],
       toolResults: this.#toolResults,
+      ...(this.#pastCalls.length === 0 ? {} : { pastCalls: this.#pastCalls }),
       model: model.value,
       stream,
       n,
@@ -256,7 +258,10 @@ class RequestReading {
   #called(node: JsonObject, role: Role, at: string, argumentsKey: 'arguments' | 'input'): void {
     refuseAmbiguous(node, REQUEST_CALLED, at)
     this.#strip(node)
-    if (member(node, 'name')?.kind !== 'string') invalid(`\`${at}/name\` must be a string`)
+    const name = member(node, 'name')
+    if (name?.kind !== 'string') invalid(`\`${at}/name\` must be a string`)
+    const said = member(node, argumentsKey)
+    this.#pastCalls.push({ name: name.value, argumentsText: said?.kind === 'string' ? said.value : '' })
     for (let i = 0; i < node.keys.length; i++) {
       const key = node.keys[i]
       const value = node.values[i]

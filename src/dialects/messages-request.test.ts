@@ -152,6 +152,9 @@ describe('reading a Messages request', () => {
       ['other', '/messages/4/content', 'meh'],
     ])
     expect(v.toolResults).toEqual(['toolu_1', 'toolu_2'])
+    expect(v.pastCalls?.map(call => [call.name, JSON.parse(call.argumentsText)])).toEqual([
+      ['f', { 'a/b': { list: ['x', 1, true] } }],
+    ])
     expect(v).toMatchObject({ model: 'm', n: 1, stream: false, maxOutputTokens: 64 })
     expect(v).not.toHaveProperty('references')
     expect(v).not.toHaveProperty('opaqueInputs')

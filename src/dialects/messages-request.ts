@@ -7,7 +7,7 @@
  * media payloads, payloads that the API itself has encrypted or signed, and fixed values such as a block's type. Segments
  * are in document order within a field.
  */
-import type { Fault, Reference, RequestView } from '../core/wire.ts'
+import type { Fault, PastCall, Reference, RequestView } from '../core/wire.ts'
 import { fault, isFault, type JsonNode, type JsonObject, member, readJson } from './json.ts'
 import { editObject, pointerToken, type Replacement, splice } from './json-edit.ts'
 import { isBase64 } from './media.ts'
@@ -70,6 +70,7 @@ class RequestReading {
   readonly #segments = new Segments()
   readonly #tools = new DeclaredTools(this.#segments)
   readonly #toolResults: string[] = []
+  readonly #pastCalls: PastCall[] = []
   readonly #references: Reference[] = []
   readonly #opaque: string[] = []
   readonly #stripped: Replacement[] = []
@@ -94,6 +95,7 @@ class RequestReading {
       tools: this.#tools.tools,
       upstreamTools: this.#tools.upstreamTools,
       toolResults: this.#toolResults,
+      ...(this.#pastCalls.length === 0 ? {} : { pastCalls: this.#pastCalls }),
       model: model.value,
       stream,
       n: 1,
@@ -183,6 +185,7 @@ class RequestReading {
     if (!isPlain) this.#segments.add(role, `${at}/type`, type)
     this.#strip(node)
     if (kind === 'call' || kind === 'server') requireCall(node, at)
+    if (kind === 'call') this.#past(node)
     if (type === 'tool_result') this.#toolResults.push(requireString(node, 'tool_use_id', at))
     if (type === 'text') requireString(node, 'text', at)
     // Changing signed thinking makes the API refuse the request.
@@ -206,6 +209,13 @@ class RequestReading {
       }
     }
     this.#segments.unknownKeys(node, REQUEST_BLOCK, role, at)
+  }
+
+  #past(node: JsonObject): void {
+    const name = member(node, 'name')
+    const input = member(node, 'input')
+    if (name?.kind !== 'string' || input === undefined) return
+    this.#pastCalls.push({ name: name.value, argumentsText: this.#text.slice(input.start, input.end) })
   }
 
   /** The content of a block: a text, blocks, or one block (server tools). Anything else is a value like any other. */

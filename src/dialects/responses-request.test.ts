@@ -72,6 +72,10 @@ describe('segments', () => {
     ])
     expect(v.segments.filter(s => s.derived).map(s => s.text)).toEqual(['a', 'bc'])
     expect(v.toolResults).toEqual(['call_1', 'call_2'])
+    expect(v.pastCalls).toEqual([
+      { name: 'f', argumentsText: '{"a":"b\\u0063"}' },
+      { name: 'g', argumentsText: 'free' },
+    ])
   })
 
   it.each<[string, object]>([

@@ -6,7 +6,7 @@
  * media payloads (see `media.ts`), encrypted text, and fixed values such as an item's type. What the request builds on at
  * upstream is in `references`, what cannot be read here in `opaqueInputs`.
  */
-import type { Fault, Reference, RequestView } from '../core/wire.ts'
+import type { Fault, PastCall, Reference, RequestView } from '../core/wire.ts'
 import { fault, isFault, type JsonNode, type JsonObject, member, readJson } from './json.ts'
 import { editObject, pointerToken, type Replacement, splice } from './json-edit.ts'
 import { isBase64, isMediaUrl } from './media.ts'
@@ -54,6 +54,7 @@ class RequestReading {
   readonly #raw: Uint8Array
   readonly #text = new RequestText()
   readonly #toolResults: string[] = []
+  readonly #pastCalls: PastCall[] = []
   readonly #stripped: Replacement[] = []
   readonly #references: Reference[] = []
   readonly #opaque: string[] = []
@@ -90,6 +91,7 @@ class RequestReading {
       tools: this.#declared.tools,
       upstreamTools: [...new Set(this.#declared.upstream)],
       toolResults: this.#toolResults,
+      ...(this.#pastCalls.length === 0 ? {} : { pastCalls: this.#pastCalls }),
       model: named ?? '',
       stream,
       n: 1,
@@ -172,6 +174,7 @@ class RequestReading {
     const type = named ?? (roleNode?.kind === 'string' ? 'message' : 'item_reference')
     const role = this.#roleOf(type, roleNode)
     this.#requireShape(node, type, at)
+    if (type === 'function_call' || type === 'custom_tool_call') this.#past(node, type)
     if (type === 'item_reference') this.#itemReference(node, at)
     if (type === 'mcp_approval_response') {
       this.#reference('approval', member(node, 'approval_request_id'), `${at}/approval_request_id`)
@@ -184,6 +187,19 @@ class RequestReading {
       this.#itemMember(key, value, type, role, `${at}/${pointerToken(key)}`)
     }
     this.#text.unknownKeys(node, REQUEST_ITEM, role, at)
+  }
+
+  /** A function in a namespace goes by both names, as in answers. */
+  #past(node: JsonObject, type: string): void {
+    const text = (key: string): string => {
+      const value = member(node, key)
+      return value?.kind === 'string' ? value.value : ''
+    }
+    const namespace = text('namespace')
+    this.#pastCalls.push({
+      name: namespace === '' ? text('name') : `${namespace}.${text('name')}`,
+      argumentsText: text(type === 'function_call' ? 'arguments' : 'input'),
+    })
   }
 
   #itemReference(node: JsonObject, at: string): void {

@@ -39,6 +39,7 @@ describe('a key', () => {
         id: 'crawler-7',
         approvalChain: ['agent:crawler-7'],
         authenticatedBy: 'api_key',
+        claims: {},
       },
       declared: { classification: undefined, clearance: undefined, clearanceVerified: true },
       usedHeaders: ['x-api-key'],

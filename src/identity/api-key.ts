@@ -26,6 +26,7 @@ import {
   REPEATED,
   tokenIn,
 } from './credential.ts'
+import { configuredClaims } from './rule-claims.ts'
 import type { VerifiedStrategy } from './strategy.ts'
 
 export interface ApiKey {
@@ -37,6 +38,8 @@ export interface ApiKey {
   readonly approvalChain?: readonly string[]
   /** The humans an agent acts for: they may not approve what it does. */
   readonly onBehalfOf?: readonly string[]
+  /** What argument rules may compare with: `{ account: 'DE-17' }`. */
+  readonly claims?: Readonly<Record<string, string | number | readonly (string | number)[]>>
   /** RFC 3339, with a zone: `2027-01-31T00:00:00Z`. Default: never. */
   readonly expiresAt?: string
   /** Refused, and known as such in the audit log. */
@@ -166,6 +169,7 @@ function readEntry(key: ApiKey, setting: string): Entry {
       clearance: configuredLevel(key.clearance, `${setting}.clearance`),
       approvalChain: configuredApprovers(key.approvalChain, `${setting}.approvalChain`),
       notApprovers: configuredApprovers(key.onBehalfOf, `${setting}.onBehalfOf`),
+      claims: configuredClaims(key.claims, `${setting}.claims`),
     },
     untilMs: until,
     revoked: key.revoked === true,

@@ -2,7 +2,7 @@
  * What every verified strategy shares: finding the one credential in the headers, refusing it without saying a word
  * about it, and making the owner that it proves.
  */
-import type { Declared } from '../core/exchange.ts'
+import type { Declared, OwnerClaims } from '../core/exchange.ts'
 import {
   agentOwner,
   cleanPrincipalId,
@@ -115,6 +115,8 @@ export interface Proven {
   readonly approvalChain: readonly string[] | undefined
   /** Whom it acts for, or who acts for it: none of them may approve. */
   readonly notApprovers?: readonly string[] | undefined
+  /** What argument rules may compare with. */
+  readonly claims?: OwnerClaims | undefined
   readonly role?: Role | undefined
 }
 
@@ -131,6 +133,8 @@ export function identified(
     authenticatedBy,
     ...(proven.approvalChain === undefined ? {} : { approvalChain: proven.approvalChain }),
     ...(proven.notApprovers === undefined ? {} : { notApprovers: proven.notApprovers }),
+    // There even when it says nothing: a credential stands behind this owner.
+    claims: proven.claims ?? {},
   }
   const declared: Declared = {
     classification: declaredText(rawHeaders, 'x-classification'),

@@ -2,10 +2,12 @@
  * From verified claims to what they prove. Everything a claim contributes is checked as a name that came from outside
  * (core/owner.ts): an issuer lets people choose names too.
  */
+import type { OwnerClaims } from '../core/exchange.ts'
 import { cleanPrincipalId, parsePrincipal } from '../core/owner.ts'
 import { levelName, type PrincipalType, type Proven } from './credential.ts'
 import { isRecord } from './issuer-documents.ts'
 import { higherRole, type Role } from './role.ts'
+import { claimValue } from './rule-claims.ts'
 
 export type Claims = Readonly<Record<string, unknown>>
 
@@ -34,6 +36,11 @@ export interface ClaimMapping {
   readonly role?: { readonly claim: ClaimPath; readonly roles: Readonly<Record<string, Role>> }
   /** What `act.sub` (RFC 8693 4.1) names when it has no type of its own. Default: `agent`. */
   readonly actorType?: PrincipalType
+  /**
+   * Claims that argument rules may compare with, by the name the rules use: `{ account: 'acct' }`. One that is not there, or
+   * is no plain value, is unknown to the rules, and they refuse. Default: none.
+   */
+  readonly forRules?: Readonly<Record<string, ClaimPath>>
 }
 
 /** What a token proves, and who uses it on the owner's behalf. */
@@ -64,6 +71,7 @@ export function readClaims(claims: Claims, mapping: ClaimMapping): Read | { read
     clearance,
     approvalChain,
     actor,
+    claims: readForRules(claims, mapping.forRules),
     ...(notApprovers.length === 0 ? {} : { notApprovers }),
     ...(role === undefined ? {} : { role }),
   }
@@ -132,6 +140,16 @@ function readPrincipals(
     const parsed = typeof entry === 'string' ? parsePrincipal(entry) : undefined
     if (parsed?.ok !== true) return { problem }
     read.push(`${parsed.type}:${parsed.id}`)
+  }
+  return read
+}
+
+function readForRules(claims: Claims, mapping: ClaimMapping['forRules']): OwnerClaims | undefined {
+  if (mapping === undefined) return undefined
+  const read: Record<string, OwnerClaims[string]> = Object.create(null)
+  for (const [name, path] of Object.entries(mapping)) {
+    const value = claimValue(claimAt(claims, path))
+    if (value !== undefined) read[name] = value
   }
   return read
 }

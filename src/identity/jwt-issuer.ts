@@ -4,6 +4,7 @@ import { configuredLevel } from './credential.ts'
 import { type DocumentEgress, discoveredKeys, isRecord, issuerUrl, keysAt, readKeySet } from './issuer-documents.ts'
 import { fetchedKeys, type IssuerKeys, type KeyLimits, pinnedKeys } from './issuer-keys.ts'
 import { type ClaimMapping, type ClaimPath, type Claims, claimAt } from './jwt-claims.ts'
+import { refuseReserved } from './rule-claims.ts'
 import { DEFAULT_ALGORITHMS, DEFAULT_TOLERANCE_S } from './token-defaults.ts'
 
 export interface JwtIssuer {
@@ -178,7 +179,7 @@ function openKeys(
 }
 
 function checkMapping(mapping: ClaimMapping, setting: string): ClaimMapping {
-  const { owner, clearance, approvalChain, onBehalfOf, role } = mapping
+  const { owner, clearance, approvalChain, onBehalfOf, role, forRules } = mapping
   for (const [name, path] of [
     ['owner', owner?.claim],
     ['clearance', clearance?.claim],
@@ -187,6 +188,10 @@ function checkMapping(mapping: ClaimMapping, setting: string): ClaimMapping {
     ['role', role?.claim],
   ] as const) {
     if (path !== undefined && !isPath(path)) throw new TypeError(`${setting}.${name}: expected the name of a claim`)
+  }
+  for (const [name, path] of Object.entries(forRules ?? {})) {
+    refuseReserved(name, `${setting}.forRules`)
+    if (!isPath(path)) throw new TypeError(`${setting}.forRules.${name}: expected the name of a claim`)
   }
   if (clearance?.levels !== undefined) {
     const levels = Object.entries(clearance.levels)

@@ -590,6 +590,7 @@ describe('whatever else the caller sends', () => {
           id: 'alice@example.com',
           approvalChain: ['human:alice@example.com'],
           authenticatedBy: 'jwt',
+          claims: {},
         })
         expect(found.declared).toMatchObject({ clearance: 'internal', clearanceVerified: true })
         expect(await problem(identity, rest)).toBe('absent')

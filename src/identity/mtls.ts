@@ -16,6 +16,7 @@ import {
   noCredential,
   type Proven,
 } from './credential.ts'
+import { configuredClaims } from './rule-claims.ts'
 import type { TlsPeer, VerifiedStrategy } from './strategy.ts'
 
 export interface CertificateRule {
@@ -27,6 +28,8 @@ export interface CertificateRule {
   readonly approvalChain?: readonly string[]
   /** The humans an agent acts for: they may not approve what it does. */
   readonly onBehalfOf?: readonly string[]
+  /** What argument rules may compare with: `{ account: 'DE-17' }`. */
+  readonly claims?: Readonly<Record<string, string | number | readonly (string | number)[]>>
 }
 
 export interface MtlsOptions {
@@ -120,6 +123,7 @@ function readRule(rule: CertificateRule, san: MtlsOptions['san'], setting: strin
   const clearance = configuredLevel(rule.clearance, `${setting}.clearance`)
   const approvalChain = configuredApprovers(rule.approvalChain, `${setting}.approvalChain`)
   const notApprovers = configuredApprovers(rule.onBehalfOf, `${setting}.onBehalfOf`)
+  const claims = configuredClaims(rule.claims, `${setting}.claims`)
   return {
     before,
     after: after ?? '',
@@ -127,7 +131,7 @@ function readRule(rule: CertificateRule, san: MtlsOptions['san'], setting: strin
     fits: id => ID[san].test(id),
     proven: id => {
       const principal = `${ownerBefore}${ownerAfter === undefined ? '' : id}${ownerAfter ?? ''}`
-      return { type, id: principal.slice(type.length + 1), clearance, approvalChain, notApprovers }
+      return { type, id: principal.slice(type.length + 1), clearance, approvalChain, notApprovers, claims }
     },
   }
 }

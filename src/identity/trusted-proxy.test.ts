@@ -24,6 +24,7 @@ describe('a listed proxy', () => {
         id: 'alice@example.com',
         approvalChain: ['human:alice@example.com'],
         authenticatedBy: 'trusted_proxy',
+        claims: {},
       },
       declared: { classification: undefined, clearance: undefined, clearanceVerified: true },
       usedHeaders: [],

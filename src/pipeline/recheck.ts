@@ -19,6 +19,7 @@ export async function recheck(
   const over = new AbortController()
   const ctx: Ctx = {
     signal: over.signal,
+    again: true,
     now: () => pipeline.clock.now(),
     scan: text => pipeline.scanner.whole(text),
     edit: () => notNow('edit()'),

@@ -40,7 +40,11 @@ export class PrivateDatabase {
       this.#opened = statSync(path, { bigint: true })
     } catch (error) {
       this.#db.close()
-      throw error
+      if (!isCorrupt(error)) throw error
+      throw new Error(
+        `${path}: expected a SQLite database, found something damaged (${error.errstr}); restore it from a backup, or move it away to begin with an empty one`,
+        { cause: error },
+      )
     }
   }
 
@@ -93,4 +97,10 @@ export class PrivateDatabase {
     if (statement === undefined) this.#statements.set(sql, (statement = this.#db.prepare(sql)))
     return statement
   }
+}
+
+/** SQLITE_CORRUPT and SQLITE_NOTADB (https://www.sqlite.org/rescode.html). */
+function isCorrupt(error: unknown): error is Error & { readonly errstr: string } {
+  if (!(error instanceof Error) || !('errcode' in error) || !('errstr' in error)) return false
+  return (error.errcode === 11 || error.errcode === 26) && typeof error.errstr === 'string'
 }

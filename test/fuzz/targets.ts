@@ -1,6 +1,7 @@
 /** Every parser that reads what somebody else wrote. */
 import type { Target } from './target.ts'
 import { answers } from './targets/answers.ts'
+import { toolArguments } from './targets/arguments.ts'
 import { auditHead, auditRow } from './targets/audit.ts'
 import { baseUrl, env } from './targets/config.ts'
 import { headers, principal } from './targets/headers.ts'
@@ -16,6 +17,7 @@ export const TARGETS: readonly Target[] = [
   sse,
   ...requests,
   ...answers,
+  toolArguments,
   headers,
   principal,
   jwt,

@@ -383,6 +383,8 @@ describe('signet log verify', () => {
     const signed = readFileSync(newest, 'utf8')
     for (const damaged of ['', signed.slice(0, 100), signed.replace('\n2\n', '\n1\n')]) {
       writeFileSync(newest, damaged)
+      const whole = await signet(folder, ['audit', 'verify', '--log-key', served.logKey])
+      expect(whole).toMatchObject({ code: 1, out: expect.stringMatching(/^BROKEN: what stands beside the rows of /) })
       expect(await verify()).toMatchObject({ code: 1, out: expect.stringContaining('signed: ') })
     }
     // Neither the verifier nor a start waits for somebody who writes.
@@ -401,4 +403,17 @@ describe('signet log verify', () => {
     appendFileSync(join(folder, 'audit.jsonl'), 'garbage\n')
     expect(await verify()).toMatchObject({ code: 0 })
   })
+})
+
+it('a start whose store of escalations is gone says so, and writes it down', async () => {
+  const folder = newFolder()
+  const first = await startServed(folder)
+  expect(await first.stop()).toBe(0)
+  for (const suffix of ['', '-wal', '-shm'])
+    rmSync(join(folder, `audit.jsonl.escalations.db${suffix}`), { force: true })
+  const second = await startServed(folder)
+  expect(await second.stop()).toBe(0)
+  expect(first.written.out + first.written.error).not.toContain('made anew')
+  expect(second.written.out + second.written.error).toMatch(/audit\.jsonl\.escalations\.db was gone and was made anew/)
+  expect(readFileSync(join(folder, 'audit.jsonl'), 'utf8')).toContain('escalation.store_lost')
 })

@@ -60,7 +60,8 @@ async function logOf(size: number, before = 0): Promise<{ readonly path: string;
     await audit.close()
   }
   const served = await startServed(project)
-  for (let done = before; done < size; ) {
+  // That a log was begun over older rows is a row too.
+  for (let done = before > 0 ? before + 1 : 0; done < size; ) {
     const batch = Math.min(16, size - done)
     // Refused for want of an owner: one row each.
     const answers = await Promise.all(Array.from({ length: batch }, () => ask(served.url, undefined)))

@@ -27,8 +27,8 @@ interface Task {
   readonly to: string
 }
 
-/** `folder`: where packed segments go; another file system than the log's is fine. */
-export function threadPacker(folder: string): Packer {
+/** `folder`: where packed segments go; another file system than the log's is fine. `beside`: the log's own, where they may be too. */
+export function threadPacker(folder: string, beside = folder): Packer {
   let running: Worker | undefined
   return {
     pack: (from, name) =>
@@ -45,7 +45,8 @@ export function threadPacker(folder: string): Packer {
           reject(Object.assign(new Error(`the packing thread ended early (exit code ${code})`), { code: 'ended' }))
         })
       }),
-    has: (name, bytes) => statSync(join(folder, name), { throwIfNoEntry: false })?.size === bytes,
+    has: (name, bytes) =>
+      [folder, beside].some(f => statSync(join(f, name), { throwIfNoEntry: false })?.size === bytes),
     close: async () => {
       await running?.terminate()
     },

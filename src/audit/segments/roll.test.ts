@@ -6,6 +6,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -241,6 +242,29 @@ describe('a gate killed while it rolls', () => {
     await again.close()
     expect(readdirSync(folder).filter(n => /\.\d{6}$/.test(n))).toEqual([])
     expect(await verifyLog(path, ring)).toMatchObject({ ok: true, total_entries: 8 })
+  })
+
+  it('says which packed segments are not where they were, or were cut, and starts without them', async () => {
+    const said: string[] = []
+    const open = () => openAuditLog({ path, ring, roll: { bytes: 2000 }, onSegment: (_, text) => said.push(text) })
+    const log = await open()
+    await write(log, 0, 8)
+    await eventually(() => existsSync(`${path}.000002.zst`) && said.length >= 2)
+    await log.close()
+    said.length = 0
+    await (await open()).close()
+    expect(said.filter(text => text.includes('manifest'))).toEqual([])
+    truncateSync(`${path}.000001.zst`, 100)
+    await (await open()).close()
+    expect(said).toEqual([
+      expect.stringMatching(/^log segment audit\.jsonl\.000001\.zst is not here as the manifest knows it/),
+    ])
+    rmSync(`${path}.000002.zst`)
+    said.length = 0
+    await (await open()).close()
+    expect(said).toEqual([
+      expect.stringMatching(/^2 log segments \(the first: audit\.jsonl\.000001\.zst\) are not here/),
+    ])
   })
 
   it('does not start over a changed manifest or a lost rolled file, and says which', async () => {

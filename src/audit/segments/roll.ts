@@ -79,6 +79,7 @@ export class Segments {
 
   async #settle(): Promise<void> {
     // While the gate runs, what it knows counts: a line whose sync failed may be on the disk, and was given up.
+    const starting = !this.#loaded
     if (this.#loaded) await this.#trim()
     else this.#manifest = await this.#load()
     this.#loaded = true
@@ -103,6 +104,23 @@ export class Segments {
       if (entry !== this.#manifest.entries.at(-1)) throw missing(files.path, number)
       await this.#finishRoll(entry)
     }
+    if (starting) this.#noteAway()
+  }
+
+  /** Segments may be moved away, so a gate runs without them; that they are where the operator put them, only he knows. */
+  #noteAway(): void {
+    const { packer, onSegment } = this.#ports
+    if (packer === undefined) return
+    const away = this.#manifest.entries.flatMap(({ packed }) =>
+      packed === undefined || packer.has(packed.file, packed.bytes) ? [] : [packed.file],
+    )
+    if (away.length === 0) return
+    const which =
+      away.length === 1 ? `log segment ${away[0]} is` : `${away.length} log segments (the first: ${away[0]}) are`
+    onSegment?.(
+      false,
+      `${which} not here as the manifest knows ${away.length === 1 ? 'it' : 'them'}: moved away, lost or cut; signet audit verify --segments FOLDER looks into them`,
+    )
   }
 
   /** The rename did not happen: it does now, unless rows were written after the roll was given up. */

@@ -77,9 +77,10 @@ function print(report: VerifyReport, shown: string, { terminal }: Context): void
     }[report.head]
     terminal.line({ text: 'OK', colour: 'green' }, `: ${entries} in ${shown}, chain intact, ${head}`)
   } else {
+    const what = `${issues} ${issues === 1 ? 'issue' : 'issues'} in ${shown} (${entries})`
     terminal.line(
       { text: 'BROKEN', colour: 'red' },
-      `: ${issues} ${issues === 1 ? 'issue' : 'issues'} in ${shown} (${entries})`,
+      `: ${issues === 0 ? `what stands beside the rows of ${shown} (${entries}); the rows themselves are sound` : what}`,
     )
     terminal.line(
       report.last_known_good_index < 0

@@ -140,6 +140,7 @@ async function serve(options: Options, context: Context): Promise<void> {
         ok
           ? log.info('state_available', `shared state: ${reason}`)
           : log.warn('state_unavailable', `shared state: ${reason}; exchanges are refused until it is back`),
+      onStoreLost: text => log.warn('escalation_store_lost', text),
       onEviction: policy =>
         log.warn(
           'state_eviction',

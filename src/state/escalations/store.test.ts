@@ -1,5 +1,5 @@
 /** One contract, both drivers. */
-import { mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -214,7 +214,14 @@ describe('the file', () => {
   it('that is none, or of another form, is refused in one line', async () => {
     const path = file()
     writeFileSync(path, 'this is not a database at all, but long enough to look like one'.repeat(40))
-    await expect(openSqliteEscalations(path)).rejects.toThrow(/not a database/)
+    await expect(openSqliteEscalations(path)).rejects.toThrow(
+      /^\S+\.db: .* damaged \(file is not a database\); restore it/,
+    )
+    const cut = file()
+    await (await openSqliteEscalations(cut)).close()
+    const bytes = readFileSync(cut)
+    writeFileSync(cut, bytes.fill(0xff, 100, bytes.length))
+    await expect(openSqliteEscalations(cut)).rejects.toThrow(/^\S+\.db: .* damaged \(.*malformed\); restore it/)
     const other = file()
     const db = new DatabaseSync(other)
     db.exec('PRAGMA user_version=7')

@@ -1,0 +1,130 @@
+/**
+ * A tool's JSON Schema (2020-12), compiled once at start.
+ *
+ * Guarantees: judging is one synchronous call whose work is bounded by the arguments times the schema, whatever the
+ * arguments say; it never throws; numbers are compared exactly, because arguments hold only numbers that a double holds as
+ * written (RFC 7493) and `multipleOf`, `const`, `enum` and `uniqueItems` go by decimals and canonical JSON. Nothing is
+ * fetched, no default is filled in, no type is coerced.
+ */
+import type { Ajv2020, ValidateFunction } from 'ajv/dist/2020.js'
+import { isMultiple, readDecimal } from '../../core/decimal.ts'
+import { canonicalJson } from '../../core/jcs.ts'
+import { isRecord, jsonCopy } from './json-value.ts'
+import { linearPattern } from './linear-pattern.ts'
+import type { NamedKeys } from './look-alike-keys.ts'
+import { ajvPackage } from './packages.ts'
+import { SchemaProblem, walkSchema } from './schema-walk.ts'
+
+export interface ArgumentSchema {
+  /** As given, for the policy digest. */
+  readonly json: Readonly<Record<string, unknown>>
+  /** The pointer of the keyword that the arguments break; `undefined` when they keep to all of them. */
+  broken(value: unknown): string | undefined
+}
+
+/** Throws a `SchemaProblem`. Adds the keys that the schema names to `named`. */
+export function compileSchema(given: unknown, named: NamedKeys): ArgumentSchema {
+  const json = copyOf(given)
+  walkSchema(json, named)
+  const compiler = theAjv()
+  let validate: ValidateFunction
+  try {
+    if (compiler.validateSchema(json) !== true) {
+      const { instancePath = '', keyword = 'schema' } = compiler.errors?.[0] ?? {}
+      throw new SchemaProblem(instancePath, `not a JSON Schema of 2020-12 (${keyword})`)
+    }
+    validate = compiler.compile(json)
+  } catch (error) {
+    if (error instanceof SchemaProblem) throw error
+    throw new SchemaProblem(
+      '',
+      error instanceof Error ? error.message.replace(/\s+/g, ' ').slice(0, 200) : 'not usable',
+    )
+  }
+  return {
+    json,
+    broken: value => {
+      try {
+        if (validate(value) === true) return undefined
+        return validate.errors?.[0]?.schemaPath ?? '#'
+      } catch {
+        // The machine itself failed: no verdict, so no approval.
+        return '#'
+      }
+    },
+  }
+}
+
+function copyOf(given: unknown): Readonly<Record<string, unknown>> {
+  let json: unknown
+  try {
+    json = jsonCopy(given)
+  } catch {
+    json = undefined
+  }
+  if (isRecord(json)) return json
+  throw new SchemaProblem('', 'expected a JSON Schema object')
+}
+
+let ajv: Ajv2020 | undefined
+
+/** One for all schemas: it holds no schema of anybody's, and making one takes longer than compiling a schema. */
+function theAjv(): Ajv2020 {
+  if (ajv !== undefined) return ajv
+  const { Ajv2020: Compiler } = ajvPackage()
+  const made = new Compiler({
+    strict: true,
+    // `anyOf: [{ required: ['a'] }, { required: ['b'] }]` is good style; `type: ['string', 'null']` is what strict tools declare.
+    strictRequired: false,
+    allowUnionTypes: true,
+    validateFormats: false,
+    ownProperties: true,
+    addUsedSchema: false,
+    messages: false,
+    logger: false,
+    code: { regExp: Object.assign(pattern, { code: 'linearPattern' }) },
+  })
+  for (const keyword of ['multipleOf', 'const', 'enum', 'uniqueItems']) made.removeKeyword(keyword)
+  made.addKeyword({
+    keyword: 'multipleOf',
+    type: 'number',
+    schemaType: 'number',
+    compile: (step: number) => {
+      const of = readDecimal(String(step))
+      return (value: number) => {
+        const number = readDecimal(String(value))
+        return of !== undefined && number !== undefined && isMultiple(number, of)
+      }
+    },
+  })
+  made.addKeyword({
+    keyword: 'const',
+    compile: (value: unknown) => {
+      const text = canonicalJson(value)
+      return (data: unknown) => canonicalJson(data) === text
+    },
+  })
+  made.addKeyword({
+    keyword: 'enum',
+    schemaType: 'array',
+    compile: (values: readonly unknown[]) => {
+      const texts = new Set(values.map(canonicalJson))
+      return (data: unknown) => texts.has(canonicalJson(data))
+    },
+  })
+  made.addKeyword({
+    keyword: 'uniqueItems',
+    type: 'array',
+    schemaType: 'boolean',
+    compile: (wanted: boolean) => (data: readonly unknown[]) =>
+      !wanted || new Set(data.map(canonicalJson)).size === data.length,
+  })
+  ajv = made
+  return made
+}
+
+/** Ajv keeps compiled patterns by what `toString` says: it has to say the pattern. */
+function pattern(source: string): { test(text: string): boolean; toString(): string } {
+  const compiled = linearPattern(source)
+  return { test: compiled.found, toString: () => `/${source}/` }
+}
