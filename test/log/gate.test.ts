@@ -245,6 +245,11 @@ describe('the control plane', () => {
     for (const secret of ['alice', 'hello', 'demo', 'pipeline', 'hmac']) expect(bundle).not.toContain(secret)
   })
 
+  it('leads from / to the console', async () => {
+    const answer = await fetch(`${served.control}/`, { redirect: 'manual' })
+    expect([answer.status, answer.headers.get('location')]).toEqual([302, '/console/'])
+  })
+
   it.each([
     '/signed',
     '/aside',
