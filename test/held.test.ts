@@ -244,7 +244,9 @@ describe.each([false, true])('a held answer (stream: %s)', stream => {
         await held
         expect(await decide('approve')).toBe('approved')
         expect(await (await pending).text()).toContain('50000')
-        expect(gate.rows().some(r => metadata(r)['rule'] === '/amount max')).toBe(true)
+        expect(gate.rows().some(r => metadata(r)['rule'] === '/amount max' && metadata(r)['problem'] === 'max')).toBe(
+          true,
+        )
       },
       { checks: ruled(100, 'escalate') },
     )

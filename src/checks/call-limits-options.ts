@@ -40,7 +40,7 @@ export function readToolLimits(read: CheckOptions): ReadonlyMap<string, ToolLimi
     const at = `tools[${JSON.stringify(tool)}]`
     if (tool === '') throw read.wrong(at, 'the name of a tool', tool)
     if (tool.startsWith('upstream:')) {
-      throw read.wrong(at, 'left out: upstream runs the tool, and its calls are never seen here', tool)
+      throw read.wrong(at, 'left out: upstream runs the tool, and may do so before its calls are seen here', tool)
     }
     tools.set(tool, readLimits(read, at, limits))
   }

@@ -226,6 +226,31 @@ describe('repeats', () => {
   })
 })
 
+describe('keys', () => {
+  it('are short, however long a name the model makes up or a session the caller sends, and still apart', async () => {
+    const keys: string[] = []
+    const budgets = new MemoryBudgetState()
+    const recording = Object.assign(Object.create(budgets), {
+      reserve(key: string, amount: number, limit: number, windowMs: number, nowMs: number) {
+        keys.push(key)
+        return budgets.reserve(key, amount, limit, windowMs, nowMs)
+      },
+      settle: (reservation: string, used: number) => budgets.settle(reservation, used),
+    })
+    const asking = new Asking(
+      { tools: { '*': { rate: { calls: 1, perSeconds: 60 }, loop: { calls: 1, perSeconds: 60 } } } },
+      shared({ budgets: recording }),
+    )
+    const long = 'x'.repeat(1_000_000)
+    const x = exchangeOf({ owner: alice, session: long })
+    expect(await asking.ask({ tool: long, x })).toBe('allow')
+    expect(await asking.ask({ tool: long, x })).toBe('block call_rate')
+    expect(await asking.ask({ tool: `${long}y`, x })).toBe('allow')
+    expect(keys.length).toBeGreaterThan(4)
+    expect(Math.max(...keys.map(key => key.length))).toBeLessThan(1_000)
+  })
+})
+
 describe('several limits', () => {
   it('a call that one of them refuses is given back to the others', async () => {
     const asking = new Asking({

@@ -135,10 +135,16 @@ export class CallLimitsCheck implements Check {
   }
 }
 
-/** No other check's key begins with a bracket: theirs are owners, or owners and words. */
+/**
+ * No other check's key begins with a bracket: theirs are owners, or owners and words. The model chooses the name of a tool and
+ * the caller that of a session: a long one counts by its hash, because state is bounded in keys and not in their length.
+ */
 function keyOf(...parts: readonly string[]): string {
-  return JSON.stringify(['call_limits', ...parts])
+  const short = parts.map(part => (part.length <= LONGEST_PART ? part : `sha256:${hash('sha256', part, 'hex')}`))
+  return JSON.stringify(['call_limits', ...short])
 }
+
+const LONGEST_PART = 256
 
 function refused(
   code: Code,

@@ -55,7 +55,8 @@ export interface RegisteredTool {
   readonly assurance: Assurance
   /** Absent: `any`. */
   readonly approverAuth?: 'passkey'
-  readonly arguments: ArgumentPolicy | undefined
+  /** Absent: anything that has one reading. */
+  readonly arguments?: ArgumentPolicy
 }
 
 export interface ToolCallInspectorOptions extends CommonOptions {
@@ -141,11 +142,11 @@ export class ToolCallInspectorCheck implements Check {
     return description(this.name, ['admission', 'commitment'], this.#common, {
       registry: [...this.registry]
         .sort(([a], [b]) => (a < b ? -1 : 1))
-        .map(([tool, spec]) => ({
+        .map(([tool, { arguments: policy, ...spec }]) => ({
           tool,
           ...spec,
           audience: spec.audience ?? null,
-          arguments: describeArguments(spec.arguments),
+          ...(policy === undefined ? {} : { arguments: describeArguments(policy) }),
         })),
       maxAllowedTier: this.#maxAllowedTier,
       escalateAtTier: this.#escalateAtTier,
@@ -287,7 +288,7 @@ function readRegistry(read: CheckOptions): ReadonlyMap<string, RegisteredTool> {
     if (tool.startsWith(UPSTREAM) && entry.arguments !== undefined) {
       throw read.wrong(
         `${at}.arguments`,
-        'left out: upstream runs the tool, and its arguments are never seen here',
+        'left out: upstream runs the tool, and may do so before its arguments are seen here',
         spec,
       )
     }
@@ -330,6 +331,6 @@ function readSpec(read: CheckOptions, at: string, spec: Readonly<Record<string, 
     audience,
     assurance: level,
     ...(approverAuth === 'passkey' ? { approverAuth } : {}),
-    arguments: policy,
+    ...(policy === undefined ? {} : { arguments: policy }),
   })
 }

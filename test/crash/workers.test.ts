@@ -1,6 +1,6 @@
 /** Several workers and one sequencer: deaths under load, endings, crash loops. More runs: `bench/soak/workers.ts`. */
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -203,6 +203,65 @@ describe('several workers', () => {
       expect((await verifyLog(join(project, 'audit.jsonl'), ringOf(project))).breaks).toEqual([])
     },
   )
+
+  it('count the calls of a tool as one, also when one of them was killed', LONG, async () => {
+    const project = join(folder, 'calls')
+    mkdirSync(project)
+    writeFileSync(
+      join(project, 'pipeline.ts'),
+      `import { CallLimitsCheck, definePipeline, OwnerResolutionCheck, ToolCallInspectorCheck } from 'signet-gate'
+export default definePipeline({
+  checks: [
+    new OwnerResolutionCheck(),
+    new ToolCallInspectorCheck({ registry: { once: {}, often: {} } }),
+    new CallLimitsCheck({ tools: {
+      once: { duplicates: { withinSeconds: 86400 } },
+      often: { rate: { calls: 7, perSeconds: 86400 * 366 } },
+    } }),
+  ],
+})
+`,
+    )
+    const gate = await startWorkersGate(project, ['--workers', '3', '--upstream', demo.url])
+    const delivered = async (name: string, marks: readonly string[]): Promise<number> => {
+      const answers = marks.map(async mark => {
+        const answer = await fetch(`${gate.url}/v1/chat/completions`, {
+          method: 'POST',
+          headers: { 'x-commit-owner': 'human:c@example.com', connection: 'close' },
+          body: JSON.stringify(
+            scenario(
+              { kind: 'call', calls: [{ name, arguments: JSON.stringify({ mark }) }] },
+              { tools: [{ type: 'function', function: { name } }] },
+            ),
+          ),
+        })
+        return (await answer.text()).includes(mark)
+      })
+      return (await Promise.all(answers)).filter(Boolean).length
+    }
+    const many = Array.from({ length: 20 }, (_, i) => `MARK-${i}-`)
+    expect(
+      await delivered(
+        'once',
+        Array.from({ length: 20 }, () => 'MARK'),
+      ),
+    ).toBe(1)
+    expect(await delivered('often', many)).toBe(7)
+    const [pid] = gate.workers.values()
+    if (pid === undefined) throw new Error('no worker listens')
+    process.kill(pid, 'SIGKILL')
+    await gate.said(/(worker \d+ listens[\s\S]*){4}/)
+    expect(
+      await delivered(
+        'once',
+        Array.from({ length: 9 }, () => 'MARK'),
+      ),
+    ).toBe(0)
+    expect(await delivered('often', many)).toBe(0)
+    expect(await delivered('once', ['another'])).toBe(1)
+    gate.child.kill('SIGTERM')
+    expect(await gate.exit).toEqual({ code: 0, signal: null })
+  })
 
   it('all turn red when the last chain key ends by itself, and green with the next', LONG, async () => {
     const project = join(folder, 'ended')

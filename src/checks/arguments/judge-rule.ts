@@ -13,7 +13,7 @@ import type { Demand, ReadRule } from './rules.ts'
 export type Judgement =
   | { readonly kind: 'kept' }
   /** Judged, and outside of what the rule allows. */
-  | { readonly kind: 'broken' }
+  | { readonly kind: 'broken'; readonly problem: Exclude<Demand['kind'], 'range' | 'present'> | 'min' | 'max' }
   | { readonly kind: 'unjudged'; readonly problem: Problem }
 
 export type Problem = 'missing' | 'wrong_place' | 'not_a_number' | 'not_a_text' | 'not_a_plain_value' | 'claim_missing'
@@ -38,14 +38,15 @@ export function judgeRule(rule: ReadRule, value: unknown, owner: Owner): Judgeme
 }
 
 const KEPT: Judgement = Object.freeze({ kind: 'kept' })
-const BROKEN: Judgement = Object.freeze({ kind: 'broken' })
 
 function unjudged(problem: Problem): Judgement {
   return { kind: 'unjudged', problem }
 }
 
-function kept(yes: boolean): Judgement {
-  return yes ? KEPT : BROKEN
+type Breach = Extract<Judgement, { kind: 'broken' }>['problem']
+
+function kept(yes: boolean, problem: Breach): Judgement {
+  return yes ? KEPT : { kind: 'broken', problem }
 }
 
 /** Models write `null` for what they leave out; only a list that names it makes it a value. */
@@ -59,23 +60,27 @@ function testOf(demand: Demand, owner: Owner): Test {
       return value => inRange(demand, value)
     case 'allow': {
       const allowed = new Set(demand.values.map(exactKey))
-      return value => (isScalar(value) ? kept(allowed.has(exactKey(value))) : unjudged('not_a_plain_value'))
+      return value => (isScalar(value) ? kept(allowed.has(exactKey(value)), 'allow') : unjudged('not_a_plain_value'))
     }
     case 'deny': {
       const denied = new Set(demand.values.map(looseKey))
-      return value => (isScalar(value) ? kept(!denied.has(looseKey(value))) : unjudged('not_a_plain_value'))
+      return value => (isScalar(value) ? kept(!denied.has(looseKey(value)), 'deny') : unjudged('not_a_plain_value'))
     }
     case 'pattern':
-      return value => (typeof value === 'string' ? kept(demand.pattern.matches(value)) : unjudged('not_a_text'))
+      return value =>
+        typeof value === 'string' ? kept(demand.pattern.matches(value), 'pattern') : unjudged('not_a_text')
     case 'maxLength':
-      return value => (typeof value === 'string' ? kept(noLongerThan(value, demand.most)) : unjudged('not_a_text'))
+      return value =>
+        typeof value === 'string' ? kept(noLongerThan(value, demand.most), 'maxLength') : unjudged('not_a_text')
+    case 'present':
+      return () => KEPT
     case 'claim': {
       const claimed = claimOf(owner, demand.claim, demand.asserted)
       if (claimed === undefined) return () => unjudged('claim_missing')
       const same = new Set(claimed.map(String))
       return value => {
         if (typeof value !== 'string' && typeof value !== 'number') return unjudged('not_a_plain_value')
-        return kept(same.has(String(value)))
+        return kept(same.has(String(value)), 'claim')
       }
     }
   }
@@ -85,8 +90,8 @@ function testOf(demand: Demand, owner: Owner): Test {
 function inRange({ min, max }: Extract<Demand, { kind: 'range' }>, value: unknown): Judgement {
   const number = decimalOf(value)
   if (number === undefined) return unjudged('not_a_number')
-  if (min !== undefined && compareDecimals(number, min) < 0) return BROKEN
-  return kept(max === undefined || compareDecimals(number, max) <= 0)
+  if (min !== undefined && compareDecimals(number, min) < 0) return kept(false, 'min')
+  return kept(max === undefined || compareDecimals(number, max) <= 0, 'max')
 }
 
 function decimalOf(value: unknown): Decimal | undefined {
@@ -98,11 +103,17 @@ function exactKey(value: Scalar): string {
   return `${typeof value}:${String(value)}`
 }
 
-/** What a reader, or a lenient tool, would take for the same: letters by their fold, case and blanks aside; `42`, `"42"`, `"42.0"`. */
+/**
+ * What a reader, or a lenient tool, would take for the same: letters and digits by their fold; case, control characters and
+ * blanks at the ends aside; numbers by their value, `42`, `"42.0"`, `" +042"`.
+ */
 function looseKey(value: Scalar): string {
-  const number = decimalOf(value)
+  const text = fold(String(value))
+    .lower.replace(/\p{Cc}+/gu, '')
+    .trim()
+  const number = readDecimal(text.replace(/^\+/, '').replace(/^(-?)0+(?=[0-9])/, '$1'))
   if (number !== undefined) return `number ${number.negative ? '-' : ''}${number.digits}e${number.point}`
-  return `text ${fold(String(value)).lower.trim()}`
+  return `text ${text}`
 }
 
 /** Counted only as far as needed. */

@@ -1,9 +1,9 @@
 /**
  * Where in the arguments a rule looks: a JSON Pointer (RFC 6901) in which `*` stands for every member of an array.
- * On an object `*` is a key like any other.
+ * On anything else `*` leads astray.
  */
 import { isRecord } from './json-value.ts'
-import { itemsOf, memberOf, type NamedKeys } from './look-alike-keys.ts'
+import { itemsOf, memberOf, memberOrItemOf, type NamedKeys } from './look-alike-keys.ts'
 
 export interface Place {
   readonly pointer: string
@@ -26,6 +26,8 @@ export function readPlace(pointer: string): Place | undefined {
     .slice(1)
     .split('/')
     .map(token => token.replaceAll('~1', '/').replaceAll('~0', '~'))
+  // Arguments with such a key are refused before any rule is asked.
+  if (tokens.includes('__proto__')) return undefined
   return tokens.length > MAX_TOKENS ? undefined : { pointer, tokens }
 }
 
@@ -45,7 +47,7 @@ function collect(value: unknown, tokens: readonly string[], at: number, out: Fou
     if (token === '*') for (const item of value) collect(item, tokens, at + 1, out)
     else if (INDEX.test(token)) collect(value[Number(token)], tokens, at + 1, out)
     else out.push(ASTRAY)
-  } else if (isRecord(value)) {
+  } else if (isRecord(value) && token !== '*') {
     collect(Object.hasOwn(value, token) ? value[token] : undefined, tokens, at + 1, out)
   } else out.push(ASTRAY)
 }
@@ -57,5 +59,8 @@ const INDEX = /^(?:0|[1-9][0-9]{0,8})$/
 /** Adds the keys that the place names. */
 export function nameKeys(place: Place, named: NamedKeys): void {
   let at = named
-  for (const token of place.tokens) at = token === '*' || INDEX.test(token) ? itemsOf(at) : memberOf(at, token)
+  for (const token of place.tokens) {
+    if (token === '*') at = itemsOf(at)
+    else at = INDEX.test(token) ? memberOrItemOf(at, token) : memberOf(at, token)
+  }
 }

@@ -21,16 +21,16 @@ function judge(check: ToolCallInspectorCheck, argumentsText: string, owner = ver
   return check.commit(call, exchangeOf({ owner }), new TestContext(check))
 }
 
-/** `allow`, or the verdict, its code, and the rule or the problem behind it. */
+/** `allow`, or the verdict, its code, the rule and the problem behind it. */
 function said(options: ArgumentOptions, argumentsText: string, owner = verified()): string {
   const verdict = judge(inspector(options), argumentsText, owner)
   if (verdict.kind === 'allow') return 'allow'
   const { rule, problem } = verdict.because.details ?? {}
-  return [verdict.kind, verdict.because.code, problem ?? rule].join(' ')
+  return [verdict.kind, verdict.because.code, rule, problem].filter(word => word !== undefined).join(' ')
 }
 
 const rule = (one: ArgumentRule): ArgumentOptions => ({ rules: [{ id: 'r', ...one }] })
-const BROKEN = 'block arguments_rule r'
+const broken = (problem: string) => `block arguments_rule r ${problem}`
 
 describe('a limit', () => {
   const cap = rule({ at: '/amount', max: 10000 })
@@ -42,27 +42,27 @@ describe('a limit', () => {
     ['{"amount":1e4}', 'allow'],
     ['{"amount":"10000.00"}', 'allow'],
     ['{"amount":"9999.999999999999999999999"}', 'allow'],
-    ['{"amount":10000.01}', BROKEN],
-    ['{"amount":"10000.000000000000000000000001"}', BROKEN],
+    ['{"amount":10000.01}', broken('max')],
+    ['{"amount":"10000.000000000000000000000001"}', broken('max')],
     // A double holds 10000 for it.
     ['{"amount":10000.000000000000000000000001}', 'block arguments_ambiguous more_than_one_reading'],
     ['{"amount":9007199254740993}', 'block arguments_ambiguous more_than_one_reading'],
-    ['{"amount":1e5}', BROKEN],
-    ['{"amount":"1e5"}', BROKEN],
-    ['{"amount":"1e99999999999999999999"}', 'block arguments_rule not_a_number'],
+    ['{"amount":1e5}', broken('max')],
+    ['{"amount":"1e5"}', broken('max')],
+    ['{"amount":"1e99999999999999999999"}', 'block arguments_rule r not_a_number'],
     ['{"amount":1e400}', 'block arguments_ambiguous more_than_one_reading'],
-    ['{"amount":"10,000,000"}', 'block arguments_rule not_a_number'],
-    ['{"amount":" 5"}', 'block arguments_rule not_a_number'],
-    ['{"amount":"0x7fffffff"}', 'block arguments_rule not_a_number'],
-    ['{"amount":"+5"}', 'block arguments_rule not_a_number'],
-    ['{"amount":"٩"}', 'block arguments_rule not_a_number'],
-    ['{"amount":"NaN"}', 'block arguments_rule not_a_number'],
-    ['{"amount":[99999]}', 'block arguments_rule not_a_number'],
-    ['{"amount":{"value":99999}}', 'block arguments_rule not_a_number'],
-    ['{"amount":true}', 'block arguments_rule not_a_number'],
-    ['{"amount":null}', 'block arguments_rule missing'],
-    ['{}', 'block arguments_rule missing'],
-    ['', 'block arguments_rule missing'],
+    ['{"amount":"10,000,000"}', 'block arguments_rule r not_a_number'],
+    ['{"amount":" 5"}', 'block arguments_rule r not_a_number'],
+    ['{"amount":"0x7fffffff"}', 'block arguments_rule r not_a_number'],
+    ['{"amount":"+5"}', 'block arguments_rule r not_a_number'],
+    ['{"amount":"٩"}', 'block arguments_rule r not_a_number'],
+    ['{"amount":"NaN"}', 'block arguments_rule r not_a_number'],
+    ['{"amount":[99999]}', 'block arguments_rule r not_a_number'],
+    ['{"amount":{"value":99999}}', 'block arguments_rule r not_a_number'],
+    ['{"amount":true}', 'block arguments_rule r not_a_number'],
+    ['{"amount":null}', 'block arguments_rule r missing'],
+    ['{}', 'block arguments_rule r missing'],
+    ['', 'block arguments_rule r missing'],
   ])('%s: %s', (text, expected) => {
     expect(said(cap, text)).toBe(expected)
   })
@@ -70,10 +70,10 @@ describe('a limit', () => {
   it('beyond what a double holds is written as text, and holds to the last digit', () => {
     const exact = rule({ at: '/wei', max: '12345678901234567890', min: '-0.00000000000000000001' })
     expect(said(exact, '{"wei":"12345678901234567890"}')).toBe('allow')
-    expect(said(exact, '{"wei":"12345678901234567891"}')).toBe(BROKEN)
-    expect(said(exact, '{"wei":"12345678901234567890.1"}')).toBe(BROKEN)
+    expect(said(exact, '{"wei":"12345678901234567891"}')).toBe(broken('max'))
+    expect(said(exact, '{"wei":"12345678901234567890.1"}')).toBe(broken('max'))
     expect(said(exact, '{"wei":"-0.00000000000000000001"}')).toBe('allow')
-    expect(said(exact, '{"wei":"-0.00000000000000000002"}')).toBe(BROKEN)
+    expect(said(exact, '{"wei":"-0.00000000000000000002"}')).toBe(broken('min'))
   })
 
   it('escalates what is beyond it, and blocks what cannot be judged', () => {
@@ -84,10 +84,10 @@ describe('a limit', () => {
       ],
     }
     expect(said(tiers, '{"amount":100}')).toBe('allow')
-    expect(said(tiers, '{"amount":"100.01"}')).toBe('escalate arguments_rule ask')
-    expect(said(tiers, '{"amount":10000}')).toBe('escalate arguments_rule ask')
-    expect(said(tiers, '{"amount":10001}')).toBe('block arguments_rule never')
-    expect(said(tiers, '{"amount":"lots"}')).toBe('block arguments_rule not_a_number')
+    expect(said(tiers, '{"amount":"100.01"}')).toBe('escalate arguments_rule ask max')
+    expect(said(tiers, '{"amount":10000}')).toBe('escalate arguments_rule ask max')
+    expect(said(tiers, '{"amount":10001}')).toBe('block arguments_rule never max')
+    expect(said(tiers, '{"amount":"lots"}')).toBe('block arguments_rule ask not_a_number')
     expect(judge(inspector(tiers), '{"amount":500}')).toMatchObject({
       because: { details: { rule: 'ask', pointer: '/amount', requires_approval_from: ['human:carol'] } },
     })
@@ -98,13 +98,13 @@ describe('places', () => {
   const each = rule({ at: '/items/*/price', max: 10 })
   it.each([
     ['{"items":[{"price":1},{"price":10}]}', 'allow'],
-    ['{"items":[{"price":1},{"price":11}]}', BROKEN],
-    ['{"items":[{"price":1},{}]}', 'block arguments_rule missing'],
-    ['{"items":[]}', 'block arguments_rule missing'],
-    ['{"items":{"0":{"price":11}}}', 'block arguments_rule missing'],
-    ['{"items":"[{\\"price\\":11}]"}', 'block arguments_rule wrong_place'],
-    ['{"items":[11]}', 'block arguments_rule wrong_place'],
-    ['{"items":[[{"price":11}]]}', 'block arguments_rule wrong_place'],
+    ['{"items":[{"price":1},{"price":11}]}', broken('max')],
+    ['{"items":[{"price":1},{}]}', 'block arguments_rule r missing'],
+    ['{"items":[]}', 'block arguments_rule r missing'],
+    ['{"items":{"0":{"price":11}}}', 'block arguments_rule r wrong_place'],
+    ['{"items":"[{\\"price\\":11}]"}', 'block arguments_rule r wrong_place'],
+    ['{"items":[11]}', 'block arguments_rule r wrong_place'],
+    ['{"items":[[{"price":11}]]}', 'block arguments_rule r wrong_place'],
   ])('with a wildcard, %s: %s', (text, expected) => {
     expect(said(each, text)).toBe(expected)
   })
@@ -116,52 +116,52 @@ describe('places', () => {
     ['{"limit":{}}', 'allow'],
     ['{"limit":{"value":null}}', 'allow'],
     ['{"limit":{"value":3}}', 'allow'],
-    ['{"limit":{"value":30}}', BROKEN],
+    ['{"limit":{"value":30}}', broken('max')],
     // A tool that is lenient would take it for the value.
-    ['{"limit":30}', 'block arguments_rule wrong_place'],
-    ['{"limit":[{"value":30}]}', 'block arguments_rule wrong_place'],
+    ['{"limit":30}', 'block arguments_rule r wrong_place'],
+    ['{"limit":[{"value":30}]}', 'block arguments_rule r wrong_place'],
   ])('that need not be there, %s: %s', (text, expected) => {
     expect(said(optional, text)).toBe(expected)
   })
 
   it('may have keys that hold slashes, tildes and the names of prototypes', () => {
-    expect(said(rule({ at: '/a~1b/c~0d', max: 1 }), '{"a/b":{"c~d":2}}')).toBe(BROKEN)
-    expect(said(rule({ at: '/constructor', max: 1 }), '{}')).toBe('block arguments_rule missing')
+    expect(said(rule({ at: '/a~1b/c~0d', max: 1 }), '{"a/b":{"c~d":2}}')).toBe(broken('max'))
+    expect(said(rule({ at: '/constructor', max: 1 }), '{}')).toBe('block arguments_rule r missing')
     expect(said(rule({ at: '/toString', max: 1, required: false }), '{}')).toBe('allow')
     expect(said(rule({ at: '/list/1', max: 1 }), '{"list":[5,1]}')).toBe('allow')
-    expect(said(rule({ at: '/list/1', max: 1 }), '{"list":[5]}')).toBe('block arguments_rule missing')
+    expect(said(rule({ at: '/list/1', max: 1 }), '{"list":[5]}')).toBe('block arguments_rule r missing')
   })
 })
 
 describe('lists, patterns and lengths', () => {
   it.each<[ArgumentRule, string, string]>([
     [{ at: '/c', allow: ['EUR', 'USD'] }, '{"c":"EUR"}', 'allow'],
-    [{ at: '/c', allow: ['EUR', 'USD'] }, '{"c":"eur"}', BROKEN],
-    [{ at: '/c', allow: ['EUR', 'USD'] }, '{"c":"ЕUR"}', BROKEN],
-    [{ at: '/c', allow: ['EUR', 'USD'] }, '{"c":["EUR"]}', 'block arguments_rule not_a_plain_value'],
-    [{ at: '/c', allow: ['1'] }, '{"c":1}', BROKEN],
+    [{ at: '/c', allow: ['EUR', 'USD'] }, '{"c":"eur"}', broken('allow')],
+    [{ at: '/c', allow: ['EUR', 'USD'] }, '{"c":"ЕUR"}', broken('allow')],
+    [{ at: '/c', allow: ['EUR', 'USD'] }, '{"c":["EUR"]}', 'block arguments_rule r not_a_plain_value'],
+    [{ at: '/c', allow: ['1'] }, '{"c":1}', broken('allow')],
     [{ at: '/c', allow: [1] }, '{"c":1.0}', 'allow'],
     [{ at: '/c', allow: ['a', null] }, '{"c":null}', 'allow'],
-    [{ at: '/c', allow: [true] }, '{"c":"true"}', BROKEN],
+    [{ at: '/c', allow: [true] }, '{"c":"true"}', broken('allow')],
     [{ at: '/u', deny: ['admin', 42] }, '{"u":"alice"}', 'allow'],
     [{ at: '/u', deny: ['admin', 42] }, '{"u":"administrator"}', 'allow'],
     [{ at: '/u', deny: ['admin', 42] }, '{"u":41}', 'allow'],
-    [{ at: '/u', deny: ['admin', 42] }, '{"u":"Admin"}', BROKEN],
-    [{ at: '/u', deny: ['admin', 42] }, '{"u":"\\u0430dmin"}', BROKEN],
-    [{ at: '/u', deny: ['admin', 42] }, '{"u":"ad\\u200bmin "}', BROKEN],
-    [{ at: '/u', deny: ['admin', 42] }, '{"u":"42.0"}', BROKEN],
-    [{ at: '/u', deny: ['admin', 42] }, '{"u":["admin"]}', 'block arguments_rule not_a_plain_value'],
+    [{ at: '/u', deny: ['admin', 42] }, '{"u":"Admin"}', broken('deny')],
+    [{ at: '/u', deny: ['admin', 42] }, '{"u":"\\u0430dmin"}', broken('deny')],
+    [{ at: '/u', deny: ['admin', 42] }, '{"u":"ad\\u200bmin "}', broken('deny')],
+    [{ at: '/u', deny: ['admin', 42] }, '{"u":"42.0"}', broken('deny')],
+    [{ at: '/u', deny: ['admin', 42] }, '{"u":["admin"]}', 'block arguments_rule r not_a_plain_value'],
     [{ at: '/to', pattern: '[a-z]+@example\\.com' }, '{"to":"bob@example.com"}', 'allow'],
-    [{ at: '/to', pattern: '[a-z]+@example\\.com' }, '{"to":"bob@example.com.evil.org"}', BROKEN],
-    [{ at: '/to', pattern: '[a-z]+@example\\.com' }, '{"to":"eve@evil.org,bob@example.com"}', BROKEN],
-    [{ at: '/to', pattern: '[a-z]+@example\\.com' }, '{"to":"bob@example.com\\n"}', BROKEN],
-    [{ at: '/to', pattern: 'a|b' }, '{"to":"ab"}', BROKEN],
-    [{ at: '/to', pattern: '[a-z]+' }, '{"to":["bob"]}', 'block arguments_rule not_a_text'],
+    [{ at: '/to', pattern: '[a-z]+@example\\.com' }, '{"to":"bob@example.com.evil.org"}', broken('pattern')],
+    [{ at: '/to', pattern: '[a-z]+@example\\.com' }, '{"to":"eve@evil.org,bob@example.com"}', broken('pattern')],
+    [{ at: '/to', pattern: '[a-z]+@example\\.com' }, '{"to":"bob@example.com\\n"}', broken('pattern')],
+    [{ at: '/to', pattern: 'a|b' }, '{"to":"ab"}', broken('pattern')],
+    [{ at: '/to', pattern: '[a-z]+' }, '{"to":["bob"]}', 'block arguments_rule r not_a_text'],
     [{ at: '/n', maxLength: 3 }, '{"n":"abc"}', 'allow'],
     [{ at: '/n', maxLength: 3 }, '{"n":"😀😀😀"}', 'allow'],
-    [{ at: '/n', maxLength: 3 }, '{"n":"😀😀😀😀"}', BROKEN],
-    [{ at: '/n', maxLength: 3 }, '{"n":"abcd"}', BROKEN],
-    [{ at: '/n', maxLength: 3 }, '{"n":1234}', 'block arguments_rule not_a_text'],
+    [{ at: '/n', maxLength: 3 }, '{"n":"😀😀😀😀"}', broken('maxLength')],
+    [{ at: '/n', maxLength: 3 }, '{"n":"abcd"}', broken('maxLength')],
+    [{ at: '/n', maxLength: 3 }, '{"n":1234}', 'block arguments_rule r not_a_text'],
   ])('%j with %s: %s', (one, text, expected) => {
     expect(said(rule(one), text)).toBe(expected)
   })
@@ -181,22 +181,22 @@ describe("the owner's claim", () => {
   const own = rule({ at: '/account', claim: 'account' })
   it.each<[string, ArgumentOptions, string, string]>([
     ['the same', own, '{"account":"DE-17"}', 'allow'],
-    ['another', own, '{"account":"DE-18"}', BROKEN],
-    ['another in case', own, '{"account":"de-17"}', BROKEN],
-    ['nothing', own, '{}', 'block arguments_rule missing'],
-    ['a list', own, '{"account":["DE-17"]}', 'block arguments_rule not_a_plain_value'],
+    ['another', own, '{"account":"DE-18"}', broken('claim')],
+    ['another in case', own, '{"account":"de-17"}', broken('claim')],
+    ['nothing', own, '{}', 'block arguments_rule r missing'],
+    ['a list', own, '{"account":["DE-17"]}', 'block arguments_rule r not_a_plain_value'],
     ['one of a list', rule({ at: '/account', claim: 'accounts' }), '{"account":"b"}', 'allow'],
-    ['none of a list', rule({ at: '/account', claim: 'accounts' }), '{"account":"a,b"}', BROKEN],
+    ['none of a list', rule({ at: '/account', claim: 'accounts' }), '{"account":"a,b"}', broken('claim')],
     ['a number', rule({ at: '/account', claim: 'number' }), '{"account":42}', 'allow'],
     ['a number as text', rule({ at: '/account', claim: 'number' }), '{"account":"42"}', 'allow'],
     ['its principal', rule({ at: '/as', claim: 'owner' }), '{"as":"agent:bot"}', 'allow'],
     ['its name', rule({ at: '/as', claim: 'owner_id' }), '{"as":"bot"}', 'allow'],
-    ['a claim nobody made', rule({ at: '/as', claim: 'tenant' }), '{"as":"x"}', 'block claim_missing claim_missing'],
+    ['a claim nobody made', rule({ at: '/as', claim: 'tenant' }), '{"as":"x"}', 'block claim_missing r claim_missing'],
     [
       'a claim called constructor',
       rule({ at: '/as', claim: 'constructor' }),
       '{"as":"x"}',
-      'block claim_missing claim_missing',
+      'block claim_missing r claim_missing',
     ],
   ])('%s', (_what, options, text, expected) => {
     expect(said(options, text)).toBe(expected)
@@ -205,17 +205,19 @@ describe("the owner's claim", () => {
   it('is never what an owner says of itself, unless the rule says so', () => {
     const asserted = humanOwner('alice', { authenticatedBy: 'asserted' })
     const named = { at: '/as', claim: 'owner_id' }
-    expect(said(own, '{"account":"DE-17"}', asserted)).toBe('block claim_missing claim_missing')
-    expect(said(rule(named), '{"as":"alice"}', asserted)).toBe('block claim_missing claim_missing')
+    expect(said(own, '{"account":"DE-17"}', asserted)).toBe('block claim_missing r claim_missing')
+    expect(said(rule(named), '{"as":"alice"}', asserted)).toBe('block claim_missing r claim_missing')
     expect(said(rule({ ...named, asserted: true }), '{"as":"alice"}', asserted)).toBe('allow')
-    expect(said(rule({ ...named, asserted: true }), '{"as":"bob"}', asserted)).toBe(BROKEN)
-    expect(said(rule({ ...named, asserted: true }), '{"as":""}', UNRESOLVED)).toBe('block claim_missing claim_missing')
+    expect(said(rule({ ...named, asserted: true }), '{"as":"bob"}', asserted)).toBe(broken('claim'))
+    expect(said(rule({ ...named, asserted: true }), '{"as":""}', UNRESOLVED)).toBe(
+      'block claim_missing r claim_missing',
+    )
   })
 
   it('that is missing blocks even where the rule escalates', () => {
     const asks = rule({ at: '/account', claim: 'account', action: 'escalate' })
-    expect(said(asks, '{"account":"DE-18"}')).toBe('escalate arguments_rule r')
-    expect(said(asks, '{"account":"DE-18"}', verified({}))).toBe('block claim_missing claim_missing')
+    expect(said(asks, '{"account":"DE-18"}')).toBe('escalate arguments_rule r claim')
+    expect(said(asks, '{"account":"DE-18"}', verified({}))).toBe('block claim_missing r claim_missing')
   })
 })
 
@@ -238,13 +240,15 @@ describe('keys and readings', () => {
     ['{"amount":1,"other":2}', 'allow'],
     ['{"meta":{"Amount":1,"x":2}}', 'allow'],
     ['{"items":[{"price":1,"name":"x"}]}', 'allow'],
-    ['{"meta":{"\u0430":1,"a":2,"\u0441\u0443\u043c\u043c\u0430":3}}', 'allow'],
     ['{"Amount":1}', 'block arguments_ambiguous look_alike_key'],
     ['{"amount":1,"AMOUNT":99999}', 'block arguments_ambiguous look_alike_key'],
     ['{"ａmount":99999}', 'block arguments_ambiguous look_alike_key'],
     ['{"amo\\u200dunt":99999}', 'block arguments_ambiguous look_alike_key'],
     ['{"meta":{"a":1,"A":2}}', 'block arguments_ambiguous look_alike_key'],
     ['{"items":[{"Price":99}]}', 'block arguments_ambiguous look_alike_key'],
+    ['{"amount":1,"\u0430mount":99999}', 'block arguments_ambiguous look_alike_key'],
+    ['{"items":[{"pr\u0456ce":99}]}', 'block arguments_ambiguous look_alike_key'],
+    ['{"meta":{"\u0430":1,"a":2,"\u0441\u0443\u043c\u043c\u0430":3}}', 'allow'],
     ['{"x":[{"ſ":1,"s":2}]}', 'block arguments_ambiguous look_alike_key'],
     ['{"__proto__":{"amount":99999}}', 'block arguments_ambiguous prototype_key'],
     ['{"meta":{"\\u005f_proto__":{}}}', 'block arguments_ambiguous prototype_key'],
@@ -267,61 +271,6 @@ describe('keys and readings', () => {
       kind: 'block',
       because: { code: 'arguments_ambiguous', details: { problem: 'not_json' } },
     })
-  })
-})
-
-describe('literal attacks on a rule', () => {
-  const upTo100: ArgumentRule = { at: '/amount', min: 0, max: 100 }
-  const each: ArgumentRule = { at: '/items/*/price', max: '0.3' }
-  const role: ArgumentRule = { at: '/role', deny: ['admin', 5, null], required: false }
-  const sku: ArgumentRule = { at: '/sku', pattern: '[A-Z]{3}-[0-9]{4}' }
-  const to: ArgumentRule = { at: '/to/0', allow: ['a@example.com', 7, true, null] }
-  it.each<[string, ArgumentRule, string]>([
-    ['{"amount":1e-7}', upTo100, 'allow'],
-    ['{"amount":-0}', upTo100, 'allow'],
-    ['{"amount":"-0"}', upTo100, 'allow'],
-    ['{"amount":9007199254740992}', { at: '/amount', max: '9007199254740992' }, 'allow'],
-    ['{"items":[{"price":"0.1"},{"price":0.3}]}', each, 'allow'],
-    ['{"items":[]}', { ...each, required: false }, 'allow'],
-    ['{}', role, 'allow'],
-    ['{"role":"administrator"}', role, 'allow'],
-    ['{"to":[7.0]}', to, 'allow'],
-    ['{"to":[null]}', to, 'allow'],
-    ['{"a/b":{"~":1}}', { at: '/a~1b/~0', max: 1 }, 'allow'],
-    ['{"note":""}', { at: '/note', maxLength: 0 }, 'allow'],
-    ['{"amount":10.000000000000001}', { at: '/amount', max: 10 }, 'block arguments_ambiguous more_than_one_reading'],
-    ['{"amount":100.00000000000001}', upTo100, BROKEN],
-    ['{"amount":-1e-7}', upTo100, BROKEN],
-    ['{"amount":1e308}', upTo100, BROKEN],
-    ['{"amount":"9007199254740993"}', { at: '/amount', max: '9007199254740992' }, BROKEN],
-    ['{"items":[{"price":0.1},{"price":0.30000000000000004}]}', each, BROKEN],
-    ['{"items":[{"price":0.1},{}]}', each, 'block arguments_rule missing'],
-    ['{"items":[[{"price":9}]]}', each, 'block arguments_rule wrong_place'],
-    ['{"items":{"0":{"price":9}}}', each, 'block arguments_rule missing'],
-    ['{"amount":null}', upTo100, 'block arguments_rule missing'],
-    ['{"__proto__":{"amount":1}}', upTo100, 'block arguments_ambiguous prototype_key'],
-    ['{"amount":1,"\u0430mount":900}', upTo100, 'block arguments_ambiguous look_alike_key'],
-    ['{"Role":"admin"}', role, 'block arguments_ambiguous look_alike_key'],
-    ['{"role":"\u0430dmin"}', role, BROKEN],
-    ['{"role":"ADMIN"}', role, BROKEN],
-    ['{"role":"5.0"}', role, BROKEN],
-    ['{"role":["admin"]}', role, 'block arguments_rule not_a_plain_value'],
-    ['{"sku":"ABC-1234\\n"}', sku, BROKEN],
-    ['{"sku":"xABC-1234"}', sku, BROKEN],
-    ['{"to":["7"]}', to, BROKEN],
-    ['[1]', upTo100, 'block arguments_ambiguous not_an_object'],
-    ['null', upTo100, 'block arguments_ambiguous not_an_object'],
-    ['{"amount":1', upTo100, 'block arguments_ambiguous not_json'],
-  ])('%s under %j: %s', (text, one, expected) => {
-    expect(said(rule(one), text)).toBe(expected)
-  })
-
-  it('no double above the limit passes, and none below is refused', () => {
-    fc.assert(
-      fc.property(fc.double({ min: 0, max: 200, noNaN: true }), amount => {
-        expect(said(rule(upTo100), JSON.stringify({ amount }))).toBe(amount > 100 ? BROKEN : 'allow')
-      }),
-    )
   })
 })
 
@@ -398,6 +347,8 @@ describe('a schema', () => {
     ['an older draft', { $schema: 'http://json-schema.org/draft-07/schema#' }, '/$schema'],
     ['one without a type', { type: undefined, properties: { a: {} } }, 'missing type'],
     ['one that doubles with each reference', doubling(), 'more than 10000 schemas'],
+    ['one that is very deep', { properties: { a: negated(4_000) } }, 'too deep'],
+    ['a property that is never there', { properties: JSON.parse('{"__proto__":{"type":"string"}}') }, '/__proto__'],
   ])('is refused at start: %s', (_what, part, expected) => {
     const given = { type: 'object', ...(part as object) }
     expect(() => inspector({ schema: given })).toThrow(/^tool_call_inspector: registry\["pay"\]\.arguments\.schema/)
@@ -465,6 +416,12 @@ describe('a schema', () => {
   })
 })
 
+function negated(times: number): object {
+  let schema: object = { type: 'string' }
+  for (let i = 0; i < times; i++) schema = { not: schema }
+  return schema
+}
+
 function doubling(): object {
   const defs = Object.fromEntries(
     Array.from({ length: 20 }, (_, i) => [
@@ -527,7 +484,8 @@ describe('a wrong rule is one line that names the tool and the place', () => {
     [{ rules: [5] }, 'arguments.rules[0] must be a rule'],
     [{ rules: [{ at: 'amount', max: 1 }] }, "arguments.rules[0].at must be a JSON Pointer, e.g. '/amount'"],
     [{ rules: [{ at: '/a~2', max: 1 }] }, 'arguments.rules[0].at'],
-    [{ rules: [{ at: '/a' }] }, 'arguments.rules[0] must be given one demand'],
+    [{ rules: [{ at: '/a/__proto__/b', max: 1 }] }, 'arguments.rules[0].at'],
+    [{ rules: [{ at: '/a', required: false }] }, 'arguments.rules[0] must be given a demand'],
     [{ rules: [{ at: '/a', max: 1, deny: [1] }] }, 'arguments.rules[0] must be given one demand'],
     [{ rules: [{ at: '/a', maximum: 1 }] }, 'arguments.rules[0] must be made of'],
     [{ rules: [{ at: '/a', max: '1,000' }] }, 'arguments.rules[0].max must be a number up to 2^53'],

@@ -55,8 +55,7 @@ export function readArgumentPolicy(read: CheckOptions, at: string, given: unknow
 }
 
 /** Plain JSON, for the policy digest. */
-export function describeArguments(policy: ArgumentPolicy | undefined): Readonly<Record<string, unknown>> | null {
-  if (policy === undefined) return null
+export function describeArguments(policy: ArgumentPolicy): Readonly<Record<string, unknown>> {
   return {
     schema: policy.schema?.json ?? null,
     rules: policy.rules.map(rule => ({ ...(isRecord(rule.json) ? rule.json : {}), id: rule.id })),
@@ -77,11 +76,15 @@ export function judgeArguments(policy: ArgumentPolicy, call: ToolCall, owner: Ow
   const tool = printable(call.name)
   const problem = keyProblem(call.arguments, policy.named)
   if (problem !== undefined) {
-    return block('arguments_ambiguous', `the arguments of tool '${tool}' have keys that can be taken for others`, {
-      tool,
-      problem,
-      hint: 'spell each key exactly as declared, once',
-    })
+    return block(
+      'arguments_ambiguous',
+      `the arguments of tool '${tool}' have keys that can be taken for others (${problem})`,
+      {
+        tool,
+        problem,
+        hint: 'spell each key exactly as declared, once',
+      },
+    )
   }
   const keyword = policy.schema?.broken(call.arguments)
   if (keyword !== undefined) {
@@ -104,19 +107,22 @@ function judgeOne(rule: ReadRule, call: ToolCall, tool: string, owner: Owner, ap
       return ALLOW
     case 'unjudged': {
       const code = said.problem === 'claim_missing' ? 'claim_missing' : 'arguments_rule'
-      return block(code, `an argument of tool '${tool}' cannot be judged by the rule '${rule.id}'`, {
+      return block(code, `an argument of tool '${tool}' cannot be judged by the rule '${rule.id}' (${said.problem})`, {
         ...facts,
         problem: said.problem,
       })
     }
     case 'broken':
       if (rule.action === 'block') {
-        return block('arguments_rule', `an argument of tool '${tool}' breaks the rule '${rule.id}'`, facts)
+        return block('arguments_rule', `an argument of tool '${tool}' breaks the rule '${rule.id}' (${said.problem})`, {
+          ...facts,
+          problem: said.problem,
+        })
       }
       return escalate(
         'arguments_rule',
-        `an argument of tool '${tool}' is beyond the rule '${rule.id}' and needs a human's approval`,
-        { ...facts, ...approvers },
+        `an argument of tool '${tool}' is beyond the rule '${rule.id}' (${said.problem}) and needs a human's approval`,
+        { ...facts, problem: said.problem, ...approvers },
       )
   }
 }

@@ -4,7 +4,7 @@ import { isRecord, isScalar, jsonCopy, type Scalar } from './json-value.ts'
 import { type LinearPattern, linearPattern } from './linear-pattern.ts'
 import { type Place, readPlace } from './place.ts'
 
-/** What a rule demands of the value; a rule has exactly one demand (`min` and `max` are one). */
+/** What a rule demands of the value: one demand (`min` and `max` are one), or only that it is there. */
 interface Demands {
   /** At least, as a number or, where a double cannot hold it, as a text: `'10000.05'`. */
   readonly min?: number | string
@@ -14,7 +14,7 @@ interface Demands {
   readonly allow?: readonly Scalar[]
   /** None of these, nor anything a reader would take for one of them. */
   readonly deny?: readonly Scalar[]
-  /** A regular expression (RE2) that must match the whole text. */
+  /** A regular expression of JavaScript, without look-around and back-references, that must match the whole text. */
   readonly pattern?: string
   /** Characters (Unicode code points) at most. */
   readonly maxLength?: number
@@ -42,6 +42,7 @@ export type Demand =
   | { readonly kind: 'deny'; readonly values: readonly Scalar[] }
   | { readonly kind: 'pattern'; readonly pattern: LinearPattern }
   | { readonly kind: 'maxLength'; readonly most: number }
+  | { readonly kind: 'present' }
   | { readonly kind: 'claim'; readonly claim: string; readonly asserted: boolean }
 
 export interface ReadRule {
@@ -81,9 +82,7 @@ export function readRule(given: unknown): ReadRule {
   if (typeof required !== 'boolean') throw new RuleProblem('required', 'true or false', required)
   if (action !== 'block' && action !== 'escalate') throw new RuleProblem('action', "'block' or 'escalate'", action)
   const demand = readDemand(given)
-  const {
-    id = `${place.pointer} ${given['min'] !== undefined && given['max'] === undefined ? 'min' : nameOf(demand)}`,
-  } = given
+  const { id = `${place.pointer} ${nameOf(demand)}` } = given
   if (typeof id !== 'string' || !/^[\x20-\x7e]{1,128}$/.test(id)) {
     throw new RuleProblem('id', '1 to 128 printable ASCII characters', id)
   }
@@ -91,14 +90,15 @@ export function readRule(given: unknown): ReadRule {
 }
 
 function nameOf(demand: Demand): string {
-  return demand.kind === 'range' ? 'max' : demand.kind
+  if (demand.kind !== 'range') return demand.kind
+  return demand.min === undefined ? 'max' : demand.max === undefined ? 'min' : 'range'
 }
 
 function readDemand(given: Readonly<Record<string, unknown>>): Demand {
   const made = DEMANDS.filter(key => given[key] !== undefined)
   const first = made[0]
   const isRange = made.every(key => key === 'min' || key === 'max')
-  if (first === undefined || (made.length > 1 && !isRange)) {
+  if (made.length > 1 && !isRange) {
     throw new RuleProblem(
       '',
       `given one demand: min and max, or one of ${DEMANDS.slice(2).join(', ')}`,
@@ -108,6 +108,10 @@ function readDemand(given: Readonly<Record<string, unknown>>): Demand {
   const { asserted = false } = given
   if (typeof asserted !== 'boolean' || (asserted && first !== 'claim')) {
     throw new RuleProblem('asserted', 'true or false, and only beside claim', asserted)
+  }
+  if (first === undefined) {
+    if (given['required'] !== false) return { kind: 'present' }
+    throw new RuleProblem('', `given a demand, one of ${DEMANDS.join(', ')}: required: false demands nothing`, given)
   }
   switch (first) {
     case 'min':

@@ -66,6 +66,12 @@ class Walk {
     for (const keyword of ONE_OTHER) this.#one(schema, keyword, path, undefined)
     for (const keyword of LIST_SAME) this.#list(schema[keyword], `${path}/${keyword}`, named)
     this.#list(schema['prefixItems'], `${path}/prefixItems`, named && itemsOf(named))
+    if (isRecord(schema['properties']) && Object.hasOwn(schema['properties'], '__proto__')) {
+      throw new SchemaProblem(
+        `${path}/properties/__proto__`,
+        'arguments with this key are always refused; leave it out',
+      )
+    }
     this.#map(schema['properties'], `${path}/properties`, key => named && memberOf(named, key))
     this.#map(schema['patternProperties'], `${path}/patternProperties`, () => undefined)
     this.#map(schema['dependentSchemas'], `${path}/dependentSchemas`, () => named)

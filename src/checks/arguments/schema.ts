@@ -25,7 +25,11 @@ export interface ArgumentSchema {
 /** Throws a `SchemaProblem`. Adds the keys that the schema names to `named`. */
 export function compileSchema(given: unknown, named: NamedKeys): ArgumentSchema {
   const json = copyOf(given)
-  walkSchema(json, named)
+  try {
+    walkSchema(json, named)
+  } catch (error) {
+    throw error instanceof SchemaProblem ? error : new SchemaProblem('', reasonOf(error))
+  }
   const compiler = theAjv()
   let validate: ValidateFunction
   try {
@@ -36,10 +40,7 @@ export function compileSchema(given: unknown, named: NamedKeys): ArgumentSchema 
     validate = compiler.compile(json)
   } catch (error) {
     if (error instanceof SchemaProblem) throw error
-    throw new SchemaProblem(
-      '',
-      error instanceof Error ? error.message.replace(/\s+/g, ' ').slice(0, 200) : 'not usable',
-    )
+    throw new SchemaProblem('', reasonOf(error))
   }
   return {
     json,
@@ -53,6 +54,12 @@ export function compileSchema(given: unknown, named: NamedKeys): ArgumentSchema 
       }
     },
   }
+}
+
+function reasonOf(error: unknown): string {
+  // Each level, and each member of one object, is a frame of the compiler's.
+  if (error instanceof RangeError) return 'it is too deep, or names too many members of one object; make it smaller'
+  return error instanceof Error ? error.message.replace(/\s+/g, ' ').slice(0, 200) : 'not usable'
 }
 
 function copyOf(given: unknown): Readonly<Record<string, unknown>> {
