@@ -85,6 +85,25 @@ describe('the published package', () => {
     ])
   })
 
+  it('says what to install for sign-in at an identity provider, in one line', () => {
+    const identity = { jwt: { issuers: [{ issuer: 'https://sso.example', audience: 'c', discovery: true }] } }
+    writeFileSync(join(folder, 'control.json'), JSON.stringify(identity), { mode: 0o600 })
+    const serve = spawnSync(node, [bin(), 'serve', '--upstream', 'demo', '--dev', '--port', '0'], {
+      cwd: folder,
+      encoding: 'utf8',
+      env: {
+        ...process.env,
+        SIGNET_APPROVERS: 'human:bob@example.com',
+        SIGNET_CONTROL_IDENTITY_FILE: 'control.json',
+        SIGNET_CONSOLE_OIDC_CLIENT_ID: 'c',
+      },
+    })
+    expect([serve.status, serve.stderr]).toEqual([
+      2,
+      expect.stringMatching(/SIGNET_CONSOLE_OIDC_CLIENT_ID: .*not installed; run: npm install oauth4webapi\n$/),
+    ])
+  })
+
   it('says what to install for anchors, in one line', () => {
     writeFileSync(join(folder, 'roots.pem'), AUTHORITY)
     const environment = { SIGNET_ANCHOR_URLS: 'https://tsa.example/tsr', SIGNET_ANCHOR_CA_FILE: 'roots.pem' }

@@ -14,6 +14,7 @@ const LEVELS: readonly (readonly string[])[] = [
   ['pipeline'],
   ['audit', 'receipt', 'capability', 'escalation', 'identity', 'upstream'],
   ['plugins', 'clients'],
+  ['notify'],
   ['config', 'telemetry'],
   ['gate', 'control', 'console', 'workers'],
   ['cli'],

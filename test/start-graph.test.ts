@@ -19,6 +19,7 @@ describe('a thread of the published program', () => {
   it.each([
     'state/escalations/sqlite-thread.js',
     'state/redemptions/sqlite-thread.js',
+    'state/notices/sqlite-thread.js',
     'state/passkeys/sqlite-thread.js',
     'audit/index-thread.js',
     'audit/segments/packer.js',

@@ -28,7 +28,7 @@ export function sealRow(row: Row, sealer: OwnerSealer): Row {
   if (row.checkName === OWN_CHECK) return row
   // Nobody answers for it: there is no one whose key it could be, and no name to hide.
   const person = owner.id === '' ? 'unresolved' : `${owner.type}:${owner.id}`
-  const names = namesOf(row)
+  const names = namesOf([owner.id, ...owner.approvalChain])
   return {
     ...row,
     owner: {
@@ -51,10 +51,16 @@ export function sealRow(row: Row, sealer: OwnerSealer): Row {
   }
 }
 
+/** Puts `[sealed]` in the place of these names, wherever they stand in a text. */
+export function hiderOf(people: readonly string[]): (text: string) => string {
+  const names = namesOf(people)
+  return text => hide(text, names)
+}
+
 /** Longest first: a name inside a longer one must not leave half of it. */
-function namesOf({ owner }: Row): readonly RegExp[] {
+function namesOf(people: readonly string[]): readonly RegExp[] {
   const names = new Set<string>()
-  for (const full of [owner.id, ...owner.approvalChain]) {
+  for (const full of people) {
     names.add(full)
     names.add(full.slice(full.indexOf(':') + 1))
   }

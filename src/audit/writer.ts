@@ -200,7 +200,9 @@ export class LogWriter implements AuditWriter {
         const asked = this.#wanted > this.#durable.count && this.#writtenTo.count >= this.#wanted
         if (asked || this.#writtenTo.length - this.#durable.length > UNSYNCED) {
           await this.#commit(files)
-          if (this.#ports.segments.due(this.#durable, this.#ports.nowNs(), files.log)) files = await this.#roll(files)
+          const { segments } = this.#ports
+          if (segments.due(this.#durable, this.#ports.nowNs(), files.log)) files = await this.#roll(files)
+          if (segments.takeRestored()) this.#append(manifestRow(this.#ports.newId()))
         } else if (this.#queued.length === 0) break
       }
       this.#running = undefined
@@ -380,6 +382,15 @@ export class LogWriter implements AuditWriter {
       return error
     }
   }
+}
+
+function manifestRow(id: string): Row {
+  return noteRow(
+    id,
+    'audit.manifest_restored',
+    'the manifest of the log segments was changed, cut or removed by another program, and is written again as it was',
+    {},
+  )
 }
 
 async function giveUp(files: Files): Promise<void> {

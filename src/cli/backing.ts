@@ -14,7 +14,8 @@ import type { SharedState } from '../core/state.ts'
 import { Key } from '../keys/ring.ts'
 import { KeyFolder } from '../keys/store.ts'
 import { type Egress, openEgress } from '../plugins/egress.ts'
-import { systemClock } from '../state/system.ts'
+import { systemClock, systemRandom } from '../state/system.ts'
+import { CheckDurations } from '../telemetry/check-durations.ts'
 import { GateCounters } from '../telemetry/counters.ts'
 import type { DemoUpstream } from '../upstream/demo/server.ts'
 import { type Approvals, noteLostStore, openApprovals } from './approvals.ts'
@@ -22,6 +23,7 @@ import { openCapabilities } from './capabilities.ts'
 import { keyFolderOf } from './chain-keys.ts'
 import { type GateKeys, openGateKeys } from './gate-keys.ts'
 import { type LogParts, noteLateLog, noteSigner, openLogOf } from './log-serving.ts'
+import { type Notices, openNotices } from './notices.ts'
 
 export interface ServingEvents {
   /** Keys were read anew or could not be, or the signer process stopped or is back. */
@@ -42,6 +44,8 @@ export interface ServingEvents {
   readonly onEviction?: (policy: string) => void
   /** The access log stopped being written, or is again. */
   readonly onAccessState?: (ok: boolean, reason: string) => void
+  /** Notices do not reach a destination, or do again. */
+  readonly onNotice?: (ok: boolean, text: string) => void
   /** A worker process listens, or ended. */
   readonly onWorker?: (ok: boolean, message: string) => void
 }
@@ -54,10 +58,14 @@ export interface Backing {
   /** `undefined`: no tool has an audience, and none is issued. */
   readonly capabilities: Awaited<ReturnType<typeof openCapabilities>>
   readonly changes: Changes
+  /** `undefined`: nobody is told of escalations. */
+  readonly notices: Notices | undefined
   readonly log: LogParts | undefined
   /** The transparency log's name and public key; `undefined` when it is off. */
   readonly logName: { readonly origin: string; readonly key: string } | undefined
   readonly counters: GateCounters
+  /** Of this gate's checks, whichever process asks them. */
+  readonly times: CheckDurations
   readonly egress: Egress
   readonly demoUrl: string | undefined
   /** All but the audit log, which whoever listens with it closes first: its last rows are in the transparency log. */
@@ -78,9 +86,11 @@ export async function openBacking(
   let index: IndexKeeper | undefined
   let log: LogParts | undefined
   let audit: AuditLog | undefined
+  let notices: Notices | undefined
   let opening: Promise<Approvals> | undefined
   const egress = openEgress()
   const close = async (): Promise<void> => {
+    await notices?.close()
     await log?.close()
     await index?.close()
     await shared?.close()
@@ -132,6 +142,15 @@ export async function openBacking(
     }
     const approvals = await opening
     if (approvals.storeLost !== undefined) noteLostStore(audit, approvals.storeLost, text => events.onStoreLost?.(text))
+    notices = await openNotices(resolved, {
+      audit,
+      egress,
+      clock: systemClock,
+      random: systemRandom(),
+      changes,
+      approvers: approvals.escalations.policy?.approvers ?? [],
+      onState: (ok, text) => events.onNotice?.(ok, text),
+    })
     const capabilities = await openCapabilities(resolved, checks, opened)
     const signer = settings.transparencyLog ? await noteSigner(settings) : undefined
     if (signer !== undefined) {
@@ -147,9 +166,11 @@ export async function openBacking(
       approvals,
       capabilities,
       changes,
+      notices,
       log,
       logName: signer === undefined ? undefined : { origin: signer.key.name, key: formatKey(signer.key) },
       counters: new GateCounters(),
+      times: durationsOf(checks),
       egress,
       demoUrl: demo?.url,
       close,
@@ -172,4 +193,16 @@ function ownerSealer({ settings, sealingKey }: Resolved, folder: string): Sealin
       ? new KeyFolder(keyFolderOf(settings, folder)).secret('sealing')
       : Key.fromHex('sealing', sealingKey)
   return new SealingFolder(settings.auditSealingFolder ?? `${settings.auditLogPath}.owners`, key)
+}
+
+/** Every check at every stage that it acts at: what workers say of others is not taken. */
+function durationsOf(checks: readonly Check[]): CheckDurations {
+  const times = new CheckDurations(() => performance.now())
+  for (const { name, admit, inspect, commit, record } of checks) {
+    if (admit !== undefined) times.at(name, 'admission')
+    if (inspect !== undefined) times.at(name, 'inspection')
+    if (commit !== undefined) times.at(name, 'commitment')
+    if (record !== undefined) times.at(name, 'record')
+  }
+  return times
 }

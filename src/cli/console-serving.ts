@@ -1,8 +1,12 @@
 /** What the console of a gate that is being started stands on. */
 import { fileURLToPath } from 'node:url'
 import { openReading } from '../audit/reading-thread.ts'
+import type { ConsoleOidc } from '../config/console-oidc.ts'
+import { ConfigError } from '../config/problem.ts'
+import type { Resolved } from '../config/resolve.ts'
 import type { Settings } from '../config/settings.ts'
 import { VERSION } from '../config/version.ts'
+import type { OidcClient, OidcPorts } from '../control/oidc-client.ts'
 import { expiredSessionRow } from '../control/session-routes.ts'
 import { Sessions } from '../control/sessions.ts'
 import type { ConsoleParts } from '../control/start.ts'
@@ -24,14 +28,16 @@ export interface OpenConsole {
   close(): Promise<void>
 }
 
-export function consoleOf(
-  settings: Settings,
-  { counters, audit: log, log: parts, logName, keys }: Backing,
+export async function consoleOf(
+  { settings, consoleOidc }: Pick<Resolved, 'consoleOidc'> & { readonly settings: Settings },
+  { counters, audit: log, log: parts, logName, keys, egress, times }: Backing,
   listening: Listening & Pick<ListeningGate, 'gate'>,
   pipeline: ServedPipeline,
-): OpenConsole {
+): Promise<OpenConsole> {
   const audit = counters.counting(log)
   const random = systemRandom()
+  const oidc =
+    consoleOidc === undefined ? undefined : await openOidc(consoleOidc, { egress, clock: systemClock, random })
   const folders = settings.auditSegmentFolder === undefined ? [] : [settings.auditSegmentFolder]
   const reading = openReading(settings.auditLogPath, folders)
   const sessions = new Sessions({
@@ -48,12 +54,14 @@ export function consoleOf(
       sessions,
       audit,
       random,
+      oidc,
       standing: {
         version: VERSION,
         startedAtMs: systemClock.now(),
         nowMs: () => systemClock.now(),
         pipeline: {
           checks: pipeline.checks,
+          times,
           shadow: settings.shadow,
           policyDigest: listening.policyDigest,
           source: pipeline.file ?? 'the default pipeline',
@@ -85,5 +93,16 @@ export function consoleOf(
       },
     },
     close: () => reading.close(),
+  }
+}
+
+/** Its library is loaded only where it is wanted. */
+async function openOidc(setting: ConsoleOidc, ports: OidcPorts): Promise<OidcClient> {
+  const { loadOidcLibrary, OidcLibraryMissing } = await import('../control/oidc-library.ts')
+  const { OidcClient } = await import('../control/oidc-client.ts')
+  try {
+    return new OidcClient(setting, ports, await loadOidcLibrary())
+  } catch (error) {
+    throw error instanceof OidcLibraryMissing ? new ConfigError([error.message]) : error
   }
 }

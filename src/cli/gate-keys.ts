@@ -2,15 +2,17 @@
  * The keys of a running gate: the ring of its chain and the keys of its receipts, from wherever the operator keeps them,
  * and kept up to date with the key folder while it runs.
  *
- * Guarantees: what is loaded is loaded whole, so a file that cannot be read changes nothing and is reported; a gate whose
- * keys have ended does not start.
+ * Guarantees: what is loaded is loaded whole, so a file that cannot be read, or a key that was lost or replaced, changes
+ * nothing and is reported; a gate whose keys have ended does not start.
  */
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import type { Resolved } from '../config/resolve.ts'
 import type { Clock } from '../core/clock.ts'
+import { refuseLoss } from '../keys/continuity.ts'
 import { KeyError } from '../keys/error.ts'
 import type { ExternalSigner } from '../keys/external-signer.ts'
+import type { StoredKey } from '../keys/key-file.ts'
 import { Key, KeyRing } from '../keys/ring.ts'
 import { Schedule } from '../keys/schedule.ts'
 import { SigningKey } from '../keys/signing.ts'
@@ -50,8 +52,8 @@ export async function openGateKeys(resolved: Resolved, ports: GateKeyPorts): Pro
   let keyFolder = existsSync(path) ? new KeyFolder(path, { now: () => clock.now() }) : undefined
 
   const legacy = Object.entries(settings.hmacLegacyKeys).map(([id, hex]) => Key.fromHex(id, hex))
-  /** What is read anew when the folder has changed. */
-  const reloads: (() => void)[] = []
+  /** What is read anew when the folder has changed; each gives what takes it over, once all could be read. */
+  const reloads: (() => () => void)[] = []
   const { ring, ephemeralKey } = chain()
   const receipts = await receiptKeys()
   refuseEnded()
@@ -86,7 +88,7 @@ export async function openGateKeys(resolved: Resolved, ports: GateKeyPorts): Pro
       clock,
       fingerprint: () => folder.fingerprint(),
       onChange: () => {
-        for (const reload of reloads) reload()
+        for (const takeOver of reloads.map(read => read())) takeOver()
         ports.onEvent(true, 'the keys were read anew')
       },
       onTrouble: error =>
@@ -97,8 +99,21 @@ export async function openGateKeys(resolved: Resolved, ports: GateKeyPorts): Pro
   function signersOf(purpose: KeyPurpose): ScheduledSigners {
     const folder = opened()
     const keys = folder.signers(purpose)
-    reloads.push(() => keys.replace(signingKeys(folder.keys(purpose))))
+    keepUp(purpose, stored => keys.replace(signingKeys(stored)))
     return keys
+  }
+
+  function keepUp(purpose: KeyPurpose, replace: (stored: readonly StoredKey[]) => void): void {
+    const folder = opened()
+    let before = folder.keys(purpose)
+    reloads.push(() => {
+      const now = folder.keys(purpose)
+      refuseLoss(purpose, before, now)
+      return () => {
+        replace(now)
+        before = now
+      }
+    })
   }
 
   function chain(): { readonly ring: KeyRing; readonly ephemeralKey: GateKeys['ephemeralKey'] } {
@@ -115,7 +130,7 @@ export async function openGateKeys(resolved: Resolved, ports: GateKeyPorts): Pro
     if (fromFolder(hmacKey)) {
       const folder = opened()
       const ring = folder.ring('chain', legacy)
-      reloads.push(() => ring.replace(macKeys(folder.keys('chain'))))
+      keepUp('chain', stored => ring.replace(macKeys(stored)))
       return { ring, ephemeralKey: undefined }
     }
     const id = `ephemeral-${randomBytes(4).toString('hex')}`

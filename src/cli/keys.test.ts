@@ -1,5 +1,5 @@
 /** Keys over time, through the command line and a gate that runs meanwhile. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -226,6 +226,73 @@ describe('a gate that runs while its keys are rotated', () => {
     expect(running.written.error).toMatch(/the keys could not be read anew, and those read before stay in use/)
     expect((await ask(running.url)).status).toBe(200)
     await running.stop()
+  })
+
+  it.each<[string, (keys: string) => void, RegExp]>([
+    [
+      'is emptied',
+      keys => {
+        for (const name of readdirSync(keys)) rmSync(join(keys, name))
+      },
+      /the chain key \S+ has no file any more/,
+    ],
+    [
+      'loses the last key, so that the one before it would sign again',
+      keys => rmSync(join(keys, 'chain.2.json')),
+      /the chain key \S+ has no file any more; restore its file/,
+    ],
+    [
+      'has another secret under the same id',
+      keys => {
+        const file = join(keys, 'chain.2.json')
+        const text = readFileSync(file, 'utf8')
+        writeFileSync(file, text.replace(/"secret": ?"[0-9a-f]{64}"/, `"secret":"${'ab'.repeat(32)}"`))
+        expect(readFileSync(file, 'utf8')).not.toBe(text)
+      },
+      /the chain key \S+ has another secret/,
+    ],
+    [
+      'has a withdrawn key as it was before',
+      keys => {
+        const file = join(keys, 'receipts.1.json')
+        writeFileSync(file, readFileSync(`${file}.before`, 'utf8'))
+      },
+      /the receipts key \S+ had ended, or was about to, and no longer is/,
+    ],
+    [
+      'has a new receipt key and a chain key that cannot be read',
+      keys => {
+        new KeyFolder(keys).rotate('receipts', Date.now() + 1000)
+        writeFileSync(join(keys, 'chain.3.json'), 'half', { mode: 0o600 })
+      },
+      /chain\.3\.json/,
+    ],
+  ])('signs on with the keys that it has when the folder %s', async (_, attack, why) => {
+    const folder = newFolder()
+    const path = join(folder, '.signet')
+    const keys = new KeyFolder(path)
+    keys.ensure('chain')
+    keys.rotate('chain', Date.now() - 5000)
+    const [first] = keys.ensure('receipts')
+    keys.rotate('receipts', Date.now() - 5000)
+    const file = join(path, 'receipts.1.json')
+    writeFileSync(`${file}.before`, readFileSync(file), { mode: 0o600 })
+    keys.retire('receipts', first?.id ?? '', Date.now() - 6000, true)
+    const saved = new Map(readdirSync(path).map(name => [name, readFileSync(join(path, name))]))
+    const running = await gate(folder, [])
+    const published = async () => (await fetch(`${running.url}/.well-known/jwks.json`)).text()
+    const before = await published()
+    attack(path)
+    running.hangup()
+    expect(running.written.error).toMatch(/the keys could not be read anew, and those read before stay in use/)
+    expect(running.written.error).toMatch(why)
+    expect((await ask(running.url)).status).toBe(200)
+    expect(await published()).toBe(before)
+    await running.stop()
+    for (const name of readdirSync(path)) rmSync(join(path, name))
+    for (const [name, bytes] of saved) writeFileSync(join(path, name), bytes, { mode: 0o600 })
+    expect(keyIds(folder)).toEqual([keys.keys('chain').at(-1)?.id])
+    expect((await signet(folder, ['audit', 'verify'])).code).toBe(0)
   })
 
   it('refuses everything once a key has ended, before any work, and does not start with it', async () => {

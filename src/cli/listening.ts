@@ -6,6 +6,7 @@ import type { Resolved } from '../config/resolve.ts'
 import { VERSION } from '../config/version.ts'
 import type { AuditWriter } from '../core/row.ts'
 import type { SharedState } from '../core/state.ts'
+import type { CheckTimes } from '../core/timing.ts'
 import { DIALECTS } from '../dialects/registry.ts'
 import type { Gate } from '../gate/gate.ts'
 import { type CapabilityOptions, type EscalationOptions, type StartOptions, startGate } from '../gate/start.ts'
@@ -32,6 +33,7 @@ export interface Ground {
   /** `undefined`: none is issued. */
   readonly capabilities: CapabilityOptions | undefined
   readonly counter: ExchangeCounter
+  readonly times: CheckTimes
   readonly egress: Egress
   /** Lines of the access log stopped being written, or are again. */
   readonly onAccessState?: ((ok: boolean, reason: string) => void) | undefined
@@ -61,7 +63,7 @@ export interface ListeningGate extends Listening {
 export async function listen(
   { settings, tls }: Pick<Resolved, 'settings' | 'tls'>,
   pipeline: PipelineConfig,
-  { audit, receipts, shared, log, escalations, capabilities, counter, egress, onAccessState, demoUrl }: Ground,
+  { audit, receipts, shared, log, escalations, capabilities, counter, times, egress, onAccessState, demoUrl }: Ground,
 ): Promise<ListeningGate> {
   const identity = await openIdentity(settings.identity, { egress, now: Date.now, randomBytes })
   const upstreamUrl = demoUrl ?? settings.upstreamUrl
@@ -93,6 +95,7 @@ export async function listen(
     identity,
     audit: audit,
     counter,
+    times,
     ...(access === undefined ? {} : { access }),
     ...(log === undefined ? {} : { log }),
     ...(shared === undefined ? {} : { shared }),

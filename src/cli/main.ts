@@ -10,6 +10,7 @@ import { registerInit } from './commands/init.ts'
 import { registerKeys } from './commands/keys.ts'
 import { registerLint } from './commands/lint.ts'
 import { registerLog } from './commands/log.ts'
+import { registerNotify } from './commands/notify.ts'
 import { registerPasskeys } from './commands/passkeys.ts'
 import { registerPlugins } from './commands/plugins.ts'
 import { registerPolicy } from './commands/policy.ts'
@@ -65,6 +66,7 @@ export async function run(args: readonly string[], io: Io): Promise<ExitCode> {
     registerEscalations,
     registerKeys,
     registerPasskeys,
+    registerNotify,
     registerPlugins,
     registerBench,
   ]) {

@@ -17,7 +17,8 @@ import { readListening, shareOf } from './worker-facts.ts'
 /** Beyond the time that running exchanges get. */
 const LEAVE_MORE_MS = 5000
 /** What a worker's environment must not hold; its settings come over the connection. */
-const HIDDEN = /^SIGNET_(?:HMAC_|RECEIPT_|CAPABILITY_KEY|REDIS_|AUDIT_SEALING|TRANSPARENCY_LOG_KEY|CONTROL_IDENTITY)/i
+const HIDDEN =
+  /^SIGNET_(?:HMAC_|RECEIPT_|CAPABILITY_KEY|REDIS_|AUDIT_SEALING|TRANSPARENCY_LOG_KEY|CONTROL_IDENTITY|NOTIFICATIONS|WEBHOOK_|SLACK_|SMTP_)/i
 
 export interface RunningWorkers {
   readonly crew: Crew
@@ -31,7 +32,7 @@ export async function startWorkers(
   events: ServingEvents,
 ): Promise<RunningWorkers> {
   const { settings } = resolved
-  const { audit, keys, approvals, capabilities, changes, counters, log, demoUrl } = backing
+  const { audit, keys, approvals, capabilities, changes, counters, times, log, demoUrl } = backing
   const redemptions = capabilities?.redemptions ?? new MemoryRedemptionStore()
   const { store, key, policy, ttlMs } = approvals.escalations
   if (store === undefined || key === undefined) throw new Error('the store of escalations was not opened')
@@ -71,6 +72,7 @@ export async function startWorkers(
     ports: {
       audit: counted,
       counter: counters,
+      times,
       shared: backing.shared ?? memoryState(),
       escalations: store,
       onEscalation: id => void told(desk, id),

@@ -60,7 +60,7 @@ export async function startServing(
       failed = workers.crew.failed
       listening = workers.listening
     } else {
-      const { audit, shared, log, counters, egress, demoUrl } = opened
+      const { audit, shared, log, counters, times, egress, demoUrl } = opened
       listening = await listen(resolved, pipeline, {
         audit: counters.counting(audit),
         receipts: keys.receipts,
@@ -76,13 +76,15 @@ export async function startServing(
         escalations: approvals.escalations,
         capabilities,
         counter: counters,
+        times,
         egress,
         onAccessState: events.onAccessState,
         demoUrl,
       })
     }
     gate = listening
-    control = await startControlOf(settings, opened, listening, { checks: pipeline.checks, ...project })
+    opened.notices?.start(listening.gate.desk)
+    control = await startControlOf(resolved, opened, listening, { checks: pipeline.checks, ...project })
     const { devToken } = approvals
     return {
       ...listening,
@@ -93,12 +95,15 @@ export async function startServing(
       failed,
       reload: () => keys.look(),
       close: async () => {
+        // Before the desk that it reads; what happens from here on is found at the next start.
+        await opened.notices?.close()
         await listening.close()
         await control?.close()
         await opened.close()
       },
     }
   } catch (error) {
+    await backing?.notices?.close()
     await (gate?.close() ?? backing?.audit.close())?.catch(() => undefined)
     await backing?.close()
     throw startProblem(error, settings)

@@ -28,7 +28,7 @@ export interface Begin extends Pick<Resolved, 'settings' | 'tls'>, More {
 function primarysOwn(name: SettingName): boolean {
   return (
     (isSecret(name) && name !== 'redeemers' && !name.startsWith('upstream') && !name.startsWith('anthropicUpstream')) ||
-    /^(?:hmac|keyFolder|receipt(?:KeyFile|Signer)|capabilityKeyFile|redis|auditSealing(?:Folder|KeyFile)|transparencyLogKey|control|passkey|approvers|viewers|admins)/.test(
+    /^(?:hmac|keyFolder|receipt(?:KeyFile|Signer)|capabilityKeyFile|redis|auditSealing(?:Folder|KeyFile)|transparencyLogKey|control|passkey|notifications|notice|webhook|slack|smtp|approvers|viewers|admins)/.test(
       name,
     )
   )

@@ -32,8 +32,10 @@ try {
         : await (await import('./pipeline-file.ts')).runPipelineFile(file, { variables, warnings: [] }, { folder })
     const { listen } = await import('./listening.ts')
     const { openEgress } = await import('../plugins/egress.ts')
+    const { systemClock } = await import('../state/system.ts')
     const egress = openEgress()
-    const { audit, receipts, shared, escalations, log, counting, capabilities, issued, redemptions } = worker.ground
+    const { audit, receipts, shared, escalations, log, counting, timing, capabilities, issued, redemptions } =
+      worker.ground
     const { settings } = begin
     let load = { active: 0, heldBytes: 0 }
     const listening = await listen(begin, pipeline, {
@@ -67,6 +69,7 @@ try {
               issued,
             },
       counter: counting(() => load),
+      times: timing(systemClock, () => performance.now()),
       egress,
       demoUrl: begin.demoUrl,
     })

@@ -70,6 +70,20 @@ export function asHashes(text: string): Reading {
   return { value: Object.fromEntries(hashes) }
 }
 
+/** `name=secret,name=secret`; several secrets of one name have blanks between them. Values are never part of the problem. */
+export function asNamedSecrets(text: string): Reading {
+  const secrets = new Map<string, string>()
+  for (const item of text.split(',').map(trimBlanks)) {
+    if (item === '') continue
+    const cut = item.indexOf('=')
+    if (cut < 1) return { problem: 'expected name=secret pairs, separated by commas' }
+    const name = trimBlanks(item.slice(0, cut))
+    if (secrets.has(name)) return { problem: `names ${JSON.stringify(name)} twice` }
+    secrets.set(name, trimBlanks(item.slice(cut + 1)))
+  }
+  return { value: Object.fromEntries(secrets) }
+}
+
 /** `id=hex,id=hex`. The values are secrets and never part of the problem. */
 export function asKeys(text: string): Reading {
   const keys = new Map<string, string>()

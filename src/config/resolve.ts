@@ -4,9 +4,12 @@ import { dirname, join, resolve } from 'node:path'
 import type { RelyingParty } from '../escalation/passkeys.ts'
 import type { IdentitySetting } from '../identity/open.ts'
 import { readSecretFile } from '../keys/store.ts'
+import type { Notifications } from '../notify/open.ts'
+import { type ConsoleOidc, resolveConsoleOidc } from './console-oidc.ts'
 import { identityFrom, readIdentityFile } from './identity.ts'
 import { type LogOutside, resolveLogOutside } from './log-outside.ts'
 import { isLoopbackHost } from './network-names.ts'
+import { resolveNotifications } from './notifications.ts'
 import { ConfigError, errorCode, oneLine } from './problem.ts'
 import { environmentName, type Layer, type SettingName, type Settings, settle } from './settings.ts'
 import { readAuthorities, readCertificate, readKey, readRevocations, type TlsFiles } from './tls.ts'
@@ -39,8 +42,12 @@ export interface Resolved {
   readonly outside: LogOutside
   /** How people at the control plane are known; `undefined`: nobody is, and nothing there but the log is served. */
   readonly controlIdentity: IdentitySetting | undefined
+  /** Where people sign in to the console; `undefined`: they paste tokens. */
+  readonly consoleOidc: ConsoleOidc | undefined
   /** Whose passkeys approvers use; `undefined`: there are none. */
   readonly passkeys: RelyingParty | undefined
+  /** Who is told of escalations; `undefined`: nobody. */
+  readonly notifications: Notifications | undefined
   readonly hmacKey: KeySource
   readonly receiptKey: KeySource | 'another process' | 'off'
   /** Wraps the owners' keys, hex; `undefined`: kept in .signet, or nothing is sealed. */
@@ -48,6 +55,17 @@ export interface Resolved {
   /** One line each: allowed, but worth knowing. */
   readonly warnings: readonly string[]
 }
+
+/** Secrets that stand in a setting or in a file of their own. */
+type SecretName =
+  | 'hmacSecret'
+  | 'upstreamApiKey'
+  | 'anthropicUpstreamApiKey'
+  | 'redisPassword'
+  | 'slackBotToken'
+  | 'slackSigningSecret'
+  | 'smtpPassword'
+  | 'consoleOidcClientSecret'
 
 const FROM_DEV = '--dev'
 
@@ -71,6 +89,15 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
   const anthropicUpstreamApiKey = secret('anthropicUpstreamApiKey', 'anthropicUpstreamApiKeyFile', credential)
   const redisPassword = secret('redisPassword', 'redisPasswordFile', password)
   const redis = resolveRedis()
+  const notifications = resolveNotifications(
+    chosen,
+    {
+      slackBotToken: secret('slackBotToken', 'slackBotTokenFile', credential),
+      slackSigningSecret: secret('slackSigningSecret', 'slackSigningSecretFile', credential),
+      smtpPassword: secret('smtpPassword', 'smtpPasswordFile', password),
+    },
+    { name, attempt, problem: text => problems.push(text), warning: text => warnings.push(text) },
+  )
   const outside = resolveLogOutside(chosen, { name, attempt, problem: text => problems.push(text) })
   if (chosen.anthropicUpstreamUrl === undefined) {
     for (const setting of [
@@ -107,6 +134,12 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
   )
     problems.push(`${name('identity')}: claims.role is for the control plane; move it to controlIdentity`)
   const controlIdentity = resolveControlIdentity()
+  const consoleOidc = resolveConsoleOidc(chosen, {
+    identity: controlIdentity,
+    secret: secret('consoleOidcClientSecret', 'consoleOidcClientSecretFile', password),
+    name,
+    problem: text => problems.push(text),
+  })
   const passkeys = resolvePasskeys()
   const tls = resolveTls()
   exposure()
@@ -174,6 +207,8 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
     redis,
     outside,
     controlIdentity,
+    notifications,
+    consoleOidc,
     hmacKey,
     receiptKey,
     sealingKey,
@@ -394,11 +429,7 @@ export function resolveSettings(layers: readonly Layer[], dev: boolean): Resolve
     return 'ephemeral'
   }
 
-  function secret(
-    value: 'hmacSecret' | 'upstreamApiKey' | 'anthropicUpstreamApiKey' | 'redisPassword',
-    file: 'hmacSecretFile' | 'upstreamApiKeyFile' | 'anthropicUpstreamApiKeyFile' | 'redisPasswordFile',
-    check: Shape<string>,
-  ): string | undefined {
+  function secret(value: SecretName, file: `${SecretName}File`, check: Shape<string>): string | undefined {
     const path = chosen[file]
     if (path === undefined) return chosen[value]
     if (chosen[value] !== undefined) {

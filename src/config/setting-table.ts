@@ -3,7 +3,18 @@
  * is said about them in docs/configuration.md is compared with this table by a test.
  */
 import { DEFAULT_FORWARD_HEADERS } from '../upstream/headers.ts'
-import { asBoolean, asHashes, asInteger, asJson, asKeys, asList, asNumber, asText, type Reading } from './reading.ts'
+import {
+  asBoolean,
+  asHashes,
+  asInteger,
+  asJson,
+  asKeys,
+  asList,
+  asNamedSecrets,
+  asNumber,
+  asText,
+  type Reading,
+} from './reading.ts'
 import * as value from './values.ts'
 
 /** 64 GiB: more is a slip of the finger. */
@@ -55,6 +66,16 @@ export const SHAPE = {
   admins: value.principals,
   controlIdentity: value.identity,
   controlIdentityFile: value.path,
+  notifications: value.notifications,
+  notificationsFile: value.path,
+  noticeStorePath: value.path,
+  webhookSecrets: value.namedSecrets,
+  slackBotToken: value.credential,
+  slackBotTokenFile: value.path,
+  slackSigningSecret: value.credential,
+  slackSigningSecretFile: value.path,
+  smtpPassword: value.password,
+  smtpPasswordFile: value.path,
   redisUrl: value.redisUrl,
   redisUsername: value.name,
   redisPassword: value.password,
@@ -94,6 +115,12 @@ export const SHAPE = {
   console: value.flag,
   consoleSessionS: value.waitSeconds,
   consoleIdleS: value.waitSeconds,
+  consoleOidcClientId: value.asciiName,
+  consoleOidcClientSecret: value.password,
+  consoleOidcClientSecretFile: value.path,
+  consoleOidcIssuer: value.asciiName,
+  consoleOidcScopes: value.oidcScopes,
+  consoleOidcToken: value.oneOf('id_token', 'access_token'),
   hmacKeyId: value.keyId,
   hmacSecret: value.hexSecret,
   hmacSecretFile: value.path,
@@ -178,6 +205,19 @@ export const SPECS: Readonly<Record<SettingName, Spec>> = {
     expected: 'an object in pipeline.ts or in the file that SIGNET_CONTROL_IDENTITY_FILE names',
   },
   controlIdentityFile: { read: asText, expected: 'a path' },
+  notifications: {
+    read: asJson,
+    expected: 'an object in pipeline.ts or in the file that SIGNET_NOTIFICATIONS_FILE names',
+  },
+  notificationsFile: { read: asText, expected: 'a path' },
+  noticeStorePath: { read: asText, expected: 'a path' },
+  webhookSecrets: { read: asNamedSecrets, expected: 'names of webhooks with whsec_ secrets', secret: true },
+  slackBotToken: { read: asText, expected: 'a token', secret: true },
+  slackBotTokenFile: { read: asText, expected: 'a path' },
+  slackSigningSecret: { read: asText, expected: 'a secret', secret: true },
+  slackSigningSecretFile: { read: asText, expected: 'a path' },
+  smtpPassword: { read: asText, expected: 'a password', secret: true },
+  smtpPasswordFile: { read: asText, expected: 'a path' },
   redisUrl: { read: asText, expected: 'a redis:// or rediss:// URL', flag: '--redis-url' },
   redisUsername: { read: asText, expected: 'a user name' },
   redisPassword: { read: asText, expected: 'a password', secret: true },
@@ -217,6 +257,12 @@ export const SPECS: Readonly<Record<SettingName, Spec>> = {
   console: { read: asBoolean, expected: 'true or false' },
   consoleSessionS: { read: asNumber, expected: 'a number of seconds above 0, at most 2147483' },
   consoleIdleS: { read: asNumber, expected: 'a number of seconds above 0, at most 2147483' },
+  consoleOidcClientId: { read: asText, expected: 'the client id that the identity provider knows this gate by' },
+  consoleOidcClientSecret: { read: asText, expected: 'a client secret', secret: true },
+  consoleOidcClientSecretFile: { read: asText, expected: 'a path' },
+  consoleOidcIssuer: { read: asText, expected: 'an issuer of controlIdentity, exactly as it stands there' },
+  consoleOidcScopes: { read: asList, expected: 'a list of scopes, openid among them' },
+  consoleOidcToken: { read: asText, expected: '"id_token" or "access_token"' },
   hmacKeyId: { read: asText, expected: 'a key id', flag: '--key-id' },
   hmacSecret: { read: asText, expected: 'at least 32 bytes of hex', flag: '--hmac-secret', secret: true },
   hmacSecretFile: { read: asText, expected: 'a path', flag: '--hmac-secret-file' },
@@ -262,6 +308,15 @@ type Absent =
   | 'passkeyStorePath'
   | 'controlIdentity'
   | 'controlIdentityFile'
+  | 'notifications'
+  | 'notificationsFile'
+  | 'noticeStorePath'
+  | 'slackBotToken'
+  | 'slackBotTokenFile'
+  | 'slackSigningSecret'
+  | 'slackSigningSecretFile'
+  | 'smtpPassword'
+  | 'smtpPasswordFile'
   | 'identity'
   | 'identityFile'
   | 'auditSegmentFolder'
@@ -275,6 +330,10 @@ type Absent =
   | 'anchorPolicy'
   | 'anchorEveryRows'
   | 'controlPort'
+  | 'consoleOidcClientId'
+  | 'consoleOidcClientSecret'
+  | 'consoleOidcClientSecretFile'
+  | 'consoleOidcIssuer'
   | 'redisUrl'
   | 'redisUsername'
   | 'redisPassword'
@@ -322,6 +381,7 @@ export const DEFAULTS: Settings = Object.freeze({
   passkeyRegistration: 'invited',
   viewers: [],
   admins: [],
+  webhookSecrets: {},
   redisKeyPrefix: 'signet:',
   redisTimeoutMs: 1_000,
   allowReferenceKinds: [],
@@ -345,6 +405,8 @@ export const DEFAULTS: Settings = Object.freeze({
   console: true,
   consoleSessionS: 28_800,
   consoleIdleS: 1_800,
+  consoleOidcScopes: ['openid', 'email', 'profile'],
+  consoleOidcToken: 'id_token',
   hmacKeyId: 'k1',
   hmacLegacyKeys: {},
   allowEphemeralKey: false,

@@ -5,6 +5,7 @@
 import { parsePrincipal } from '../core/owner.ts'
 import type { IdentitySetting } from '../identity/open.ts'
 import type { SignerCommand } from '../keys/external-signer.ts'
+import type { NotificationInput } from '../notify/settings.ts'
 import { isCidr, isHost, isLoopbackHost, isOrigin } from './network-names.ts'
 import { pathProblem } from './paths.ts'
 import { trimBlanks } from './reading.ts'
@@ -206,6 +207,12 @@ export const identity: Shape<IdentitySetting> = given => {
   return given === 'asserted' || isObject ? { ok: true, value: given as IdentitySetting } : UNEXPECTED
 }
 
+/** As `identity`: what the object holds is checked where it is resolved. */
+export const notifications: Shape<NotificationInput> = given => {
+  const isObject = typeof given === 'object' && given !== null && !Array.isArray(given)
+  return isObject ? { ok: true, value: given as NotificationInput } : UNEXPECTED
+}
+
 /** In their one accepted spelling. */
 export const principals = listOf(person => {
   const parsed = parsePrincipal(person)
@@ -249,6 +256,16 @@ export const signerCommand: Shape<SignerCommand> = given => {
 
 function isTexts(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.every(item => typeof item === 'string' && !item.includes('\0'))
+}
+
+/** RFC 6749 3.3; without `openid` an issuer proves nobody (OpenID Connect Core 1.0, 3.1.2.1). */
+export const oidcScopes: Shape<readonly string[]> = given => {
+  const read = listOf(scope =>
+    /^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/.test(scope) ? undefined : 'holds something that is no scope',
+  )(given)
+  return !read.ok || read.value.includes('openid')
+    ? read
+    : { ok: false, problem: 'leaves out "openid", without which the issuer proves nobody; add it' }
 }
 
 /** At least 32 bytes of hex: HMAC-SHA256 is as strong as its key. `0x` is tolerated. */
@@ -303,6 +320,18 @@ export const legacyKeys: Shape<Readonly<Record<string, string>>> = given => {
     keys[id] = checked.value
   }
   return { ok: true, value: Object.freeze(keys) }
+}
+
+/** Names to secrets. A value is never repeated. */
+export const namedSecrets: Shape<Readonly<Record<string, string>>> = given => {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) return UNEXPECTED
+  const secrets: [string, string][] = []
+  for (const [name, secret] of Object.entries(given)) {
+    if (typeof secret !== 'string' || secret.trim() === '')
+      return { ok: false, problem: `has no secret for ${JSON.stringify(name)}` }
+    secrets.push([name, secret])
+  }
+  return { ok: true, value: Object.freeze(Object.fromEntries(secrets)) }
 }
 
 /** Audience to hash. A value is never repeated: it may be the secret itself. */

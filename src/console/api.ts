@@ -11,6 +11,8 @@ export type EscalationState = ReturnType<typeof state>
 
 const readSession = shape({ token: text, principal: text, role, by: text, expires_at: text, idle_s: number })
 export type Session = ReturnType<typeof readSession>
+const readWays = shape({ issuer: nullable(text) })
+const readBegun = shape({ location: text, binding: text, expires_at: text })
 const readMe = shape({ principal: text, role, by: text, session_ends_at: nullable(text) })
 export type Me = ReturnType<typeof readMe>
 
@@ -82,7 +84,15 @@ const readPipeline = shape({
   upstream: text,
   identity: shape({ name: text, verified: flag }),
   checks: list(
-    shape({ name: text, priority: number, time_limit_ms: number, shadow: flag, stages: list(text), options: record }),
+    shape({
+      name: text,
+      priority: number,
+      time_limit_ms: number,
+      shadow: flag,
+      stages: list(text),
+      options: record,
+      times: list(shape({ stage: text, n: number, p50_ms: number, p95_ms: number, max_ms: number })),
+    }),
   ),
 })
 export type Pipeline = ReturnType<typeof readPipeline>
@@ -129,10 +139,13 @@ export class Refused extends Error {
   override readonly name = 'Refused'
   readonly status: number
   readonly code: string
-  constructor(status: number, code: string, message: string) {
+  /** Of the identity provider, in its own word. */
+  readonly issuerError: string | undefined
+  constructor(status: number, code: string, message: string, issuerError?: string) {
     super(message)
     this.status = status
     this.code = code
+    this.issuerError = issuerError
   }
 }
 
@@ -152,6 +165,12 @@ function stored(): Session | undefined {
 
 export function whenSessionEnds(f: () => void): void {
   onEnded = f
+}
+
+function keep(opened: Session): Session {
+  session = opened
+  sessionStorage.setItem(STORED, JSON.stringify(opened))
+  return opened
 }
 
 function forget(): void {
@@ -186,9 +205,11 @@ async function send(path: string, { method = 'GET', body, background = false, to
   if (res.ok) return res
   let code = `${res.status}`
   let message = `the control plane answered ${res.status}`
+  let issuerError: string | undefined
   try {
-    const said = shape({ error: text, description: nullable(text) })(await res.json())
+    const said = shape({ error: text, description: nullable(text), issuer_error: nullable(text) })(await res.json())
     code = said.error
+    issuerError = said.issuer_error ?? undefined
     message = said.description ?? said.error
   } catch {
     // Not of the described form: the status says enough.
@@ -197,7 +218,7 @@ async function send(path: string, { method = 'GET', body, background = false, to
     forget()
     onEnded()
   }
-  throw new Refused(res.status, code, message)
+  throw new Refused(res.status, code, message, issuerError)
 }
 
 async function call<T>(path: string, read: Read<T>, asked: Asked = {}): Promise<T> {
@@ -219,10 +240,13 @@ export const api = {
     return session
   },
   async signIn(token: string): Promise<Session> {
-    const opened = await call('/api/v1/session', readSession, { method: 'POST', body: {}, token })
-    session = opened
-    sessionStorage.setItem(STORED, JSON.stringify(opened))
-    return opened
+    return keep(await call('/api/v1/session', readSession, { method: 'POST', body: {}, token }))
+  },
+  /** Whether people can sign in at an identity provider. */
+  ways: () => call('/api/v1/sign-in', readWays),
+  beginSignIn: () => call('/api/v1/sign-in/begin', readBegun, { method: 'POST', body: {} }),
+  async completeSignIn(binding: string, response: string): Promise<Session> {
+    return keep(await call('/api/v1/sign-in/complete', readSession, { method: 'POST', body: { binding, response } }))
   },
   async signOut(): Promise<void> {
     try {
@@ -243,7 +267,7 @@ export const api = {
   overview: (period: string, background: boolean) =>
     call(`/api/v1/overview?period=${encodeURIComponent(period)}`, readOverview, { background }),
   rows: (query: URLSearchParams, background = false) => call(`/api/v1/rows?${query}`, readRows, { background }),
-  pipeline: () => call('/api/v1/pipeline', readPipeline),
+  pipeline: (background: boolean) => call('/api/v1/pipeline', readPipeline, { background }),
   trust: () => call('/api/v1/trust', readTrust),
   health: (background: boolean) => call('/api/v1/health', readHealth, { background }),
   /** Tells of every change of an escalation until `signal` aborts or the connection ends. */

@@ -15,15 +15,17 @@ import { Help } from './parts/help.tsx'
 import { useKeys } from './parts/keyboard.ts'
 import { Untrusted } from './parts/untrusted.tsx'
 import { addressOf, go, type PageName, type Place, usePlace } from './route.ts'
+import type { Back } from './sign-in.ts'
 import { setTheme, type Theme, themeNow } from './theme.ts'
 
 type Who =
   | { readonly kind: 'asking' }
-  | { readonly kind: 'nobody'; readonly because: string }
+  | { readonly kind: 'nobody'; readonly because: string; readonly failed?: unknown }
   | { readonly kind: 'known'; readonly me: Me }
   | { readonly kind: 'lost'; readonly error: unknown }
 
-export function App() {
+/** `back`: somebody comes back from an identity provider. */
+export function App({ back }: { readonly back: Promise<Back> | undefined }) {
   const [who, setWho] = useState<Who>({ kind: 'asking' })
   const place = usePlace()
   const ask = (): void => {
@@ -43,7 +45,12 @@ export function App() {
           : was,
       ),
     )
-    ask()
+    if (back === undefined) ask()
+    else
+      void back.then(came => {
+        if (came.kind === 'in') ask()
+        else setWho({ kind: 'nobody', because: '', failed: came.error })
+      })
   }, [])
   switch (who.kind) {
     case 'asking':
@@ -55,7 +62,7 @@ export function App() {
         </main>
       )
     case 'nobody':
-      return <SignIn because={who.because} onSession={ask} />
+      return <SignIn because={who.because} failed={who.failed} onSession={ask} />
     case 'known':
       return (
         <Signed me={who.me} place={place} onOut={() => setWho({ kind: 'nobody', because: 'You are signed out.' })} />

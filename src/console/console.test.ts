@@ -11,6 +11,7 @@ import type { Escalation } from '../escalation/escalation.ts'
 import { Key, KeyRing } from '../keys/ring.ts'
 import { visiblePieces } from '../text/visible.ts'
 import { compare } from './difference.ts'
+import { duration } from './parts/took.tsx'
 import { leafOf } from './proof.ts'
 import { checkProposal } from './proposal.ts'
 import { addressOf, PAGES, placeOf } from './route.ts'
@@ -194,4 +195,16 @@ it('visible pieces put together are the text, and none that may be shown holds w
       for (const p of pieces) if ('text' in p) expect(p.text).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}]/u)
     }),
   )
+})
+
+it.each([
+  [0, '0 µs'],
+  [0.0042, '4.2 µs'],
+  [0.5, '500 µs'],
+  [1, '1 ms'],
+  [2.54, '2.5 ms'],
+  [40, '40 ms'],
+  [2500, '2.5 s'],
+])('%d ms are %s', (ms, text) => {
+  expect(duration(ms)).toBe(text)
 })

@@ -26,11 +26,31 @@ export interface Person {
   readonly sessionEndsAtMs?: number
 }
 
-export interface AccessOptions {
-  readonly identity: IdentityStrategy
+export interface RoleOptions {
   readonly viewers: readonly string[]
   readonly approvers: readonly string[]
   readonly admins: readonly string[]
+}
+
+export interface AccessOptions extends RoleOptions {
+  readonly identity: IdentityStrategy
+}
+
+/** The role that the operator's lists give to a principal. */
+export type Roles = (principal: string) => Role | undefined
+
+export function createRoles({ viewers, approvers, admins }: RoleOptions): Roles {
+  const roles = new Map<string, Role>([
+    ...viewers.map(p => [p, 'viewer'] as const),
+    ...approvers.map(p => [p, 'approver'] as const),
+    ...admins.map(p => [p, 'admin'] as const),
+  ])
+  return principal => roles.get(principal)
+}
+
+/** Each role may what the ones below it may. */
+export function reaches(has: Role | undefined, wanted: Role): has is Role {
+  return has !== undefined && ROLES.indexOf(has) >= ROLES.indexOf(wanted)
 }
 
 export interface Access {
@@ -38,15 +58,13 @@ export interface Access {
   require(request: ControlRequest, role: Role): Promise<Person | Answer>
   /** The request's headers that prove who it is from, as node:http gives them. */
   credentialOf(request: Pick<ControlRequest, 'rawHeaders'>): readonly string[]
+  /** Whom the credential proves, whatever they may do here: for the row of somebody who was not let in. */
+  provenBy(request: Pick<ControlRequest, 'rawHeaders' | 'socketAddress'>): Promise<string | undefined>
 }
 
-export function createAccess({ identity, viewers, approvers, admins }: AccessOptions): Access {
+export function createAccess({ identity, ...people }: AccessOptions): Access {
   if (!identity.verified) throw new TypeError('the control plane needs an identity that is proved, not asserted')
-  const roles = new Map<string, Role>([
-    ...viewers.map(p => [p, 'viewer'] as const),
-    ...approvers.map(p => [p, 'approver'] as const),
-    ...admins.map(p => [p, 'admin'] as const),
-  ])
+  const roles = createRoles(people)
   const duplicates = createDuplicateRule(identity.headers)
   const carriers = new Set(['authorization', ...(identity.headers ?? []).map(name => name.toLowerCase())])
   return {
@@ -57,6 +75,11 @@ export function createAccess({ identity, viewers, approvers, admins }: AccessOpt
         if (carriers.has(name.toLowerCase())) found.push(name, rawHeaders[i + 1] ?? '')
       }
       return found
+    },
+    async provenBy({ rawHeaders, socketAddress }) {
+      if (duplicates(rawHeaders) !== undefined) return undefined
+      const who = await identity.identify({ rawHeaders, socketAddress })
+      return who.kind === 'fault' || who.owner.type === 'unresolved' ? undefined : ownerString(who.owner)
     },
     async require(request, role) {
       const { rawHeaders, socketAddress } = request
@@ -78,8 +101,8 @@ export function createAccess({ identity, viewers, approvers, admins }: AccessOpt
         })
       }
       const principal = ownerString(who.owner)
-      const has = higherRole(roles.get(principal), who.role)
-      if (has === undefined || ROLES.indexOf(has) < ROLES.indexOf(role)) {
+      const has = higherRole(roles(principal), who.role)
+      if (!reaches(has, role)) {
         return problem(403, 'not_allowed', { description: `this needs the role ${role}` })
       }
       return { principal, role: has, by: who.owner.authenticatedBy }
@@ -87,7 +110,7 @@ export function createAccess({ identity, viewers, approvers, admins }: AccessOpt
   }
 }
 
-/** Answers as `then` does for a person whose role reaches; what cannot be written down did not happen, and says so. */
+/** Answers as `then` does for a person whose role reaches. */
 export async function asPerson(
   access: Access,
   request: ControlRequest,
@@ -95,9 +118,13 @@ export async function asPerson(
   then: (me: Person) => Promise<Answer>,
 ): Promise<Answer> {
   const me = await access.require(request, role)
-  if (!isPerson(me)) return me
+  return isPerson(me) ? orNotCounted(() => then(me)) : me
+}
+
+/** What cannot be written down did not happen, and says so. */
+export async function orNotCounted(then: () => Promise<Answer>): Promise<Answer> {
   try {
-    return await then(me)
+    return await then()
   } catch (error) {
     if (error instanceof AuditUnavailable) {
       return problem(503, 'audit_unavailable', { description: 'it could not be written down, and did not count' })

@@ -19,6 +19,11 @@ export class Changes {
     for (const follower of this.#followers) follower(e)
   }
 
+  /** Calls back with every change, at once and for good. It must neither throw nor take long. */
+  always(follower: (e: Escalation) => void): void {
+    this.#followers.add(follower)
+  }
+
   /** Ends when `signal` aborts. `undefined` when nothing has changed for `beatMs`. */
   async *follow(signal: AbortSignal, beatMs: number): AsyncIterable<Escalation | undefined> {
     const queue: Escalation[] = []

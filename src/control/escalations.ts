@@ -220,6 +220,7 @@ export function shown(e: Escalation, me: Person) {
     calls: e.calls.map(c => ({
       id: escapeText(c.id),
       tool: escapeText(c.tool),
+      tier: c.tier === undefined ? null : escapeText(c.tier),
       /** The model's own text, escaped. */
       arguments: escapeJson(c.argumentsText),
       arguments_digest: c.argumentsDigest,

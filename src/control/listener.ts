@@ -26,8 +26,8 @@ export interface ControlRequest {
   /** As node:http gives them: flat names and values. */
   readonly rawHeaders: readonly string[]
   readonly socketAddress: string | undefined
-  /** At most `MAX_BODY` bytes; rejects with `BodyTooLarge` beyond. */
-  body(): Promise<Uint8Array>
+  /** At most `MAX_BODY` bytes, or `most`; rejects with `BodyTooLarge` beyond. */
+  body(most?: number): Promise<Uint8Array>
   /** Aborted when the caller goes away. */
   readonly signal: AbortSignal
 }
@@ -37,6 +37,10 @@ const MAX_BODY = 64 * 1024
 
 export class BodyTooLarge extends Error {
   override readonly name = 'BodyTooLarge'
+
+  constructor(most: number) {
+    super(`expected at most ${most} bytes`)
+  }
 }
 
 /** `undefined`: not mine. */
@@ -61,7 +65,7 @@ export function createControlListener(rule: ListenerRule, routes: readonly Route
     answer(rule, routes, req, res)
       .catch((error: unknown) =>
         error instanceof BodyTooLarge
-          ? problem(413, `expected at most ${MAX_BODY} bytes`)
+          ? problem(413, error.message)
           : problem(500, 'the control plane failed to answer'),
       )
       .then(made => send(req, res, made))
@@ -94,18 +98,18 @@ async function answer(
     query: new URLSearchParams(q < 0 ? '' : url.slice(q + 1)),
     rawHeaders: req.rawHeaders,
     socketAddress: req.socket.remoteAddress,
-    body: () => readBody(req),
+    body: (most = MAX_BODY) => readBody(req, most),
     signal: gone.signal,
   })
 }
 
-async function readBody(req: IncomingMessage): Promise<Uint8Array> {
+async function readBody(req: IncomingMessage, most: number): Promise<Uint8Array> {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of req) {
     if (!Buffer.isBuffer(chunk)) throw new TypeError('a body comes in bytes')
     size += chunk.length
-    if (size > MAX_BODY) throw new BodyTooLarge()
+    if (size > most) throw new BodyTooLarge(most)
     chunks.push(chunk)
   }
   return Buffer.concat(chunks)

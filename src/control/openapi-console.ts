@@ -1,7 +1,8 @@
 /** The routes that the console stands on. */
-import { jsonOf, problems, schema, takes } from './openapi-parts.ts'
+import { jsonOf, open, problems, schema, takes } from './openapi-parts.ts'
 import { OVERVIEW, PERIODS, ROWS } from './rows.ts'
 import { SESSION } from './session-routes.ts'
+import { SIGN_IN } from './sign-in-routes.ts'
 
 const texts = (name: string, description: string) => ({
   name,
@@ -41,6 +42,65 @@ export const CONSOLE_PATHS = {
       responses: {
         200: { description: 'it is over', ...jsonOf({ type: 'object', required: ['closed'] }) },
         ...problems(409, 413),
+      },
+    },
+  },
+  [SIGN_IN]: {
+    get: {
+      summary: 'Whether people can sign in at an identity provider, and at which',
+      security: [],
+      responses: {
+        200: {
+          description: 'now',
+          ...jsonOf({
+            type: 'object',
+            required: ['issuer'],
+            properties: { issuer: { type: ['string', 'null'], description: 'Its host; null: tokens are pasted.' } },
+          }),
+        },
+        ...open(403, 421),
+      },
+    },
+  },
+  [`${SIGN_IN}/begin`]: {
+    post: {
+      summary: 'Begin to sign in at the identity provider; for pages of this origin',
+      security: [],
+      requestBody: takes([], {}),
+      responses: {
+        201: {
+          description: 'begun',
+          ...jsonOf({
+            type: 'object',
+            required: ['location', 'binding', 'expires_at'],
+            properties: {
+              location: {
+                type: 'string',
+                description: 'Where to send the browser (OpenID Connect Core 1.0, 3.1.2.1).',
+              },
+              binding: {
+                type: 'string',
+                description: 'For whoever completes this sign-in: kept by the page, told once.',
+              },
+              expires_at: { type: 'string', format: 'date-time' },
+            },
+          }),
+        },
+        ...open(400, 403, 404, 413, 421, 503),
+      },
+    },
+  },
+  [`${SIGN_IN}/complete`]: {
+    post: {
+      summary: 'Exchange what the issuer answered for a session; once',
+      security: [],
+      requestBody: takes(['binding', 'response'], {
+        binding: { type: 'string', pattern: '^[A-Za-z0-9_-]{43}$' },
+        response: { type: 'string', maxLength: 8192, description: 'The query with which the browser came back.' },
+      }),
+      responses: {
+        201: { description: 'told once', ...jsonOf(schema('Session')) },
+        ...open(400, 401, 403, 409, 413, 421, 503),
       },
     },
   },

@@ -1,5 +1,8 @@
 /** What the control plane's API takes and gives, as JSON Schema 2020-12. */
+import type { HookStage } from '../core/timing.ts'
 
+/** Written out: where this stands in the published program, no constant of another file is there yet. */
+const STAGES: readonly HookStage[] = ['admission', 'inspection', 'commitment', 'record']
 const escalation = { $ref: '#/components/schemas/Escalation' }
 
 export const SCHEMAS = {
@@ -25,10 +28,11 @@ export const SCHEMAS = {
   },
   Call: {
     type: 'object',
-    required: ['id', 'tool', 'arguments', 'arguments_digest', 'audience'],
+    required: ['id', 'tool', 'tier', 'arguments', 'arguments_digest', 'audience'],
     properties: {
       id: { type: 'string' },
       tool: { type: 'string' },
+      tier: { type: ['string', 'null'], description: 'As the check that held it rates the tool.' },
       arguments: {
         type: 'string',
         description: 'What the model wrote; controls and invisible characters are escaped.',
@@ -197,7 +201,24 @@ export const SCHEMAS = {
         type: 'array',
         items: {
           type: 'object',
-          required: ['name', 'priority', 'time_limit_ms', 'shadow', 'stages', 'options'],
+          required: ['name', 'priority', 'time_limit_ms', 'shadow', 'stages', 'options', 'times'],
+          properties: {
+            times: {
+              type: 'array',
+              description: 'How long it took to answer since the gate started, by stage; read off a histogram.',
+              items: {
+                type: 'object',
+                required: ['stage', 'n', 'p50_ms', 'p95_ms', 'max_ms'],
+                properties: {
+                  stage: { type: 'string', enum: STAGES },
+                  n: { type: 'integer', description: 'At inspection, pieces of channels; else calls.' },
+                  p50_ms: { type: 'number' },
+                  p95_ms: { type: 'number' },
+                  max_ms: { type: 'number' },
+                },
+              },
+            },
+          },
         },
       },
     },

@@ -5,6 +5,7 @@ import { CONSOLE_PATHS } from './openapi-console.ts'
 import { jsonOf, open, problems, schema, takes, text } from './openapi-parts.ts'
 import { SCHEMAS } from './openapi-schemas.ts'
 import { PASSKEYS } from './passkeys.ts'
+import { SLACK_PATH } from './slack.ts'
 
 const id = { name: 'id', in: 'path', required: true, schema: { type: 'string', format: 'uuid' } }
 const passkey = {
@@ -210,8 +211,51 @@ export function openApi(version: string) {
           },
         },
       },
+      [SLACK_PATH]: {
+        post: {
+          summary: 'Where Slack says that somebody pressed a button; served when notifications.slack has users',
+          security: [{ slack: [] }],
+          parameters: [
+            {
+              name: 'X-Slack-Request-Timestamp',
+              in: 'header',
+              required: true,
+              schema: { type: 'string', pattern: '^[0-9]{1,12}$' },
+            },
+          ],
+          requestBody: {
+            required: true,
+            content: {
+              'application/x-www-form-urlencoded': {
+                schema: {
+                  type: 'object',
+                  additionalProperties: false,
+                  required: ['payload'],
+                  properties: { payload: { type: 'string', description: 'JSON: block_actions or view_submission.' } },
+                },
+              },
+            },
+          },
+          responses: {
+            200: { description: 'taken; who may not decide is told so in Slack' },
+            ...open(400, 403, 409, 413, 421, 503),
+          },
+        },
+      },
     },
-    components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } }, schemas: SCHEMAS },
+    components: {
+      securitySchemes: {
+        bearer: { type: 'http', scheme: 'bearer' },
+        slack: {
+          type: 'apiKey',
+          in: 'header',
+          name: 'X-Slack-Signature',
+          description:
+            'HMAC-SHA256 by Slack over the time in X-Slack-Request-Timestamp and the body, as Slack documents it.',
+        },
+      },
+      schemas: SCHEMAS,
+    },
   }
 }
 

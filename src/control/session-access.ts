@@ -1,26 +1,34 @@
 /** Access for whoever shows a session: as for whoever shows the credential that it was opened with. */
 import type { Access } from './access.ts'
 import { isPerson } from './access.ts'
-import { problem } from './listener.ts'
+import { type ControlRequest, problem } from './listener.ts'
 import { BACKGROUND_HEADER, type Sessions, sessionToken } from './sessions.ts'
 
 export function withSessions(access: Access, sessions: Sessions): Access {
   return {
     credentialOf: request => access.credentialOf(request),
+    provenBy: request => access.provenBy(request),
     async require(request, role) {
       const token = sessionToken(request.rawHeaders)
       // Two credentials are refused below, before either is looked at.
       if (token === undefined || timesOf(request.rawHeaders, 'authorization') > 1) return access.require(request, role)
       const session = sessions.find(token, timesOf(request.rawHeaders, BACKGROUND_HEADER) === 0)
       if (session === undefined) return ended()
-      const me = await access.require({ ...request, rawHeaders: instead(request.rawHeaders, access, session) }, role)
+      const kept = (await session.renewal?.keep(session)) ?? 'kept'
+      if (kept === 'unreachable')
+        return problem(503, 'identity_unavailable', { description: 'the issuer of credentials cannot be reached' })
+      if (kept === 'over') {
+        sessions.lose(token)
+        return ended()
+      }
+      const me = await access.require(withCredential(request, access, session.credential), role)
       if (!isPerson(me)) {
         // Its credential is no longer one: the session is over too.
-        if (me.status === 401) sessions.close(token)
+        if (me.status === 401) sessions.lose(token)
         return me.status === 401 ? ended() : me
       }
       if (me.principal !== session.principal) {
-        sessions.close(token)
+        sessions.lose(token)
         return ended()
       }
       return { ...me, sessionEndsAtMs: sessions.endsAtMs(session) }
@@ -34,12 +42,13 @@ function ended() {
   return { ...answer, headers: { ...answer.headers, 'www-authenticate': challenge } }
 }
 
-/** The request's headers with the session's credential in the place of the session. */
-function instead(
-  rawHeaders: readonly string[],
-  access: Access,
-  { credential }: { readonly credential: readonly string[] },
-): readonly string[] {
+/** The request with this credential in the place of whatever it shows. */
+export function withCredential<R extends Pick<ControlRequest, 'rawHeaders'>>(
+  request: R,
+  access: Pick<Access, 'credentialOf'>,
+  credential: readonly string[],
+): R {
+  const { rawHeaders } = request
   const shown = new Set<string>()
   for (let i = 0; i < credential.length; i += 2) shown.add((credential[i] ?? '').toLowerCase())
   for (let i = 0, own = access.credentialOf({ rawHeaders }); i < own.length; i += 2)
@@ -49,7 +58,7 @@ function instead(
     const name = rawHeaders[i] ?? ''
     if (!shown.has(name.toLowerCase())) rest.push(name, rawHeaders[i + 1] ?? '')
   }
-  return [...rest, ...credential]
+  return { ...request, rawHeaders: [...rest, ...credential] }
 }
 
 function timesOf(rawHeaders: readonly string[], name: string): number {

@@ -37,15 +37,7 @@ export function sessionRoutes({ sessions, audit, random }: SessionsOptions, acce
       await audit
         .append(sessionRow('session.opened', me.principal, me.by, 'somebody signed in to the console', random))
         .durable()
-      const { token, session } = sessions.open(me.principal, access.credentialOf(request))
-      return json(201, {
-        token,
-        principal: me.principal,
-        role: me.role,
-        by: me.by,
-        expires_at: new Date(session.expiresAtMs).toISOString(),
-        idle_s: Math.floor(sessions.times.idleMs / 1000),
-      })
+      return opened(sessions, me, sessions.open(me.principal, access.credentialOf(request)))
     }),
     post(`${SESSION}/close`, async (request, me) => {
       const token = sessionToken(request.rawHeaders)
@@ -62,11 +54,31 @@ export function sessionRoutes({ sessions, audit, random }: SessionsOptions, acce
   ]
 }
 
+/** Told once. */
+export function opened(sessions: Sessions, me: Person, { token, session }: ReturnType<Sessions['open']>): Answer {
+  return json(201, {
+    token,
+    principal: me.principal,
+    role: me.role,
+    by: me.by,
+    expires_at: new Date(session.expiresAtMs).toISOString(),
+    idle_s: Math.floor(sessions.times.idleMs / 1000),
+  })
+}
+
 export function expiredSessionRow({ principal }: Session, random: Random): Row {
   return sessionRow('session.expired', principal, 'session', 'a session of the console was over', random)
 }
 
-function sessionRow(name: string, principal: string, by: string, reason: string, random: Random): Row {
+/** `principal`: empty where nobody was proved. */
+export function sessionRow(
+  name: string,
+  principal: string,
+  by: string,
+  reason: string,
+  random: Random,
+  refused: Readonly<Record<string, string>> | undefined = undefined,
+): Row {
   const who = parsePrincipal(principal)
   const owner: Owner = who.ok
     ? { type: who.type, id: who.id, approvalChain: [], authenticatedBy: by }
@@ -75,9 +87,9 @@ function sessionRow(name: string, principal: string, by: string, reason: string,
     entryId: random.uuid(),
     owner,
     checkName: 'pipeline.control',
-    decision: 'allow',
+    decision: refused === undefined ? 'allow' : 'block',
     reason,
     fingerprint: '',
-    metadata: { _stage: 'record', _check_name: name, _owner_authenticated_by: owner.authenticatedBy },
+    metadata: { _stage: 'record', _check_name: name, _owner_authenticated_by: owner.authenticatedBy, ...refused },
   }
 }

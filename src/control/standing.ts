@@ -7,7 +7,9 @@ import type { Alarm } from '../audit/log/alarm.ts'
 import type { WitnessStatus } from '../audit/log/witness-client.ts'
 import type { Check } from '../core/check.ts'
 import type { AuditWriter, RowLogStatus } from '../core/row.ts'
+import { HOOK_STAGES } from '../core/timing.ts'
 import type { PublishedKey, SigningKeys } from '../keys/signing-keys.ts'
+import type { CheckDurations } from '../telemetry/check-durations.ts'
 import { type Access, asPerson } from './access.ts'
 import { json, type Route } from './listener.ts'
 
@@ -17,6 +19,8 @@ export interface StandingOptions {
   readonly nowMs: () => number
   readonly pipeline: {
     readonly checks: readonly Check[]
+    /** How long they take. */
+    readonly times: Pick<CheckDurations, 'of'>
     readonly shadow: boolean
     readonly policyDigest: string
     readonly source: string
@@ -74,6 +78,12 @@ function pipeline({ pipeline: p }: StandingOptions) {
           shadow: check.shadow === true,
           stages: Array.isArray(stages) ? stages.filter(s => typeof s === 'string') : [],
           options: options ?? {},
+          times: HOOK_STAGES.flatMap(stage => {
+            const took = p.times.of(check.name, stage)
+            return took === undefined
+              ? []
+              : [{ stage, n: took.n, p50_ms: took.p50Ms, p95_ms: took.p95Ms, max_ms: took.maxMs }]
+          }),
         }
       }),
   }

@@ -12,7 +12,9 @@ import { passkeyRoutes } from './passkeys.ts'
 import { proposalRoute } from './proposal.ts'
 import { type RowsOptions, rowRoutes } from './rows.ts'
 import { withSessions } from './session-access.ts'
-import { type SessionsOptions, sessionRoutes } from './session-routes.ts'
+import { sessionRoutes } from './session-routes.ts'
+import { type SignInOptions, signInRoutes } from './sign-in-routes.ts'
+import { type SlackOptions, slackRoute } from './slack.ts'
 import { type StandingOptions, standingRoutes } from './standing.ts'
 
 export interface ControlOptions {
@@ -25,6 +27,8 @@ export interface ControlOptions {
   readonly log: ServedLog | undefined
   /** `undefined`: nobody can be known here, and no escalation is shown. */
   readonly escalations: EscalationsOptions | undefined
+  /** `undefined`: nobody decides in Slack. */
+  readonly slack?: SlackOptions | undefined
   /** `undefined`: nobody is known here, and others than this machine can reach the address. */
   readonly metrics: readonly Metric[] | undefined
   /** `undefined`: nobody can be known here, or the console is off. */
@@ -33,7 +37,7 @@ export interface ControlOptions {
 }
 
 /** What the console stands on, besides the escalations. */
-export interface ConsoleParts extends RowsOptions, SessionsOptions {
+export interface ConsoleParts extends RowsOptions, SignInOptions {
   /** Of its files. */
   readonly folder: string
   readonly standing: StandingOptions
@@ -48,10 +52,11 @@ export interface RunningControl {
 export function controlRoutes({
   log,
   escalations,
+  slack,
   metrics,
   console,
   version,
-}: Pick<ControlOptions, 'log' | 'escalations' | 'metrics' | 'console' | 'version'>): readonly Route[] {
+}: Pick<ControlOptions, 'log' | 'escalations' | 'slack' | 'metrics' | 'console' | 'version'>): readonly Route[] {
   const access =
     escalations === undefined || console === undefined
       ? escalations?.access
@@ -62,11 +67,13 @@ export function controlRoutes({
     ...(log === undefined ? [] : [logRoute(log)]),
     ...(known === undefined ? [] : [...escalationRoutes(known), proposalRoute(known)]),
     ...(known?.passkeys === undefined ? [] : passkeyRoutes({ ...known, passkeys: known.passkeys })),
+    ...(slack === undefined ? [] : [slackRoute(slack)]),
     ...(metrics === undefined ? [] : [metricsRoute(metrics, access)]),
     ...(console === undefined || access === undefined
       ? []
       : [
           ...sessionRoutes(console, access),
+          ...signInRoutes(console, access),
           ...rowRoutes(console, access),
           ...standingRoutes(console.standing, access),
           consoleRoute(console.folder),
@@ -80,12 +87,13 @@ export async function startControl({
   allowedHosts = [],
   log,
   escalations,
+  slack,
   metrics,
   console,
   version,
 }: ControlOptions): Promise<RunningControl> {
   const bind = host === '0.0.0.0' || host === '::' ? [] : [host]
-  const routes = controlRoutes({ log, escalations, metrics, console, version })
+  const routes = controlRoutes({ log, escalations, slack, metrics, console, version })
   const server = createControlListener(
     createListenerRule({ hosts: [...bind, ...allowedHosts], sameOrigin: true }),
     routes,

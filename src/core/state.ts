@@ -192,3 +192,55 @@ export interface EscalationBounds {
   /** Of one owner, not over yet. Default 100. */
   readonly maxPerOwner?: number
 }
+
+/** One notice for one destination. `id` is the event's own: the same for every destination and every try. */
+export interface Notice {
+  readonly id: string
+  readonly destination: string
+  readonly escalation: string
+  readonly event: string
+  /** When it happened, not when it is sent. */
+  readonly atMs: number
+}
+
+export interface NoticeDestination {
+  readonly name: string
+  /** Changes when the destination becomes another one: then it is no longer disabled. */
+  readonly address: string
+}
+
+/** What a store gives out to be sent, and what else it knows of the destination. */
+export interface NoticeTurn {
+  readonly taken: { readonly notice: Notice; readonly attempts: number } | undefined
+  /** When the next one is due, if none was. */
+  readonly nextMs: number | undefined
+  readonly waiting: number
+  readonly disabled: string | undefined
+}
+
+export type NoticeOutcome =
+  /** `receipt`: what the destination calls it, for later ones about the same escalation. */
+  | { readonly kind: 'delivered'; readonly receipt?: string }
+  /** `attempts`: how many there have been. */
+  | { readonly kind: 'again'; readonly atMs: number; readonly attempts: number }
+  | { readonly kind: 'given_up' }
+
+/**
+ * Notices that are to be sent, and which were. A call that has resolved is durable. Bounded per destination in what waits:
+ * the oldest gives way.
+ */
+export interface NoticeStore {
+  /** Says who the destinations are. A new one gets what happens from `nowMs` on; what waits for one that is gone is dropped. */
+  use(destinations: readonly NoticeDestination[], nowMs: number): MaybeAsync<void>
+  /** Adds those it has not seen; those before their destination's time, or for a disabled one, are never sent. Returns those that gave way. */
+  add(notices: readonly Notice[], mostWaiting: number): MaybeAsync<readonly Notice[]>
+  /** Gives out the next one that is due, to nobody else before `leaseUntilMs`. */
+  take(destination: string, nowMs: number, leaseUntilMs: number): MaybeAsync<NoticeTurn>
+  settle(destination: string, id: string, outcome: NoticeOutcome): MaybeAsync<void>
+  receipt(destination: string, escalation: string): MaybeAsync<string | undefined>
+  /** Nothing is sent there any more, and what waits is dropped. `undefined`: it is enabled again. */
+  disable(destination: string, because: string | undefined): MaybeAsync<void>
+  /** Forgets what is settled, about escalations before this id, and happened before `beforeMs`. */
+  forget(beforeId: string, beforeMs: number): MaybeAsync<void>
+  close(): MaybeAsync<void>
+}

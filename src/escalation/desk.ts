@@ -423,6 +423,7 @@ function proposed(c: HeldAnswer['calls'][number], audience: string | undefined):
     argumentsText: c.argumentsText,
     argumentsDigest: argumentsDigest(c.argumentsText) ?? digestOf(c.argumentsText),
     ...(audience === undefined ? {} : { audience }),
+    ...(c.tier === undefined ? {} : { tier: c.tier }),
   }
 }
 

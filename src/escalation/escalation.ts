@@ -45,6 +45,8 @@ export interface ProposedCall {
   readonly argumentsDigest: string
   /** Who may run it, when a capability is to be minted. */
   readonly audience?: string
+  /** As the check that held it rates the tool. */
+  readonly tier?: string
 }
 
 /**

@@ -39,6 +39,8 @@ export interface HeldCall {
   readonly id: string
   readonly name: string
   readonly argumentsText: string
+  /** As the check that held it rates the tool. */
+  readonly tier?: string
 }
 
 const PURPOSE = 'held answer'

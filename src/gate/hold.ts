@@ -69,6 +69,7 @@ export async function hold(d: UnderWay, observed: Observed): Promise<void> {
           id: c.call.id,
           name: c.call.name,
           argumentsText: c.call.argumentsText,
+          ...tierOf(c.worst),
         })),
         frames,
         given: [...d.minting.minted],
@@ -162,6 +163,11 @@ function beat(d: UnderWay): MaybeAsync<void> {
 function nobodyMayApprove(first: Decision): Decision {
   const verdict = block('no_approver', `${reasonOf(first)}, and nobody is there who may give it`)
   return { ...first, verdict, effect: verdict }
+}
+
+function tierOf({ effect }: Decision): { readonly tier?: string } {
+  const tier = effect.kind === 'allow' ? undefined : effect.because.details?.['tier']
+  return typeof tier === 'string' ? { tier } : {}
 }
 
 function reasonOf(d: Decision): string {

@@ -9,6 +9,7 @@ import type { Check } from '../core/check.ts'
 import type { Clock, Random } from '../core/clock.ts'
 import type { AuditWriter } from '../core/row.ts'
 import type { EscalationStore, IssuedState, RedemptionStore, SessionState, SharedState } from '../core/state.ts'
+import type { CheckTimes } from '../core/timing.ts'
 import type { Dialect } from '../core/wire.ts'
 import type { ApprovalPolicy } from '../escalation/approvers.ts'
 import { createBox } from '../escalation/box.ts'
@@ -77,6 +78,8 @@ export interface StartOptions {
   readonly shutdownGraceMs?: number
   /** Counts exchanges as they end. */
   readonly counter?: ExchangeCounter
+  /** Counts how long checks take. Default: nobody does, and nothing is measured. */
+  readonly times?: CheckTimes
   /** One line per request; closed with the gate. Default: none. */
   readonly access?: Gate['access']
   readonly clock?: Clock
@@ -190,7 +193,12 @@ function assemble(o: StartOptions): Gate {
   const anthropic = o.upstreams?.anthropic
   if (o.shared !== undefined) for (const check of o.checks) check.shareState?.(o.shared)
   return {
-    pipeline: buildPipeline({ checks: o.checks, clock, ...(o.shadow === undefined ? {} : { shadow: o.shadow }) }),
+    pipeline: buildPipeline({
+      checks: o.checks,
+      clock,
+      ...(o.shadow === undefined ? {} : { shadow: o.shadow }),
+      ...(o.times === undefined ? {} : { times: o.times }),
+    }),
     dialects: o.dialects,
     targets: {
       openai,

@@ -37,25 +37,45 @@ export function keysAt(url: URL, egress: DocumentEgress): FetchKeys {
 
 /** Asks for the discovery document each time: issuers move their keys, and it costs one small request in ten minutes. */
 export function discoveredKeys(issuer: string, setting: string, egress: DocumentEgress): FetchKeys {
+  const discover = discovery(issuer, setting, egress)
+  return async () => {
+    const { at } = await discover()
+    return readKeySet(await fetchDocument(at('jwks_uri').href, egress))
+  }
+}
+
+/** What an issuer says of itself. */
+export interface IssuerDocument {
+  readonly members: Readonly<Record<string, unknown>>
+  /** The address of this name in it, when it may be called; throws `IssuerUnavailable`. */
+  at(name: string): URL
+}
+
+export function discovery(issuer: string, setting: string, egress: DocumentEgress): () => Promise<IssuerDocument> {
   const { protocol, search } = issuerUrl(issuer, setting)
   if (search !== '') throw new TypeError(`${setting}: expected no query`)
   // Discovery 1.0 section 4: a slash at the end goes before the well-known path is added.
   const address = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
   return async () => {
-    const document = await fetchDocument(address, egress)
+    const members = await fetchDocument(address, egress)
     // Section 4.3: exactly the issuer that was asked, or anybody's document would do.
-    if (document['issuer'] !== issuer) throw new IssuerUnavailable('the discovery document names another issuer')
-    const at = document['jwks_uri']
-    if (typeof at !== 'string') throw new IssuerUnavailable('the discovery document holds no jwks_uri')
-    let url: URL
-    try {
-      url = issuerUrl(at, 'jwks_uri')
-    } catch (error) {
-      throw new IssuerUnavailable('the discovery document holds a jwks_uri that may not be called', { cause: error })
+    if (members['issuer'] !== issuer) throw new IssuerUnavailable('the discovery document names another issuer')
+    return {
+      members,
+      at(name) {
+        const text = members[name]
+        if (typeof text !== 'string') throw new IssuerUnavailable(`the discovery document holds no ${name}`)
+        let url: URL
+        try {
+          url = issuerUrl(text, name)
+        } catch (error) {
+          throw new IssuerUnavailable(`the discovery document holds a ${name} that may not be called`, { cause: error })
+        }
+        if (url.protocol === 'http:' && protocol !== 'http:')
+          throw new IssuerUnavailable('the discovery document leads from https to plain http')
+        return url
+      },
     }
-    if (url.protocol === 'http:' && protocol !== 'http:')
-      throw new IssuerUnavailable('the discovery document leads from https to plain http')
-    return readKeySet(await fetchDocument(url.href, egress))
   }
 }
 

@@ -5,6 +5,7 @@ import { type DocumentEgress, discoveredKeys, isRecord, issuerUrl, keysAt, readK
 import { fetchedKeys, type IssuerKeys, type KeyLimits, pinnedKeys } from './issuer-keys.ts'
 import { type ClaimMapping, type ClaimPath, type Claims, claimAt } from './jwt-claims.ts'
 import { refuseReserved } from './rule-claims.ts'
+import { DEFAULT_ALGORITHMS, DEFAULT_TOLERANCE_S } from './token-defaults.ts'
 
 export interface JwtIssuer {
   /** `iss`, exactly. */
@@ -69,7 +70,6 @@ const ALGORITHMS: ReadonlySet<string> = new Set([
   'EdDSA',
   'Ed25519',
 ])
-const DEFAULT_ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA']
 
 export function openIssuer(
   o: JwtIssuer,
@@ -86,7 +86,7 @@ export function openIssuer(
       throw new TypeError(`${setting}.algorithms: expected asymmetric ones (${[...ALGORITHMS].join(', ')})`)
   }
   if (algorithms.length === 0) throw new TypeError(`${setting}.algorithms: expected at least one`)
-  const tolerance = seconds(o.clockToleranceS, 30, 0, 600, `${setting}.clockToleranceS`)
+  const tolerance = seconds(o.clockToleranceS, DEFAULT_TOLERANCE_S, 0, 600, `${setting}.clockToleranceS`)
   const limits: KeyLimits = {
     maxAgeS: seconds(o.maxAgeS, 600, 1, 86_400, `${setting}.maxAgeS`),
     maxStaleS: seconds(o.maxStaleS, 3600, 1, 604_800, `${setting}.maxStaleS`),

@@ -1,5 +1,15 @@
 import { createPublicKey, verify } from 'node:crypto'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  copyFileSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -79,6 +89,15 @@ async function start(command: Partial<SignerCommand>, environment: Record<string
 const receipt = (n: number): Uint8Array =>
   Buffer.from(`${Buffer.from('{"alg":"EdDSA","typ":"signet-receipt+jwt"}').toString('base64url')}.${n}`)
 
+/** A zombie that nobody has waited for yet is not. */
+function isThere(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
+  }
+}
+
 /** A signer whose behaviour is this script; `hello` and `read` are there for it. */
 function scripted(body: string): Partial<SignerCommand> {
   const path = join(folder, `s-${Math.random().toString(36).slice(2)}.mjs`)
@@ -133,7 +152,6 @@ describe('a signer process', () => {
       { SLOT: '3', SIGNET_HMAC_SECRET: 'ab'.repeat(32), PATH: '/bin' },
     )
     await signer.at(0)?.sign(receipt(1))
-    const { readFileSync } = await import('node:fs')
     expect(JSON.parse(readFileSync(out, 'utf8'))).toEqual({ SLOT: '3' })
   })
 
@@ -198,6 +216,61 @@ describe('a signer process', () => {
     await becomes(true)
     expect(states).toHaveLength(2)
     expect(await signer.at(0)?.sign(receipt(4))).toHaveLength(64)
+  })
+
+  it('that announces its keys without end is ended, and the operator is not told each time', async () => {
+    const { signer, states, becomes } = await start(
+      scripted(`say({ v: 1, keys: [{ x }] })
+        each(r => { if (first) for (let n = 0; n < 2000; n++) say({ v: 1, keys: [{ x }] }); answer(r) })`),
+    )
+    await expect(signer.at(0)?.sign(receipt(1))).rejects.toThrow(/announced its keys more than 60 times in a minute/)
+    await becomes(false)
+    expect(states.length).toBeLessThan(70)
+  })
+
+  it('that is being written over when it is started again is tried until it can be run', async () => {
+    // execve(2), ETXTBSY: open for writing by somebody. Node throws it out of `spawn`; others it emits.
+    const program = join(folder, 'signer-being-replaced')
+    copyFileSync(process.execPath, program)
+    const { signer, states, becomes } = await start({
+      command: program,
+      ...scripted('say({ v: 1, keys: [{ x }] }); each(r => { if (first) process.exit(3); else answer(r) })'),
+    })
+    const replacing = join(folder, 'replacing')
+    renameSync(program, replacing)
+    writeFileSync(program, '')
+    chmodSync(program, 0o755)
+    const writing = openSync(program, 'r+')
+    await expect(signer.at(0)?.sign(receipt(1))).rejects.toThrow(/ended \(exit code 3\)/)
+    while (!states.some(([, reason]) => reason.includes('could not be run (ETXTBSY)')))
+      await new Promise(resolve => setImmediate(resolve))
+    closeSync(writing)
+    renameSync(replacing, program)
+    await becomes(true)
+    expect(await signer.at(0)?.sign(receipt(2))).toHaveLength(64)
+  })
+
+  it('that is a wrapper takes the process in it along, hung or not, and holds nobody up at the end', async () => {
+    const { args } = scripted(
+      'say({ v: 1, keys: [{ x }] }); lines.on("close", () => setInterval(() => undefined, 1000))',
+    )
+    const wrapper = join(folder, 'wrapper.sh')
+    const pids = join(folder, 'wrapped.pids')
+    writeFileSync(wrapper, `#!/bin/sh\n${process.execPath} ${args?.[0]} <&0 &\necho $! >> ${pids}\nwait\n`, {
+      mode: 0o755,
+    })
+    const { signer, becomes, pass, states } = await start({ command: wrapper, args: [], timeLimitMs: 30_000 })
+    const asked = signer.at(0)?.sign(receipt(1))
+    pass(30_000)
+    await expect(asked).rejects.toThrow(/did not sign within 30000 ms/)
+    await becomes(true)
+    const closed = signer.close()
+    pass(2000)
+    await closed
+    expect(states).toHaveLength(2)
+    const started = readFileSync(pids, 'utf8').trim().split('\n').map(Number)
+    expect(started).toHaveLength(2)
+    for (const pid of started) while (isThere(pid)) await new Promise(resolve => setImmediate(resolve))
   })
 
   it.each([

@@ -3,8 +3,9 @@
  *
  * Guarantees: a signature is verified against the announced public key before anybody gets it. A process that hangs,
  * dies, talks nonsense or signs with another key is ended, everything that waited on it fails, and it is started anew
- * with back-off; while it is down `at` names nobody, so the gate refuses before any work. No shell; the
- * environment holds the variables that were named and nothing else. Public keys stay published while it is down.
+ * with back-off; while it is down `at` names nobody, so the gate refuses before any work. What it had started itself goes
+ * with it. No shell; the environment holds the variables that were named and nothing else. Public keys stay published
+ * while it is down.
  *
  * Does not: judge what it is asked to sign, or survive a signer that signs correctly for somebody else too.
  */
@@ -41,6 +42,9 @@ export interface ExternalSignerPorts {
 /** Waiting beyond the concurrency; more are refused at once. */
 const MOST_WAITING = 4096
 const CLOSING_MS = 2000
+/** Announcements of one process within a minute; each is a line in the operator's log. */
+const MOST_ANNOUNCED = 60
+const MINUTE_MS = 60_000
 
 interface Asked {
   readonly kid: string
@@ -62,6 +66,8 @@ export class ExternalSigner implements SigningKeys {
   /** It has said which keys it has. */
   #ready = false
   #nextId = 1
+  #announced = 0
+  #cancelCount: () => void = () => undefined
   readonly #asked = new Map<number, Asked>()
   #waiting: Asked[] = []
   #closed = false
@@ -108,32 +114,42 @@ export class ExternalSigner implements SigningKeys {
     if (this.#closed) return
     this.#closed = true
     this.#cancelRestart()
+    this.#cancelCount()
     const child = this.#child
     this.#fail('the gate is ending')
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
     await new Promise<void>(resolve => {
-      const cancel = this.#ports.clock.timer(CLOSING_MS, () => child.kill('SIGKILL'))
-      child.once('close', () => {
+      const cancel = this.#ports.clock.timer(CLOSING_MS, () => kill(child))
+      // Not 'close': that waits for everybody who has inherited its output.
+      child.once('exit', () => {
         cancel()
         resolve()
       })
       child.stdin.end()
     })
+    child.stdout.destroy()
   }
 
   #start(): void {
     const { command, args, env, timeLimitMs } = this.#options
     const { clock, environment, folder } = this.#ports
-    // A session of its own: a Ctrl-C meant for the gate must not take the receipts of what it still has to finish.
-    const child = spawn(command, args, {
-      cwd: folder,
-      env: Object.fromEntries(
-        env.flatMap(name => (environment[name] === undefined ? [] : [[name, environment[name]]])),
-      ),
-      stdio: ['pipe', 'pipe', 'inherit'],
-      shell: false,
-      detached: true,
-    })
+    let child: Child
+    try {
+      // A session of its own: a Ctrl-C meant for the gate must not take the receipts of what it still has to finish.
+      child = spawn(command, args, {
+        cwd: folder,
+        env: Object.fromEntries(
+          env.flatMap(name => (environment[name] === undefined ? [] : [[name, environment[name]]])),
+        ),
+        stdio: ['pipe', 'pipe', 'inherit'],
+        shell: false,
+        detached: true,
+      })
+    } catch (error) {
+      // Some errors are thrown and not emitted: ETXTBSY while the program is being written over, for one.
+      this.#down(`the signer process ${command} could not be run (${codeOf(error)})`)
+      return
+    }
     this.#child = child
     const cancel = clock.timer(timeLimitMs, () => {
       if (child === this.#child && !this.#ready) this.#end(child, `did not say its keys within ${timeLimitMs} ms`)
@@ -141,6 +157,8 @@ export class ExternalSigner implements SigningKeys {
     child.once('error', error => this.#end(child, `could not be run (${codeOf(error)})`))
     // Whoever waits is told by 'close'; a write into a pipe that is gone says nothing more.
     child.stdin.on('error', () => undefined)
+    // What it leaves behind has its standard input, perhaps its key, and nobody who asks it. The last lines are read yet.
+    child.once('exit', () => kill(child))
     child.once('close', (code, signal) => {
       cancel()
       this.#end(child, `ended (${signal ?? `exit code ${code}`})`)
@@ -181,6 +199,7 @@ export class ExternalSigner implements SigningKeys {
   }
 
   #announce(announced: readonly AnnouncedKey[]): void {
+    if (this.#ready) this.#countAnnouncement()
     this.#keys = new ScheduledSigners(
       announced.map(({ x, notBefore, notAfter }) => ({
         signer: this.#signerFor(createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' })),
@@ -197,6 +216,17 @@ export class ExternalSigner implements SigningKeys {
     const first = this.#onFirst
     if (first === undefined) this.#ports.onState(true, 'the signer process answers again')
     else first.resolve()
+  }
+
+  #countAnnouncement(): void {
+    if (this.#announced === 0) {
+      this.#cancelCount = this.#ports.clock.timer(MINUTE_MS, () => {
+        this.#announced = 0
+      })
+    }
+    this.#announced += 1
+    if (this.#announced > MOST_ANNOUNCED)
+      throw new KeyError('signer_unavailable', `announced its keys more than ${MOST_ANNOUNCED} times in a minute`)
   }
 
   #signerFor(key: KeyObject): Signer {
@@ -248,7 +278,12 @@ export class ExternalSigner implements SigningKeys {
     if (child !== this.#child) return
     const reason = `the signer process ${this.#options.command} ${why}`
     this.#fail(reason)
-    if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL')
+    if (child.exitCode === null && child.signalCode === null) kill(child)
+    child.stdout.destroy()
+    this.#down(reason)
+  }
+
+  #down(reason: string): void {
     if (this.#closed) return
     if (this.#onFirst !== undefined) {
       this.#onFirst.reject(unavailable(`${reason}; correct receiptSigner, or see docs/keys.md`))
@@ -275,6 +310,15 @@ function unavailable(message: string): KeyError {
   return new KeyError('signer_unavailable', message)
 }
 
-function codeOf(error: Error): string {
-  return 'code' in error && typeof error.code === 'string' ? error.code : 'unknown error'
+/** It and what it has started, which is in its session unless it left it. */
+function kill({ pid }: Child): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL')
+  } catch {
+    // None of them is left.
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unknown error'
 }

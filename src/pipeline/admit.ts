@@ -94,14 +94,21 @@ class AdmissionRun {
 
   run(from: number): MaybeAsync<Admission> {
     const checks = this.#pipeline.admission
+    const times = this.#pipeline.times.admission
+    let began = times.now()
     for (let i = from; i < checks.length; i += 1) {
       const check = checks[i]
       if (check === undefined) break
       if (this.#proposed.length > 0) this.#proposed = []
       const verdict = this.#ask(check)
       if (isThenable(verdict)) {
-        return verdict.then(v => (this.#take(check, v) ? this.#result() : this.run(i + 1)))
+        const asked = began
+        return verdict.then(v => {
+          times.took(i, asked)
+          return this.#take(check, v) ? this.#result() : this.run(i + 1)
+        })
       }
+      began = times.took(i, began)
       if (this.#take(check, verdict)) break
     }
     return this.#result()

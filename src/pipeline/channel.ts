@@ -13,6 +13,7 @@ import type { Channel } from '../core/wire.ts'
 import type { Scanner, ScanStream } from '../text/scan.ts'
 import { decide, isVerdict } from './decide.ts'
 import { guarded, isThenable } from './guard.ts'
+import type { StageTimes } from './times.ts'
 
 /** A check's closure for one exchange, opened lazily by the release. */
 export interface OpenCheck {
@@ -46,6 +47,8 @@ export interface ChannelOptions {
   readonly checks: readonly OpenCheck[]
   readonly scanner: Scanner
   readonly clock: Clock
+  /** In the order of `checks`. */
+  readonly times: StageTimes
   readonly shadow: boolean
   /** Every non-allow decision, shadowed ones included, in the order in which they were made. */
   readonly note: (decision: Decision) => void
@@ -174,16 +177,21 @@ export class InspectedChannel {
 
   #watch(piece: Piece, last: boolean, from: number): MaybeAsync<void> {
     const watchers = this.#watchers
+    const { times } = this.#options
+    let began = times.now()
     for (let i = from; i < watchers.length; i += 1) {
       const w = watchers[i]
       if (w === undefined) break
       const said = this.#ask(w, piece, last)
       if (isThenable(said)) {
+        const asked = began
         return said.then(v => {
+          times.took(w.order, asked)
           this.#take(w, v, piece, last)
           return this.#watch(piece, last, i + 1)
         })
       }
+      began = times.took(w.order, began)
       this.#take(w, said, piece, last)
     }
     return undefined

@@ -25,8 +25,10 @@ export function commit(pipeline: Pipeline, call: ToolCall, x: Exchange, ctx: Ctx
   if (ambiguous !== undefined) return { call, worst: ambiguous, decisions: [ambiguous] }
   const decisions: Decision[] = []
   let worst: Decision | undefined
+  const times = pipeline.times.commitment
 
   const ask = (from: number): MaybeAsync<Commitment> => {
+    let began = times.now()
     for (let i = from; i < pipeline.commitment.length; i += 1) {
       const check = pipeline.commitment[i]
       if (check === undefined) break
@@ -40,7 +42,14 @@ export function commit(pipeline: Pipeline, call: ToolCall, x: Exchange, ctx: Ctx
         },
         () => (check.commit === undefined ? ALLOW : check.commit(call, x, ctx)),
       )
-      if (isThenable(said)) return said.then(v => (take(check, v) ? result() : ask(i + 1)))
+      if (isThenable(said)) {
+        const asked = began
+        return said.then(v => {
+          times.took(i, asked)
+          return take(check, v) ? result() : ask(i + 1)
+        })
+      }
+      began = times.took(i, began)
       if (take(check, said)) break
     }
     return result()

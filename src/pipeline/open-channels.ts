@@ -89,6 +89,7 @@ export class OpenChannels {
       checks: this.#checks,
       scanner: pipeline.scanner,
       clock: pipeline.clock,
+      times: pipeline.times.inspection,
       shadow: pipeline.shadow,
       note,
     })

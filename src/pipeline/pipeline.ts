@@ -4,12 +4,14 @@
  */
 import type { ApproverAuths, Assurances, Audiences, Check } from '../core/check.ts'
 import type { Clock } from '../core/clock.ts'
+import type { CheckTimes, HookStage } from '../core/timing.ts'
 import { compileScanner, type PatternSet, type Scanner } from '../text/scan.ts'
 import { combineApproverAuths } from './approver-auth.ts'
 import { combineAssurances } from './assurance.ts'
 import { combineAudiences } from './audience.ts'
 import { policyDigest } from './digest.ts'
 import { type SnapshotReaders, snapshotReaders } from './snapshots.ts'
+import { StageTimes } from './times.ts'
 
 export interface Pipeline {
   /** All checks, by priority; equal priorities keep their order of registration. */
@@ -30,12 +32,16 @@ export interface Pipeline {
   /** Decide and record, never enforce a policy verdict. */
   readonly shadow: boolean
   readonly clock: Clock
+  /** How long each check takes, in the order of the stage's checks. */
+  readonly times: Readonly<Record<HookStage, StageTimes>>
 }
 
 export interface PipelineOptions {
   readonly checks: readonly Check[]
   readonly clock: Clock
   readonly shadow?: boolean
+  /** Who counts how long checks take. Default: nobody. */
+  readonly times?: CheckTimes
 }
 
 const NAME = /^[a-z][a-z0-9_]{0,63}$/
@@ -63,12 +69,17 @@ export function buildPipeline(options: PipelineOptions): Pipeline {
   }
   const checks = [...options.checks].sort((a, b) => a.priority - b.priority)
   const scanner = compileScanner(checks.flatMap(c => (c.patterns ? [c.patterns] : [])))
+  const admission = checks.filter(c => c.admit)
+  const inspection = checks.filter(c => c.inspect)
+  const commitment = checks.filter(c => c.commit)
+  const recording = checks.filter(c => c.record)
+  const { times } = options
   return Object.freeze({
     checks,
-    admission: checks.filter(c => c.admit),
-    inspection: checks.filter(c => c.inspect),
-    commitment: checks.filter(c => c.commit),
-    recording: checks.filter(c => c.record),
+    admission,
+    inspection,
+    commitment,
+    recording,
     assurance: combineAssurances(checks),
     admissionPatterns: checks.flatMap(c => (c.admit && c.patterns ? [c.patterns] : [])),
     scanner,
@@ -78,5 +89,11 @@ export function buildPipeline(options: PipelineOptions): Pipeline {
     digest: policyDigest(checks, shadow),
     shadow,
     clock: options.clock,
+    times: {
+      admission: new StageTimes(times, 'admission', admission),
+      inspection: new StageTimes(times, 'inspection', inspection),
+      commitment: new StageTimes(times, 'commitment', commitment),
+      record: new StageTimes(times, 'record', recording),
+    },
   })
 }

@@ -13,8 +13,12 @@ export interface Flag {
 
 export async function record(pipeline: Pipeline, outcome: Outcome, x: Exchange, ctx: Ctx): Promise<readonly Flag[]> {
   const flags: Flag[] = []
-  for (const check of pipeline.recording) {
-    for (const because of await flagsOf(pipeline, check, outcome, x, ctx)) flags.push({ check: check.name, because })
+  const times = pipeline.times.record
+  for (const [i, check] of pipeline.recording.entries()) {
+    const began = times.now()
+    const because = await flagsOf(pipeline, check, outcome, x, ctx)
+    times.took(i, began)
+    for (const each of because) flags.push({ check: check.name, because: each })
   }
   return flags
 }

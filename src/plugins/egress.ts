@@ -22,6 +22,8 @@ export interface EgressRequest {
 export interface EgressAnswer {
   readonly status: number
   readonly contentType: string | undefined
+  /** As it came. */
+  readonly retryAfter?: string
   readonly body: Uint8Array
 }
 
@@ -102,9 +104,11 @@ async function send(asked: EgressRequest, client: Promise<Client>): Promise<Egre
       chunks.push(bytes)
     }
     const type = headers['content-type']
+    const later = headers['retry-after']
     return {
       status: statusCode,
       contentType: typeof type === 'string' ? type : undefined,
+      ...(typeof later === 'string' ? { retryAfter: later } : {}),
       body: Buffer.concat(chunks, size),
     }
   } catch (error) {

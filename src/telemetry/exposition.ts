@@ -5,12 +5,14 @@
 export interface Metric {
   readonly name: string
   readonly help: string
-  readonly type: 'counter' | 'gauge'
+  readonly type: 'counter' | 'gauge' | 'histogram'
   /** Read at each scrape. */
   read(): readonly Sample[]
 }
 
 export interface Sample {
+  /** Of a histogram: which of its series. */
+  readonly suffix?: '_bucket' | '_sum' | '_count'
   readonly labels?: Readonly<Record<string, string>>
   readonly value: number
 }
@@ -24,7 +26,8 @@ export function exposition(metrics: readonly Metric[]): string {
     const samples = read()
     if (samples.length === 0) continue
     text += `# HELP ${name} ${help.replace(/\\/g, '\\\\').replace(/\n/g, '\\n')}\n# TYPE ${name} ${type}\n`
-    for (const { labels = {}, value } of samples) text += `${name}${labelText(labels)} ${numberText(value)}\n`
+    for (const { suffix = '', labels = {}, value } of samples)
+      text += `${name}${suffix}${labelText(labels)} ${numberText(value)}\n`
   }
   return text
 }

@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream'
 import type { AuditWriter } from '../core/row.ts'
 import type { SigningKeys } from '../keys/signing-keys.ts'
+import type { CheckDurations } from '../telemetry/check-durations.ts'
 import type { ExchangeCounter } from '../telemetry/counters.ts'
 import { AuditServer } from './audit-server.ts'
 import { Frames } from './frames.ts'
@@ -11,6 +12,7 @@ import { type StatePorts, StateServer } from './state-server.ts'
 export interface LinkPorts extends StatePorts {
   readonly audit: AuditWriter
   readonly counter: ExchangeCounter
+  readonly times: Pick<CheckDurations, 'merge'>
 }
 
 export interface LinkEvents {
@@ -46,6 +48,8 @@ export class Link {
           case 'ended':
             this.#load = { active: said.active, heldBytes: said.heldBytes }
             return ports.counter.exchange(said.outcome)
+          case 'times':
+            return ports.times.merge(said.measured)
           case 'listening':
             return events.onListening(said.facts)
           case 'failed':

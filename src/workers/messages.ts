@@ -3,6 +3,7 @@
  * fit is `undefined`, and the connection it came over is then ended.
  */
 import type { Row } from '../core/row.ts'
+import { type MeasuredSeries, readMeasured } from '../telemetry/check-durations.ts'
 import { COUNTED, type CountedOutcome } from '../telemetry/counters.ts'
 
 /** Calls of the ports that the primary answers. */
@@ -39,6 +40,8 @@ export type ToPrimary =
   | { readonly kind: 'call'; readonly id: number; readonly call: Call; readonly given: CallArguments }
   /** An exchange has ended; what is under way in this worker now. */
   | { readonly kind: 'ended'; readonly outcome: CountedOutcome; readonly active: number; readonly heldBytes: number }
+  /** How long its checks took since it last said so. */
+  | { readonly kind: 'times'; readonly measured: readonly MeasuredSeries[] }
   /** It listens. */
   | { readonly kind: 'listening'; readonly facts: Readonly<Record<string, unknown>> }
   /** It cannot start. One line. */
@@ -110,6 +113,10 @@ export function readToPrimary(message: unknown): ToPrimary | undefined {
     case 'ended': {
       const outcome = COUNTED.find(known => known === a)
       return outcome !== undefined && isCount(b) && isCount(c) ? { kind, outcome, active: b, heldBytes: c } : undefined
+    }
+    case 'times': {
+      const measured = readMeasured(a)
+      return measured === undefined ? undefined : { kind, measured }
     }
     case 'listening':
       return isFacts(a) ? { kind, facts: a } : undefined

@@ -1,7 +1,9 @@
 /** State and signatures over a connection: the contract of shared state, and what a dead or lying worker may not do. */
+
 import { createPublicKey, verify } from 'node:crypto'
 import { duplexPair } from 'node:stream'
 import { describe, expect, it } from 'vitest'
+import type { Clock } from '../core/clock.ts'
 import type { AuditWriter } from '../core/row.ts'
 import { IssuedCapabilities } from '../gate/issued.ts'
 import { SigningKey } from '../keys/signing.ts'
@@ -10,6 +12,7 @@ import { issueReceipt } from '../receipt/issue.ts'
 import { MemoryEscalationStore } from '../state/escalations/memory.ts'
 import { MemoryRedemptionStore } from '../state/redemptions/memory.ts'
 import { contract } from '../state/testing/contract.test-support.ts'
+import { CheckDurations } from '../telemetry/check-durations.ts'
 import { Frames } from './frames.ts'
 import { Link, type LinkPorts } from './link.ts'
 import { memoryShared, quietPorts } from './testing/memory.test-support.ts'
@@ -159,6 +162,35 @@ describe('several workers', () => {
     await settled()
     expect(counted).toEqual(['completed'])
     expect(one.link.load).toEqual({ active: 4, heldBytes: 99 })
+  })
+
+  it('have what their checks took added up in the one place: when the timer runs, and at the end', async () => {
+    const times = new CheckDurations(() => 0)
+    times.at('a', 'admission')
+    const [one, two] = [await connect({ times }), await connect({ times })]
+    const timers: (() => void)[] = []
+    const clock: Clock = {
+      now: () => 0,
+      nowNs: () => 0n,
+      timer: (_, f) => {
+        timers.push(f)
+        return () => undefined
+      },
+    }
+    const [first, second] = [one, two].map(w => w.worker.ground.timing(clock, () => 0).at('a', 'admission'))
+    for (const ms of [1, 2, 3]) first?.(ms)
+    second?.(40)
+    await settled()
+    // One timer each, however much is measured; nothing has been said yet.
+    expect([timers.length, times.of('a', 'admission')]).toEqual([2, undefined])
+    timers[0]?.()
+    await settled()
+    expect(times.of('a', 'admission')).toMatchObject({ n: 3, maxMs: 3 })
+    await two.worker.finish()
+    await settled()
+    expect(times.of('a', 'admission')).toMatchObject({ n: 4, maxMs: 40 })
+    first?.(5)
+    expect(timers).toHaveLength(3)
   })
 
   it('are charged for what they had reserved when they die, whole, and for what they settled, once', async () => {

@@ -5,9 +5,12 @@
  * nothing is released on the strength of a primary that is gone.
  */
 import type { Duplex } from 'node:stream'
+import type { Clock } from '../core/clock.ts'
 import type { AuditWriter } from '../core/row.ts'
 import type { EscalationStore, IssuedState, RedemptionStore, SharedState } from '../core/state.ts'
+import type { CheckTimes } from '../core/timing.ts'
 import type { SigningKeys } from '../keys/signing-keys.ts'
+import { CheckDurations } from '../telemetry/check-durations.ts'
 import type { ExchangeCounter } from '../telemetry/counters.ts'
 import { AuditClient } from './audit-client.ts'
 import { remoteIssued, remoteRedemptions } from './capability-client.ts'
@@ -28,7 +31,12 @@ export interface WorkerGround {
   readonly log: RemoteLog
   /** Counts in the primary; `load`: what is under way here now. */
   counting(load: () => { readonly active: number; readonly heldBytes: number }): ExchangeCounter
+  /** Counts here, and is added up in the primary; `nowMs`: of a clock that never goes back. */
+  timing(clock: Clock, nowMs: () => number): CheckTimes
 }
+
+/** Whoever looks at the primary's metrics sees what a worker measured so much later, at most. */
+const TELL_MS = 500
 
 export class Worker {
   readonly ground: WorkerGround
@@ -64,6 +72,14 @@ export class Worker {
     const calls = new Calls(frames)
     const receipts = new RemoteSigningKeys('receipts', calls)
     const capabilities = new RemoteSigningKeys('capabilities', calls)
+    let cancel: (() => void) | undefined
+    let times: CheckDurations | undefined
+    const tell = (): void => {
+      cancel?.()
+      cancel = undefined
+      const measured = times?.take() ?? []
+      if (measured.length > 0) frames.say(['times', measured])
+    }
     this.#frames = frames
     this.ground = {
       audit,
@@ -74,6 +90,10 @@ export class Worker {
       shared: remoteState(calls),
       escalations: remoteEscalations(calls),
       log: remoteLog(calls),
+      timing: (clock, nowMs) =>
+        (times = new CheckDurations(nowMs, () => {
+          cancel = clock.timer(TELL_MS, tell)
+        })),
       counting: load => ({
         exchange: outcome => {
           const { active, heldBytes } = load()
@@ -83,6 +103,7 @@ export class Worker {
     }
     this.finish = () => {
       finishing = true
+      tell()
       return frames.finish()
     }
   }

@@ -15,6 +15,7 @@ import { resolveSettings } from '../../src/config/resolve.ts'
 import type { SettingsInput } from '../../src/config/setting-table.ts'
 import { fromPipeline } from '../../src/config/settings.ts'
 import { newApiKey } from '../../src/identity/api-key.ts'
+import type { JwtIssuer } from '../../src/identity/jwt-issuer.ts'
 import { systemRandom } from '../../src/state/system.ts'
 import { DEMO_REGISTRY, demoChecks, scenario } from '../support/gate.ts'
 
@@ -69,7 +70,8 @@ export interface ConsoleStand {
   close(): Promise<void>
 }
 
-export async function startConsole(more: SettingsInput = {}): Promise<ConsoleStand> {
+/** `issuer`: where pages may send the browser, and whose tokens count. */
+export async function startConsole(more: SettingsInput = {}, issuer?: JwtIssuer): Promise<ConsoleStand> {
   if (!existsSync(CHROMIUM)) throw new Error(`the console's suites need ${CHROMIUM}: apt-get install -y chromium`)
   const folder = mkdtempSync(join(tmpdir(), 'signet-console-'))
   const consoleFolder = join(folder, 'pages')
@@ -103,6 +105,7 @@ export async function startConsole(more: SettingsInput = {}): Promise<ConsoleSta
       apiKey: {
         keys: Object.entries(PEOPLE).map(([who, owner]) => ({ hash: keys[who]?.hash ?? '', owner })),
       },
+      ...(issuer === undefined ? {} : { jwt: { issuers: [issuer] } }),
     },
     ...more,
   }
@@ -128,7 +131,9 @@ export async function startConsole(more: SettingsInput = {}): Promise<ConsoleSta
     })
     page.on('pageerror', error => complaints.push(`error: ${error.message}`))
     page.on('request', request => {
-      if (new URL(request.url()).origin !== at && !request.url().startsWith('blob:'))
+      // Only the browser goes to the issuer, as a whole; nothing of the page does.
+      const leaves = request.isNavigationRequest() && issuer !== undefined && request.url().startsWith(issuer.issuer)
+      if (new URL(request.url()).origin !== at && !request.url().startsWith('blob:') && !leaves)
         complaints.push(`request: ${request.url()}`)
     })
     await page.goto(`${at}/console/${fragment}`)

@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs'
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { capabilityOf, MemoryReplayStore, remoteJwks, requireCapability } from '../../src/capability/index.ts'
+import { consoleLink } from '../../src/notify/shown.ts'
 import { type ConsoleStand, OWNER, PAY, PEOPLE, startConsole } from './stand.ts'
 
 let s: ConsoleStand
@@ -193,6 +194,26 @@ it('one approves in the page while another decides: whoever is second is told th
   expect(((await (await s.api('viewer', `/api/v1/escalations/${e?.id}`)).json()) as { state: string }).state).toBe(
     'denied',
   )
+  await answer
+})
+
+it('the link of a notice asks who is there, and then shows that proposal', async () => {
+  const answer = s.ask([{ name: 'issue_refund', arguments: '{"amount":8,"account":"ACC-1"}' }]).catch(() => undefined)
+  const [e] = await s.waiting(1)
+  const link = consoleLink(s.control, e?.id ?? '') ?? ''
+  const stranger = await s.browser.newPage()
+  await stranger.goto(link)
+  await stranger.getByLabel('Token').waitFor()
+  expect(await stranger.content()).not.toContain('issue_refund')
+  await stranger.getByLabel('Token').fill(s.token('second'))
+  await stranger.getByRole('button', { name: 'Sign in' }).click()
+  await stranger.getByRole('heading', { name: 'A tool call is held' }).waitFor()
+  await stranger.getByText('ACC-1').first().waitFor()
+  expect(stranger.url()).toBe(link)
+  await s.api('approver', `/api/v1/escalations/${e?.id}/deny`, {
+    method: 'POST',
+    body: JSON.stringify({ digest: await digestOf(e?.id ?? ''), reason: 'no' }),
+  })
   await answer
 })
 

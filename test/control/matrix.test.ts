@@ -25,6 +25,8 @@ const PERSON: Readonly<Partial<Record<Column, Who>>> = {
 /** Statuses in the order of `WHO`. */
 const ALL = [200, 200, 200, 200, 200, 200, 200, 200, 200, 200]
 const VIEW = [401, 401, 401, 403, 403, 200, 200, 200, 200, 200]
+/** Whose key it is does not matter: nobody but Slack signs as Slack. */
+const SLACK = [403, 403, 403, 403, 403, 403, 403, 403, 403, 403]
 const TABLE: Readonly<Record<string, readonly number[]>> = {
   'GET /openapi.json': ALL,
   'GET /metrics': VIEW,
@@ -42,6 +44,10 @@ const TABLE: Readonly<Record<string, readonly number[]>> = {
   'POST /api/v1/session': [401, 401, 401, 403, 403, 201, 201, 201, 201, 201],
   // 409: the credential itself was shown, which no sign-out ends.
   'POST /api/v1/session/close': [401, 401, 401, 403, 403, 409, 409, 409, 409, 409],
+  'GET /api/v1/sign-in': ALL,
+  // 404: this gate has no identity provider. 409: nothing was begun.
+  'POST /api/v1/sign-in/begin': Array<number>(10).fill(404),
+  'POST /api/v1/sign-in/complete': Array<number>(10).fill(409),
   'POST /api/v1/escalations/{id}/approve': [401, 401, 401, 403, 403, 403, 200, 403, 403, 403],
   'POST /api/v1/escalations/{id}/deny': [401, 401, 401, 403, 403, 403, 200, 403, 403, 403],
   // 409: they may ask, and have no passkey.
@@ -51,6 +57,7 @@ const TABLE: Readonly<Record<string, readonly number[]>> = {
   'POST /api/v1/passkeys': [401, 401, 401, 403, 403, 403, 409, 409, 409, 409],
   'POST /api/v1/passkeys/registration': [401, 401, 401, 403, 403, 403, 200, 200, 200, 200],
   'POST /api/v1/passkeys/invitations': [401, 401, 401, 403, 403, 403, 403, 403, 201, 403],
+  'POST /slack/interactions': SLACK,
   // 404: there is no such passkey of theirs.
   'POST /api/v1/passkeys/{passkey}/revoke': [401, 401, 401, 403, 403, 403, 200, 404, 200, 404],
 }
@@ -85,6 +92,8 @@ const BODIES: Readonly<Record<string, (e: Shown) => object>> = {
   revoke: () => ({}),
   session: () => ({}),
   close: () => ({}),
+  begin: () => ({}),
+  complete: () => ({ binding: 'A'.repeat(43), response: 'code=a&state=b' }),
 }
 
 function credential(column: Column): Record<string, string> {

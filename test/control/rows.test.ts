@@ -118,3 +118,20 @@ it('on the wire no character moves a terminal', async () => {
   const text = await (await s.call('GET', '/api/v1/rows?limit=200', 'viewer')).text()
   expect(text).not.toMatch(/[\u202a-\u202e\u2066-\u2069\u0000-\u0009\u000b-\u001f]/)
 })
+
+it('the pipeline says how long each check took, at the stages at which it was asked', async () => {
+  const { checks } = (await (await s.call('GET', '/api/v1/pipeline', 'viewer')).json()) as {
+    readonly checks: readonly { readonly name: string; readonly times: readonly Record<string, unknown>[] }[]
+  }
+  const of = (name: string) => checks.find(c => c.name === name)?.times
+  // Each look at the stand's clock is a millisecond later, so each call is one, in the bucket from a half to one.
+  expect(of('regex_content')).toEqual([{ stage: 'admission', n: 702, p50_ms: 0.75, p95_ms: 0.975, max_ms: 1 }])
+  expect(of('tool_call_inspector')).toContainEqual({
+    stage: 'commitment',
+    n: 1,
+    p50_ms: 0.75,
+    p95_ms: 0.975,
+    max_ms: 1,
+  })
+  expect(of('regex_output')?.map(t => t['stage'])).toEqual(['inspection'])
+})

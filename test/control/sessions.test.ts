@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { openApi } from '../../src/control/openapi.ts'
 import { Sessions } from '../../src/control/sessions.ts'
+import { SLACK_PATH } from '../../src/control/slack.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import { systemClock, systemRandom } from '../../src/state/system.ts'
 import { PEOPLE, type Stand, startStand, type Who } from './stand.ts'
@@ -137,13 +138,19 @@ describe('of another page', () => {
   })
 })
 
+it('no session opens what is for Slack alone', async () => {
+  const token = await signIn('admin')
+  expect((await as(token, SLACK_PATH, { method: 'POST', body: '{}' })).status).toBe(403)
+})
+
 it('a session that is over opens no route at all', async () => {
   const token = await signIn('admin')
   await as(token, '/api/v1/session/close', { method: 'POST', body: '{}' })
   const e = await s.hold()
   for (const [path, methods] of Object.entries(openApi('0').paths)) {
-    if (path === '/openapi.json') continue
-    for (const method of Object.keys(methods)) {
+    for (const [method, operation] of Object.entries<object>(methods)) {
+      // For everybody, with a session or without; and for Slack's signature alone.
+      if ('security' in operation || path === SLACK_PATH) continue
       const at = path.replace('{id}', e.id).replace('{passkey}', 'AAAA')
       const init = method === 'post' ? { method: 'POST', body: '{}' } : {}
       expect((await as(token, at, init)).status, `${method} ${path}`).toBe(401)

@@ -1,8 +1,9 @@
 /** A gate with its control plane, people with keys, and passkeys: what the suites of the control plane stand on. */
 
 import { openReading } from '../../src/audit/reading-thread.ts'
-import { type AccessOptions, createAccess } from '../../src/control/access.ts'
+import { type AccessOptions, createAccess, createRoles } from '../../src/control/access.ts'
 import { Changes } from '../../src/control/changes.ts'
+import type { OidcClient } from '../../src/control/oidc-client.ts'
 import { expiredSessionRow } from '../../src/control/session-routes.ts'
 import { Sessions, type SessionTimes } from '../../src/control/sessions.ts'
 import type { StandingOptions } from '../../src/control/standing.ts'
@@ -14,8 +15,10 @@ import { createBox } from '../../src/escalation/box.ts'
 import { Passkeys } from '../../src/escalation/passkeys.ts'
 import { apiKeyIdentity, newApiKey } from '../../src/identity/api-key.ts'
 import { ScheduledSigners } from '../../src/keys/signing-keys.ts'
+import { readNotifications, type SlackSetting } from '../../src/notify/settings.ts'
 import { MemoryPasskeyStore } from '../../src/state/passkeys/memory.ts'
 import { systemClock, systemRandom } from '../../src/state/system.ts'
+import { CheckDurations } from '../../src/telemetry/check-durations.ts'
 import {
   chat,
   demoChecks,
@@ -50,6 +53,14 @@ export const ACCESS: Omit<AccessOptions, 'identity'> = {
 }
 
 export const RP = { id: 'localhost', origins: ['http://localhost:8444'] }
+
+function readSlack(): SlackSetting {
+  const { slack } = readNotifications({
+    slack: { channel: 'C0123456789', team: 'T0123456789', app: 'A0123456789', users: { U0000000BOB: PEOPLE.bob } },
+  })
+  if (slack === undefined) throw new Error('there is a slack setting')
+  return slack
+}
 
 export interface Shown {
   readonly id: string
@@ -87,14 +98,19 @@ export interface StandOptions {
   readonly times?: SessionTimes
   /** Of the console's files. */
   readonly folder?: string
+  readonly oidc?: OidcClient
   readonly log?: Pick<ControlOptions, 'log'> & { readonly standing: StandingOptions['log'] }
 }
 
 export async function startStand(o: StandOptions = {}): Promise<Stand> {
   const keys = Object.fromEntries(Object.keys(PEOPLE).map(who => [who, newApiKey(n => random.bytes(n))]))
   const changes = new Changes(systemClock)
+  // Each look at the clock is a millisecond later: every hook takes one.
+  let looks = 0
+  const times = new CheckDurations(() => ++looks)
   const gate = await startTestGate({
     checks: o.checks ?? demoChecks(),
+    times,
     escalations: testEscalations({
       policy: {
         approvers: o.approvers ?? ACCESS.approvers,
@@ -144,12 +160,14 @@ export async function startStand(o: StandOptions = {}): Promise<Stand> {
       sessions,
       audit,
       random,
+      oidc: o.oidc,
       standing: {
         version: '0.0.0-test',
         startedAtMs: systemClock.now(),
         nowMs: () => systemClock.now(),
         pipeline: {
           checks,
+          times,
           shadow: false,
           policyDigest: pipeline.digest,
           source: 'pipeline.ts',
@@ -174,6 +192,14 @@ export async function startStand(o: StandOptions = {}): Promise<Stand> {
       access: createAccess({ identity, ...ACCESS }),
       changes,
       passkeys,
+    },
+    slack: {
+      desk: gate.running.gate.desk,
+      roles: createRoles(ACCESS),
+      setting: readSlack(),
+      signingSecret: 'not the one that anybody has',
+      api: { call: async () => ({ ok: true, answer: {} }) },
+      clock: systemClock,
     },
     version: '0.0.0-test',
   }

@@ -176,6 +176,11 @@ describe('several workers', () => {
       const authorization = `Bearer ${readFileSync(join(project, '.signet/approver.token'), 'utf8').trim()}`
       const metrics = await (await fetch(`${control}/metrics`, { headers: { authorization } })).text()
       expect(metrics).toMatch(/signet_exchanges_total\{outcome="escalated"\} 1/)
+      // What workers measure comes a little later, added up.
+      const scrape = async () => (await fetch(`${control}/metrics`, { headers: { authorization } })).text()
+      await expect
+        .poll(scrape, { timeout: 20_000 })
+        .toMatch(/signet_check_duration_seconds_count\{check="tool_call_inspector",stage="commitment"\} [1-9]/)
       gate.child.kill('SIGTERM')
       expect(await gate.exit).toEqual({ code: 0, signal: null })
       expect((await verifyLog(join(project, 'audit.jsonl'), ringOf(project))).breaks).toEqual([])

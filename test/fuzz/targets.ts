@@ -8,6 +8,7 @@ import { headers, principal } from './targets/headers.ts'
 import { json } from './targets/json.ts'
 import { assertion, evidence, registration } from './targets/passkeys.ts'
 import { requests } from './targets/requests.ts'
+import { slackInteraction } from './targets/slack.ts'
 import { sse } from './targets/sse.ts'
 import { classification, patterns } from './targets/text.ts'
 import { claims, jwks, jwt, pem, receipts, signetV1 } from './targets/tokens.ts'
@@ -33,6 +34,7 @@ export const TARGETS: readonly Target[] = [
   auditHead,
   env,
   baseUrl,
+  slackInteraction,
   classification,
   patterns,
 ]

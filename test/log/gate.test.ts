@@ -1,5 +1,7 @@
 /** The transparency log of a running gate, from outside: its control plane, its proofs, its start. */
+
 import { execFileSync } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { appendFileSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
@@ -84,6 +86,28 @@ describe('a receipt becomes a proof', () => {
     expect(await served.stop()).toBe(0)
   })
 
+  it('from a checkpoint that nobody has signed only where no key is given, and says so', async () => {
+    const folder = newFolder()
+    const served = await startServed(folder)
+    const { receipt } = await receiptOf(served)
+    await served.stop()
+    const file = join(folder, 'audit.jsonl.tlog', 'checkpoint')
+    const [text = ''] = readFileSync(file, 'utf8').split('\n\n')
+    writeFileSync(file, `${text}\n\n— ${served.logKey.split('+')[0]} ${'A'.repeat(92)}\n`)
+    const upgrade = ['receipt', 'upgrade', receipt, '--tiles', 'audit.jsonl.tlog', '-o', 'x.tlog-proof']
+    expect(await signet(folder, upgrade)).toMatchObject({
+      code: 0,
+      error: expect.stringContaining('The signature of its checkpoint was not checked'),
+    })
+    expect(await signet(folder, [...upgrade, '--force', '--log-key', served.logKey])).toMatchObject({
+      code: 1,
+      out: '',
+    })
+    expect(
+      await signet(folder, ['receipt', 'verify', '--proof', 'x.tlog-proof', '--log-key', served.logKey]),
+    ).toMatchObject({ code: 1, out: '' })
+  })
+
   it('by commands, from a folder too, offline', async () => {
     const folder = newFolder()
     const served = await startServed(folder)
@@ -119,6 +143,33 @@ describe('a receipt becomes a proof', () => {
       code: 2,
       error: expect.stringContaining('--jwks'),
     })
+    for (const demand of [
+      ['--exchange', randomUUID()],
+      ['--issuer', 'another'],
+      ['--final'],
+      ['--key-id', 'another'],
+    ]) {
+      const demanded = await signet(folder, [...verify, ...demand])
+      expect(demanded, demand[0]).toMatchObject({
+        code: 2,
+        out: '',
+        error: expect.stringContaining(`what ${demand[0]} demands only the receipt itself vouches for`),
+      })
+    }
+    expect(await signet(folder, [...verify, '--jwks', 'jwks.json', '--exchange', randomUUID()])).toMatchObject({
+      code: 1,
+      error: expect.stringContaining('exchange_wrong'),
+    })
+    for (const unseen of [
+      ['--log-key', served.logKey],
+      ['--policy', 'policy'],
+    ]) {
+      expect(await signet(folder, ['receipt', 'verify', receipt, '--jwks', 'jwks.json', ...unseen])).toMatchObject({
+        code: 2,
+        out: '',
+        error: expect.stringContaining(`${unseen[0]}: given without --proof`),
+      })
+    }
     const other = 'gate.test/log+267572b1+AYqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c'
     expect(await signet(folder, ['receipt', 'verify', '--proof', 'x.tlog-proof', '--log-key', other])).toMatchObject({
       code: 1,
@@ -192,6 +243,11 @@ describe('the control plane', () => {
     const bundle = await (await fetch(`${served.control}/tile/entries/000.p/${size}`)).text()
     expect(bundle).toContain('"decision":"allow"')
     for (const secret of ['alice', 'hello', 'demo', 'pipeline', 'hmac']) expect(bundle).not.toContain(secret)
+  })
+
+  it('leads from / to the console', async () => {
+    const answer = await fetch(`${served.control}/`, { redirect: 'manual' })
+    expect([answer.status, answer.headers.get('location')]).toEqual([302, '/console/'])
   })
 
   it.each([

@@ -9,6 +9,7 @@ import { cosigned, openCheckpoint, parseKey, parsePolicy } from '../../src/audit
 import { policyOf, startWitness, type TestWitness } from '../../src/audit/log/testing/witness.test-support.ts'
 import { metricsFor } from '../../src/cli/metrics-serving.ts'
 import { startControl } from '../../src/control/start.ts'
+import { CheckDurations } from '../../src/telemetry/check-durations.ts'
 import { GateCounters } from '../../src/telemetry/counters.ts'
 import { scenario } from '../support/gate.ts'
 import { ask, type Served, signet, startServed } from '../support/served.ts'
@@ -453,10 +454,11 @@ describe('/metrics', () => {
 
   it('needs no credential where nobody is known and only this machine can ask, and is not there otherwise', async () => {
     const counters = new GateCounters()
+    const times = new CheckDurations(() => 0)
     const audit = { ok: true, head: { size: 0n, hmac: undefined } }
     const load = { active: 0, heldBytes: 0 }
-    expect(metricsFor('0.0.0.0', undefined, counters, audit, undefined, { load })).toBeUndefined()
-    const metrics = metricsFor('127.0.0.1', undefined, counters, audit, undefined, { load })
+    expect(metricsFor('0.0.0.0', undefined, counters, times, audit, undefined, { load })).toBeUndefined()
+    const metrics = metricsFor('127.0.0.1', undefined, counters, times, audit, undefined, { load })
     const open = { host: '127.0.0.1', port: 0, log: undefined, escalations: undefined, version: '0' }
     const [there, absent] = [
       await startControl({ ...open, metrics }),

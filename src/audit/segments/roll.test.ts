@@ -6,6 +6,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
@@ -283,6 +284,90 @@ describe('a gate killed while it rolls', () => {
     await (await openAuditLog({ path, ring, packer: never() })).close()
     expect(readFileSync(`${path}.manifest`)).toEqual(manifest)
   })
+})
+
+describe('somebody who writes into the folder of a gate that rolls', () => {
+  const manifest = () => `${path}.manifest`
+  it.each<[string, () => void]>([
+    ['deletes', () => rmSync(manifest())],
+    ['cuts', () => truncateSync(manifest(), 100)],
+    ['empties', () => truncateSync(manifest(), 0)],
+    [
+      'changes a byte of',
+      () => writeFileSync(manifest(), readFileSync(manifest(), 'latin1').replace('"rows":', '"rowz":')),
+    ],
+    [
+      'puts an older copy in the place of',
+      () => {
+        const [first] = readFileSync(manifest(), 'latin1').split('\n')
+        writeFileSync(`${manifest()}.old`, `${first}\n`)
+        renameSync(`${manifest()}.old`, manifest())
+      },
+    ],
+    ['adds lines to', () => writeFileSync(manifest(), '{"kind":"rolled"}\n', { flag: 'a' })],
+  ])('%s the manifest: it is as it was at the next roll, and a row says so', async (deed, attack) => {
+    const said: string[] = []
+    const log = await openAuditLog({
+      path,
+      ring,
+      roll: { bytes: 3000 },
+      onSegment: (ok, text) => said.push(`${ok} ${text}`),
+    })
+    await write(log, 0, 12)
+    attack()
+    await write(log, 12, 30)
+    await log.close()
+    const notes: string[] = []
+    for await (const read of readRows(path)) {
+      if (read.kind === 'row') notes.push(...(read.row.reason.startsWith('the manifest') ? [read.row.checkName] : []))
+    }
+    // Lines that were only added say nothing and are cut off, as those of a crash are.
+    const expected = deed === 'adds lines to' ? 0 : 1
+    expect(notes).toHaveLength(expected)
+    expect(said.filter(text => text.startsWith('false'))).toHaveLength(expected)
+    expect(await verifyLog(path, ring)).toMatchObject({ ok: true, total_entries: 30 + expected })
+    await (await openAuditLog({ path, ring })).close()
+  })
+
+  it('and takes the manifest away after the last roll: it is there when the gate has ended', async () => {
+    const log = await openAuditLog({ path, ring, roll: { bytes: 3000 } })
+    await write(log, 0, 12)
+    rmSync(manifest())
+    await log.close()
+    expect(await verifyLog(path, ring)).toMatchObject({ ok: true, total_entries: 12 })
+  })
+
+  it.each<[string, (name: string) => void]>([
+    ['a file', name => writeFileSync(name, 'planted\n')],
+    ['a folder', name => mkdirSync(name)],
+    ['a link to the log', name => symlinkSync(path, name)],
+  ])(
+    'and puts %s where the live file is to go: rows go on into the live file, and it rolls later',
+    async (_, plant) => {
+      const said: string[] = []
+      const timers = new Timers()
+      const log = await openAuditLog({
+        path,
+        ring,
+        roll: { bytes: 3000 },
+        later: timers.later,
+        onSegment: (ok, text) => said.push(`${ok} ${text}`),
+      })
+      plant(`${path}.000001`)
+      const ids = await write(log, 0, 20)
+      expect(log.ok).toBe(true)
+      expect(said[0]).toMatch(
+        /^false the live file could not be rolled \((audit\.jsonl\.000001 is there already, remove it|log_not_regular)\)/,
+      )
+      rmSync(`${path}.000001`, { recursive: true })
+      timers.fire()
+      ids.push(...(await write(log, 20, 30)))
+      await log.close()
+      expect(await idsIn(path)).toEqual(ids)
+      expect(await verifyLog(path, ring)).toMatchObject({ ok: true, total_entries: 30 })
+      expect(readFileSync(manifest(), 'utf8')).toContain('"segment":1')
+    },
+  )
 })
 
 describe('a disk that fails while a log rolls', () => {

@@ -5,7 +5,8 @@
  * Guarantees: killed anywhere in between, the next start completes what was begun, or undoes a roll whose rename never came;
  * no row is in two files or in none. Nothing that is on the disk is written again, but for a torn end of the manifest. A roll
  * that cannot be noted is put off, and rows go on into the same file. Packing that fails is tried again; rows stay readable
- * in the rolled file. Does not: decide how long segments are kept, or roll while no row comes.
+ * in the rolled file. A manifest that another program changed, cut or removed is written again before the next line is
+ * added, and at the end. Does not: decide how long segments are kept, or roll while no row comes.
  */
 import { basename } from 'node:path'
 import type { KeyRing } from '../../keys/ring.ts'
@@ -49,6 +50,9 @@ const LONGEST_LINE = 16 * 1024 * 1024
 export class Segments {
   readonly #ports: RollPorts
   #manifest: Manifest = NO_SEGMENTS
+  /** What the file holds when nobody else writes it: `#manifest.length` bytes. */
+  #text: Buffer = Buffer.alloc(0)
+  #restored = false
   #loaded = false
   /** Timestamp of the live file's first row. */
   #beganNs: bigint | undefined
@@ -70,6 +74,13 @@ export class Segments {
 
   get entries(): readonly SegmentEntry[] {
     return this.#manifest.entries
+  }
+
+  /** True once after the manifest had to be written again. */
+  takeRestored(): boolean {
+    const restored = this.#restored
+    this.#restored = false
+    return restored
   }
 
   /** Reads the manifest and finishes or undoes what a crash interrupted. The log is locked, nothing is open. */
@@ -152,29 +163,44 @@ export class Segments {
       const cut = bytes.lastIndexOf(0x0a, this.#manifest.length - 2) + 1
       file.truncate(cut)
       await file.sync()
-      this.#manifest = parseManifest(bytes.subarray(0, cut), this.#ports.ring)
+      this.#text = bytes.subarray(0, cut)
+      this.#manifest = parseManifest(this.#text, this.#ports.ring)
     } finally {
       await file.close()
     }
   }
 
   async #trim(): Promise<void> {
-    const { length } = this.#manifest
     let file: LogFile
     try {
-      file = await this.#ports.files.open('manifest', false)
+      file = await this.#ports.files.open('manifest', this.#text.length > 0)
     } catch (error) {
-      if (length === 0 && isMissing(error)) return
+      if (this.#text.length === 0 && isMissing(error)) return
       throw error
     }
     try {
-      if (file.size() < length) throw Object.assign(new Error('lost its end'), { code: 'manifest_truncated' })
-      if (file.size() === length) return
-      file.truncate(length)
-      await file.sync()
+      if (await this.#asKnown(file)) await file.sync()
     } finally {
       await file.close()
     }
+  }
+
+  /** Makes the file what is known here; true when it was not. */
+  async #asKnown(file: LogFile): Promise<boolean> {
+    const { length } = this.#text
+    const there = Buffer.alloc(length)
+    const differs = file.read(there, 0) < length || !there.equals(this.#text)
+    if (differs) {
+      await writeAll(file, this.#text, 0)
+      this.#restored = true
+      this.#ports.onSegment?.(
+        false,
+        `${this.#ports.files.path}.manifest was changed, cut or removed by another program; it is written again as it was`,
+      )
+    }
+    if (file.size() === length) return differs
+    file.truncate(length)
+    return true
   }
 
   async #load(): Promise<Manifest> {
@@ -201,6 +227,7 @@ export class Segments {
         file.truncate(manifest.length)
         await file.sync()
       }
+      this.#text = bytes.subarray(0, manifest.length)
       return manifest
     } finally {
       await file.close()
@@ -226,6 +253,11 @@ export class Segments {
     const number = (this.#manifest.entries.at(-1)?.number ?? 0) + 1
     const entry = { number, from, to: at, firstTsNs: this.#beganNs ?? firstTsOf(log) }
     try {
+      // Before the line that names it: once that is there, the log goes nowhere until the rename could be made.
+      if (files.sizeOf(number) !== undefined) {
+        const name = basename(rolledName(files.path, number))
+        throw Object.assign(new Error(`${name} is in the way`), { code: `${name} is there already, remove it` })
+      }
       await this.#append(
         previous => encodeRolled(entry, ring.active, previous),
         entries => [...entries, { ...entry, packed: undefined }],
@@ -298,8 +330,7 @@ export class Segments {
       const line = encode(before.mac)
       const file = await this.#ports.files.open('manifest', true)
       try {
-        if (file.size() < before.length) throw Object.assign(new Error('lost its end'), { code: 'manifest_truncated' })
-        if (file.size() > before.length) file.truncate(before.length)
+        await this.#asKnown(file)
         try {
           await writeAll(file, Buffer.from(line), before.length)
           await file.sync()
@@ -311,6 +342,7 @@ export class Segments {
         await file.close()
       }
       const length = before.length + Buffer.byteLength(line)
+      this.#text = Buffer.concat([this.#text, Buffer.from(line)])
       this.#manifest = { entries: change(before.entries), length, torn: 0, mac: macOf(line), faults: [] }
     })
   }
@@ -327,7 +359,11 @@ export class Segments {
     this.#cancelRetry?.()
     await this.#ports.packer?.close()
     await this.#packing
-    await this.#changing
+    if (this.#loaded) {
+      await this.#alone(() => this.#trim()).catch((error: unknown) => {
+        this.#ports.onSegment?.(false, `${this.#ports.files.path}.manifest could not be looked at (${errno(error)})`)
+      })
+    }
   }
 }
 

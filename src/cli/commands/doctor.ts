@@ -67,6 +67,7 @@ async function doctor(options: Options, context: Context): Promise<void> {
   else await checkUpstream('upstream', upstream, report)
   const anthropic = environment['SIGNET_ANTHROPIC_UPSTREAM_URL']
   if (anthropic !== undefined) await checkUpstream('anthropic upstream', anthropic, report)
+  await checkNotifications(report, context)
   if (gate === undefined) report('gate', 'warning', 'not checked; give its URL with --self')
   else if (await checkGate(gate, report)) {
     if (options.probeInjection === true) await probe(gate, report, context)
@@ -139,6 +140,24 @@ async function checkUpstream(check: string, given: string, report: Report): Prom
     return report(check, 'failed', `${given} cannot be reached (${answer.reason}); is it running, is the URL right?`)
   if (answer.status >= 500) return report(check, 'warning', `${given} answers ${answer.status}`)
   report(check, 'ok', `${given} answers (${answer.status})`)
+}
+
+/** Whether notices could be sent: addresses, secrets, and what Slack and the mail server say of them. Sends none. */
+async function checkNotifications(report: Report, context: Context): Promise<void> {
+  const { configuredNotifications, probeNotifications } = await import('../notify-config.ts')
+  const found = await configuredNotifications(context, {})
+  switch (found.kind) {
+    case 'none':
+      return
+    case 'unread':
+      return report('notifications', 'warning', `not checked: ${found.problems[0] ?? 'the settings cannot be read'}`)
+    case 'unusable':
+      for (const problem of found.problems) report('settings', 'failed', problem)
+      return
+    case 'found':
+      for (const { name, ok, detail } of await probeNotifications(found.notifications))
+        report(`notifications, ${name}`, ok ? 'ok' : 'failed', detail)
+  }
 }
 
 const OWNERLESS = JSON.stringify({

@@ -39,6 +39,10 @@ export async function upgrade(given: string | undefined, options: UpgradeOptions
         { text: 'OK', colour: 'green' },
         `: row ${index} is one of ${size} in the log; proof in ${options.output}`,
       )
+      if (keys === undefined)
+        terminal.note(
+          'The signature of its checkpoint was not checked; --log-key KEY refuses one that the log has not signed',
+        )
     }
     context.exit(DONE)
   } catch (error) {

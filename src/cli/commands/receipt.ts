@@ -64,14 +64,32 @@ async function verify(given: string | undefined, options: Options, context: Cont
     const { receiptText } = await import('./receipt-upgrade.ts')
     const own =
       given === undefined && options.file === undefined ? undefined : await receiptText(given, options.file, context)
-    if (options.jwks === undefined && (options.request !== undefined || options.response !== undefined)) {
+    const demand = OF_THE_RECEIPT.find(([key]) => options[key] !== undefined)
+    if (options.jwks === undefined && demand !== undefined) {
       throw new CommandError(
-        '--jwks: missing; the bytes are vouched for by the receipt itself, whose signature needs it',
+        `--jwks: missing; what ${demand[1]} demands only the receipt itself vouches for, whose signature needs it`,
       )
     }
     const check =
       options.jwks === undefined ? undefined : (receipt: string) => checkReceipt(receipt, options, context, true)
     return verifyReceiptProof(own, proof, context, check)
   }
+  if (options.logKey !== undefined || options.policy !== undefined) {
+    throw new CommandError(
+      `${options.logKey === undefined ? '--policy' : '--log-key'}: given without --proof, so the log would not be looked at; make a proof with signet receipt upgrade, or leave it out`,
+    )
+  }
   await checkReceipt(given, options, context, false)
 }
+
+/** Demands that a proof says nothing about: without the receipt's keys they would pass unseen. */
+const OF_THE_RECEIPT = [
+  ['request', '--request'],
+  ['response', '--response'],
+  ['exchange', '--exchange'],
+  ['issuer', '--issuer'],
+  ['final', '--final'],
+  ['keyId', '--key-id'],
+  ['hmacSecretFile', '--hmac-secret-file'],
+  ['row', '--row'],
+] as const

@@ -136,6 +136,7 @@ async function serve(options: Options, context: Context): Promise<void> {
       onLogState: (ok, reason) => (ok ? log.info('log_available', reason) : log.warn('log_unavailable', reason)),
       onAnchorState: (ok, reason) =>
         ok ? log.info('anchor_available', reason) : log.warn('anchor_unavailable', reason),
+      onNotice: (ok, text) => (ok ? log.info('notices_reach', text) : log.warn('notices_fail', text)),
       onSharedState: (ok, reason) =>
         ok
           ? log.info('state_available', `shared state: ${reason}`)

@@ -12,7 +12,7 @@ const KINDS = ['block', 'escalate', 'redact', 'allow'] as const
 export function Overview({ waiting }: { readonly waiting: number | undefined }) {
   const [period, setPeriod] = useState<(typeof PERIODS)[number]>('24h')
   const { value, error, again } = useLoaded(background => api.overview(period, background), [period], 15_000)
-  const pipeline = useLoaded(() => api.pipeline(), [])
+  const pipeline = useLoaded(() => api.pipeline(false), [])
   return (
     <>
       <header class="page">

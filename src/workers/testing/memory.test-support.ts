@@ -30,6 +30,7 @@ export function quietPorts() {
     onEscalation: (_id: string): void => undefined,
     log: undefined,
     counter: { exchange: (): void => undefined },
+    times: { merge: (): void => undefined },
     receipts: undefined,
     capabilities: undefined,
     issued: { put: (): void => undefined, of: () => [], knows: () => false },
