@@ -51,17 +51,21 @@ interface Told {
 interface Story {
   readonly gate: TestGate
   readonly store: SeenStore
+  /** What the store is sealed with. */
+  readonly key: Uint8Array
   decide(decision: 'approve' | 'deny', id?: string): Promise<string>
 }
 
 async function story(work: (s: Story) => Promise<void>, options: TestGateOptions = {}): Promise<void> {
   const store = new SeenStore()
-  const gate = await startTestGate({ escalations: testEscalations({ store }), ...options })
+  const key = systemRandom().bytes(32)
+  const gate = await startTestGate({ escalations: testEscalations({ store, key }), ...options })
   const { desk } = gate.running.gate
   try {
     await work({
       gate,
       store,
+      key,
       async decide(decision, id = store.ids.at(-1) ?? '') {
         const e = await desk.find(id)
         if (e === undefined) throw new Error('nothing is held')
@@ -226,6 +230,38 @@ describe.each([false, true])('a held answer (stream: %s)', stream => {
       { checks: [...demoChecks(), second] },
     )
   })
+
+  it.each([
+    ['everywhere', { auth: 'passkey' }, {}, 'denied'],
+    ['for the tool', {}, { approverAuth: 'passkey' }, 'denied'],
+    ['nowhere', {}, {}, 'released'],
+  ] as const)(
+    'approved without a passkey, and then one is demanded %s by a gate on the same store',
+    (_, auth, tool, state) =>
+      story(async ({ gate, store, decide, key }) => {
+        const told = await (await chat(gate, ask(stream))).text()
+        const [id = ''] = store.ids
+        const token = /\/escalations\/[^/]+\/([A-Za-z0-9_-]{43})"/.exec(told)?.[1] ?? ''
+        expect(await decide('approve')).toBe('approved')
+        const registry = { ...DEMO_REGISTRY, issue_refund: { ...DEMO_REGISTRY['issue_refund'], ...tool } }
+        const later = await startTestGate({
+          escalations: testEscalations({ store, key, policy: { approvers: [APPROVER], ...auth } }),
+          checks: [
+            ...demoChecks().filter(c => c.name !== 'tool_call_inspector'),
+            new ToolCallInspectorCheck({ registry }),
+          ],
+        })
+        try {
+          const res = await chat(later, ask(stream), { 'x-signet-escalation': `${id}.${token}` })
+          expect((await res.text()).includes('50000')).toBe(state === 'released')
+          const name = state === 'released' ? 'escalation.released' : 'escalation.withdrawn'
+          expect(later.rows().some(r => metadata(r)['_check_name'] === name)).toBe(true)
+          expect((await gate.running.gate.desk.find(id))?.state).toBe(state)
+        } finally {
+          await later.close()
+        }
+      }),
+  )
 
   it('of a call whose arguments break a rule that escalates is released once approved, and one that blocks is never held', async () => {
     const ruled = (max: number, action: 'block' | 'escalate') => [

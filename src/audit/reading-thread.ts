@@ -1,7 +1,7 @@
 /**
  * Rows read for the control plane, in a thread of its own that begins with the first question: neither SQLite nor the
- * reading of a log runs on the thread of the gate. Guarantees: at most `MOST_WAITING` questions wait, each for at most
- * `TIME_LIMIT_MS`; the index is made if there is none; a thread that has died is started anew by the next question.
+ * reading of a log runs on the thread of the gate. Guarantees: at most `MOST_WAITING` questions are with the thread, given up
+ * or not, and whoever asked waits at most `TIME_LIMIT_MS`; one that was given up before its turn is not answered; the index is made if there is none; a thread that has died is started anew by the next question.
  */
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import type { Overview, OverviewAsked, RowsAsked, RowsFound } from './reading.ts'
@@ -38,6 +38,11 @@ type Said = { readonly id: number } & (
   | { readonly kind: 'overview'; readonly found: Overview }
   | { readonly kind: 'problem'; readonly problem: string }
 )
+/** Of the clock that both threads have. */
+interface Asked {
+  readonly id: number
+  readonly untilMs: number
+}
 interface Waiting {
   readonly resolve: (said: Said) => void
   readonly reject: (error: Error) => void
@@ -80,13 +85,12 @@ export function openReading(path: string, folders: readonly string[]): RunningRe
       if (waiting.size >= MOST_WAITING) return reject(new ReadingUnavailable('too many questions wait; ask again'))
       worker ??= start()
       const id = ++asked
-      const timer = setTimeout(() => {
-        waiting.delete(id)
-        reject(new ReadingUnavailable('the log is being read; ask again'))
-      }, TIME_LIMIT_MS)
+      // It stays with the thread until that has said something: otherwise those who ask again and again pile up there.
+      const timer = setTimeout(() => reject(new ReadingUnavailable('the log is being read; ask again')), TIME_LIMIT_MS)
       timer.unref()
       waiting.set(id, { resolve, reject, cancel: () => clearTimeout(timer) })
-      worker.postMessage({ id, ...question })
+      const told: Asked = { id, untilMs: Date.now() + TIME_LIMIT_MS }
+      worker.postMessage({ ...told, ...question })
     })
   return {
     rows: async asked => {
@@ -139,9 +143,11 @@ async function serve(task: Task): Promise<void> {
     }
   }
   let turn: Promise<void> = Promise.resolve()
-  parentPort?.on('message', ({ id, ...question }: { readonly id: number } & Question) => {
+  parentPort?.on('message', ({ id, untilMs, ...question }: Asked & Question) => {
     turn = turn
-      .then(() => answer(id, question))
+      .then((): Said | Promise<Said> =>
+        Date.now() < untilMs ? answer(id, question) : { id, kind: 'problem', problem: 'nobody waits for it any more' },
+      )
       .catch(
         (error: unknown): Said => ({
           id,

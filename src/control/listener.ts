@@ -3,7 +3,8 @@
  * is the shell around them.
  *
  * Guarantees: the same rules for `Host` and `Origin` as on the data plane, before any route is asked; paths are matched
- * raw; nothing is answered that no route takes; a route that throws answers 500 without saying why. Does not: know
+ * raw; nothing is answered that no route takes; a route that throws answers 500 without saying why; who does not read its answer
+ * is cut off, and connections are bounded. Does not: know
  * callers: the routes that are not public ask `access.ts`.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
@@ -32,6 +33,11 @@ export interface ControlRequest {
   readonly signal: AbortSignal
 }
 
+/** A caller that takes not one byte for so long is cut off: it would hold a descriptor that the data plane needs too. */
+const STALLED_MS = 60_000
+/** Of one process: what waits here must not use up the descriptors of the data plane. */
+const MOST_CONNECTIONS = 1_000
+
 /** What an approver says is short. */
 const MAX_BODY = 64 * 1024
 
@@ -53,7 +59,7 @@ export interface Route {
   answer(path: string, request: ControlRequest): Promise<Answer>
 }
 
-export function createControlListener(rule: ListenerRule, routes: readonly Route[]): Server {
+export function createControlListener(rule: ListenerRule, routes: readonly Route[], stalledMs = STALLED_MS): Server {
   const server = createServer({
     headersTimeout: 15_000,
     requestTimeout: 60_000,
@@ -61,6 +67,7 @@ export function createControlListener(rule: ListenerRule, routes: readonly Route
     connectionsCheckingInterval: 5_000,
     insecureHTTPParser: false,
   })
+  server.maxConnections = MOST_CONNECTIONS
   server.on('request', (req: IncomingMessage, res: ServerResponse) => {
     answer(rule, routes, req, res)
       .catch((error: unknown) =>
@@ -68,7 +75,7 @@ export function createControlListener(rule: ListenerRule, routes: readonly Route
           ? problem(413, error.message)
           : problem(500, 'the control plane failed to answer'),
       )
-      .then(made => send(req, res, made))
+      .then(made => send(req, res, made, stalledMs))
       .catch(() => res.destroy())
   })
   return server
@@ -135,7 +142,12 @@ export function json(status: number, body: unknown, headers: Readonly<Record<str
   }
 }
 
-async function send(req: IncomingMessage, res: ServerResponse, { status, headers, body }: Answer): Promise<void> {
+async function send(
+  req: IncomingMessage,
+  res: ServerResponse,
+  { status, headers, body }: Answer,
+  stalledMs: number,
+): Promise<void> {
   const whole = body instanceof Uint8Array
   res.writeHead(status, {
     ...headers,
@@ -146,12 +158,29 @@ async function send(req: IncomingMessage, res: ServerResponse, { status, headers
     'referrer-policy': 'no-referrer',
   })
   if (req.method === 'HEAD') res.end()
-  else if (whole) res.end(body)
+  else if (whole) end(res, stalledMs, body)
   else {
     for await (const piece of body) {
       if (res.destroyed) return
-      if (!res.write(piece)) await new Promise<void>(resolve => res.once('drain', resolve).once('close', resolve))
+      if (!res.write(piece)) await drained(res, stalledMs)
     }
-    res.end()
+    end(res, stalledMs)
   }
+}
+
+/** node:http destroys the connection when the time is up; the kernel taking some bytes begins it anew. */
+function end(res: ServerResponse, stalledMs: number, body?: Uint8Array): void {
+  const { socket } = res
+  res.setTimeout(stalledMs)
+  res.once('finish', () => {
+    // Otherwise a keep-alive time-out is set already; an answer behind this one may take its time to be made.
+    if (socket?.timeout === stalledMs) socket.setTimeout(0)
+  })
+  res.end(body)
+}
+
+async function drained(res: ServerResponse, stalledMs: number): Promise<void> {
+  res.setTimeout(stalledMs)
+  await new Promise<void>(resolve => res.once('drain', resolve).once('close', resolve))
+  res.setTimeout(0)
 }

@@ -56,7 +56,12 @@ export function mayNotApprove(person: string, owner: Owner): boolean {
 
 /** Names are compared exactly wherever they give something, and without regard to case where they must keep apart. */
 function samePerson(a: string, b: string): boolean {
-  return a.toLowerCase() === b.toLowerCase()
+  return caseless(a) === caseless(b)
+}
+
+/** Upper case first: `ß` and `SS`, `ς`, `σ` and `Σ` are the same letters. */
+function caseless(name: string): string {
+  return name.toUpperCase().toLowerCase()
 }
 
 /** Who is asked now; several where the order does not matter. Empty when nobody has to be asked any more. */

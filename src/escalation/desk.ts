@@ -162,6 +162,11 @@ export class Desk {
     return { escalation, token }
   }
 
+  /** How whatever is held is approved, by the operator's policy in force. */
+  get approverAuth(): ApprovalPolicy['auth'] {
+    return this.#p.policy.auth
+  }
+
   /** As it stands; one whose time is over is `expired` even before the sweep has said so. */
   async find(id: string): Promise<Escalation | undefined> {
     return (await this.#read(id))?.escalation

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { agentOwner, humanOwner } from '../core/owner.ts'
-import { currentApprovers, ruleFor } from './approvers.ts'
+import { currentApprovers, mayNotApprove, ruleFor } from './approvers.ts'
 import { approvalDigest, argumentsDigest } from './digest.ts'
 import type { ApprovalRule, ApproverDecision, Escalation } from './escalation.ts'
 import { decide, expire, release, type Transition, withdraw } from './transitions.ts'
@@ -214,6 +214,16 @@ describe('whose rule', () => {
     const claimed = agentOwner('a', { authenticatedBy: 'jwt', approvalChain: ['human:carol'] })
     expect(ruleFor(policy, claimed, true)).toEqual({ kind: 'chain', approvers: ['human:carol'] })
     expect(ruleFor(policy, claimed, false)).toEqual({ kind: 'chain', approvers: ['human:alice', 'human:bob'] })
+  })
+  it.each([
+    ['straße', 'STRASSE'],
+    ['αλεξισ', 'ΑΛΕΞΙΣ'],
+    ['ﬁona'.normalize('NFKC'), 'FIONA'],
+  ])('is not for the owner in another spelling: %s, %s', (name, other) => {
+    const owner = humanOwner(name, { authenticatedBy: 'jwt' })
+    expect(mayNotApprove(`human:${other}`, owner)).toBe(true)
+    expect(ruleFor({ approvers: [`human:${other}`] }, owner, true)).toBeUndefined()
+    expect(ruleFor({ approvers: [`human:${name}`, `human:${other}`], quorum: 2 }, AGENT, true)).toBeUndefined()
   })
   it('is none where nobody is left, or fewer than the quorum asks for', () => {
     const alice = humanOwner('Alice', { authenticatedBy: 'jwt' })

@@ -13,7 +13,7 @@ import { type HeldAnswer, reopen, type Written } from '../escalation/sealed.ts'
 import { recheck } from '../pipeline/recheck.ts'
 import { type Asked, gateHeaders } from './answer.ts'
 import type { Gate } from './gate.ts'
-import { approvedJti, audienceOf, type Minted, mint } from './mint.ts'
+import { approvedJti, approverAuthOf, audienceOf, type Minted, mint } from './mint.ts'
 import { signReceipt } from './receipts.ts'
 import { endAnswer, type StreamSink } from './sink.ts'
 
@@ -26,6 +26,15 @@ export function releaseHeld(gate: Gate, id: string): Promise<Released> {
 
 async function remake(gate: Gate, e: Escalation, answer: HeldAnswer): Promise<Made> {
   const untilMs = gate.clock.now() + READ_AGAIN_MS
+  const auth =
+    gate.desk.approverAuth ??
+    approverAuthOf(
+      gate,
+      e.calls.map(c => c.tool),
+    )
+  if (auth !== undefined && e.rule.auth !== auth) {
+    return { kind: 'denied', reason: `an approval with a ${auth} is demanded now, and this was given without` }
+  }
   if (e.stage === 'admission') return { kind: 'bytes', bytes: new Uint8Array(0), tail: 0, jtis: [], untilMs }
   const dialect = gate.dialects.find(d => d.name === answer.dialect)
   if (dialect === undefined) return { kind: 'denied', reason: `the surface ${e.surface} is not served any more` }

@@ -6,6 +6,9 @@ import type { Escalation, ProposedCall } from '../escalation/escalation.ts'
 import { escapeJson, escapeText } from '../text/visible.ts'
 import { namesOf } from './names.ts'
 
+/** Blanks side by side, line feeds too, behind which nobody looks for more: the client folds it, or it is far below. */
+const GAP = /\s{100}/u
+
 /** Longest piece of text about one thing, such as an owner or the name of a tool. */
 const MAX_NAME = 300
 
@@ -18,6 +21,8 @@ export interface ShownCall {
   readonly text: string
   /** All of it can be read here. */
   readonly whole: boolean
+  /** It may look as if it ended where it does not. */
+  readonly hasGap: boolean
   /** Characters of the escaped text in all. */
   readonly length: number
 }
@@ -57,7 +62,7 @@ export function show(e: Escalation, { calls: most, perCall, total, sealed, form 
     const whole = text.length <= room
     const cut = whole ? text : cutAt(text, room)
     left -= cut.length
-    return { ...facts(call, names.within), text: cut, whole, length: text.length }
+    return { ...facts(call, names.within), text: cut, whole, hasGap: GAP.test(text), length: text.length }
   })
   const check = names.within(e.check)
   const reason = names.within(e.reason)
@@ -76,10 +81,12 @@ export function show(e: Escalation, { calls: most, perCall, total, sealed, form 
     whole:
       !sealed &&
       e.calls.length <= most &&
-      calls.every(c => c.whole) &&
+      calls.every(c => c.whole && !c.hasGap) &&
       named.every(text => escapeText(text).length <= MAX_NAME),
   }
 }
+
+export const GAP_NOTE = 'There is a long gap in it, and more behind. See it in the console.'
 
 /** In one line of at most `MAX_NAME` characters. */
 function name(text: string): string {

@@ -3,10 +3,10 @@
  * sequence, reorder or hide text becomes a visible escape. Ordinary letters of every script stay.
  */
 
-// Cc and Cf cover C0, DEL, C1, bidi controls, zero-width, byte-order mark and tag characters; Zl and Zp break lines; the fillers
-// have a glyph without ink; Cs is half a surrogate pair; Co and variation selectors smuggle invisible data.
+// Cc and Cf cover C0, DEL, C1, bidi controls, zero-width, byte-order mark and tag characters; Zl and Zp break lines; the fillers,
+// the empty braille cell and the null notehead have a glyph without ink; Cs is half a surrogate pair; Co and variation selectors smuggle invisible data.
 const UNSAFE =
-  /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\u{e0100}-\u{e01ef}]/gu
+  /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\u{1d159}\u{e0100}-\u{e01ef}]/gu
 
 export function escapeText(text: string): string {
   if (/^[\x20-\x7e]*$/.test(text)) return text

@@ -179,3 +179,28 @@ it('so is any text whatever', async () => {
     { numRuns: 500 },
   )
 })
+
+it.each([
+  ['line feeds between members', `{"to":"alice","amount":10,${'\n'.repeat(2000)}"to_account":"EVIL"}`],
+  ['line feeds and spaces in turn', `{"to":"alice","amount":10,${' \n'.repeat(1000)}"to_account":"EVIL"}`],
+  ['spaces in a text', `{"note":"pay alice 10${' '.repeat(2000)}","to_account":"EVIL"}`],
+  ['em spaces in a text', `{"note":"pay alice 10${'\u2003'.repeat(2000)}","to_account":"EVIL"}`],
+  ['empty braille cells', `{"note":"pay alice 10${'\u2800'.repeat(400)}","to_account":"EVIL"}`],
+])('what stands behind a gap of %s is not approved in Slack, and the gap is said', async (what, text) => {
+  const o = { ...OPTIONS, buttons: true }
+  const e = await t.hold([['issue_refund', text]])
+  const message = JSON.stringify(slackMessage(e, o))
+  const mail = escalationMail({ event: 'escalation.created' }, e, OPTIONS).text
+  if (what === 'empty braille cells') {
+    // As digits they are no gap.
+    for (const shown of [message, mail]) expect(shown).not.toContain('\u2800')
+    return
+  }
+  expect(message).not.toContain('signet_approve')
+  expect(message).toContain('There is a long gap in it')
+  expect(mail).toContain('There is a long gap in it')
+  const indented = JSON.stringify({ a: { b: { c: [1, { d: 'a  b\n\nc' }] } } }, null, 8)
+  const honest = JSON.stringify(slackMessage(await t.hold([['issue_refund', indented]]), o))
+  expect(honest).toContain('signet_approve')
+  expect(honest).not.toContain('long gap')
+})

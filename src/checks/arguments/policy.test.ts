@@ -6,8 +6,10 @@ import { agentOwner, humanOwner, UNRESOLVED } from '../../core/owner.ts'
 import { readArguments } from '../../dialects/arguments.ts'
 import { callOf, exchangeOf, TestContext } from '../testing.ts'
 import { ToolCallInspectorCheck } from '../tool-call-inspector.ts'
+import { namedKeys } from './look-alike-keys.ts'
 import type { ArgumentOptions } from './policy.ts'
 import type { ArgumentRule } from './rules.ts'
+import { compileSchema } from './schema.ts'
 
 const verified = (claims: OwnerClaims = { account: 'DE-17', accounts: ['a', 'b'], number: 42 }) =>
   agentOwner('bot', { authenticatedBy: 'jwt', claims, approvalChain: ['human:carol', 'agent:bot'] })
@@ -353,6 +355,37 @@ describe('a schema', () => {
     const given = { type: 'object', ...(part as object) }
     expect(() => inspector({ schema: given })).toThrow(/^tool_call_inspector: registry\["pay"\]\.arguments\.schema/)
     expect(() => inspector({ schema: given })).toThrow(expected)
+  })
+
+  it('a value is not written out once for each branch that asks for it', () => {
+    let looks = 0
+    // `{"kind":{"k0":0,…,"k59999":59999}}`: what counts is how often it is gone through.
+    const kind = new Proxy<Record<string, number>>(
+      { k0: 0 },
+      {
+        ownKeys(target) {
+          looks += 1
+          return Reflect.ownKeys(target)
+        },
+      },
+    )
+    const branch = (schema: object) => ({ type: 'object', properties: { kind: schema }, required: ['kind'] })
+    const thirty = (of: (n: number) => object) => ({ oneOf: Array.from({ length: 30 }, (_, n) => branch(of(n))) })
+    const looksOf = (
+      of: (n: number) => object,
+      value: object = { kind },
+    ): readonly [broken: boolean, looks: number] => {
+      looks = 0
+      const broken = compileSchema(thirty(of), namedKeys()).broken(value) !== undefined
+      return [broken, looks]
+    }
+    expect(looksOf(n => ({ const: `k${n}` }))).toEqual([true, 0])
+    expect(looksOf(n => ({ enum: [`k${n}`, n] }))).toEqual([true, 0])
+    expect(looksOf(n => ({ const: { k0: n } }))).toEqual([false, 1])
+    const two = { kind: [kind, { k0: 0 }] }
+    expect(looksOf(n => ({ type: 'array', uniqueItems: true, minItems: n }), two)[1]).toBeLessThanOrEqual(1)
+    expect(said({ schema: thirty(n => ({ const: { k0: n } })) }, '{"kind":{"k0":29}}')).toBe('allow')
+    expect(said({ schema: thirty(n => ({ const: -n })) }, '{"kind":-0.0}')).toBe('allow')
   })
 
   it('keeps patterns apart', () => {

@@ -9,7 +9,7 @@
 import type { Ajv2020, ValidateFunction } from 'ajv/dist/2020.js'
 import { isMultiple, readDecimal } from '../../core/decimal.ts'
 import { canonicalJson } from '../../core/jcs.ts'
-import { isRecord, jsonCopy } from './json-value.ts'
+import { isRecord, isScalar, jsonCopy } from './json-value.ts'
 import { linearPattern } from './linear-pattern.ts'
 import type { NamedKeys } from './look-alike-keys.ts'
 import { ajvPackage } from './packages.ts'
@@ -106,28 +106,46 @@ function theAjv(): Ajv2020 {
   })
   made.addKeyword({
     keyword: 'const',
-    compile: (value: unknown) => {
-      const text = canonicalJson(value)
-      return (data: unknown) => canonicalJson(data) === text
-    },
+    compile: (value: unknown) => isOneOf([value]),
   })
   made.addKeyword({
     keyword: 'enum',
     schemaType: 'array',
-    compile: (values: readonly unknown[]) => {
-      const texts = new Set(values.map(canonicalJson))
-      return (data: unknown) => texts.has(canonicalJson(data))
-    },
+    compile: (values: readonly unknown[]) => isOneOf(values),
   })
   made.addKeyword({
     keyword: 'uniqueItems',
     type: 'array',
     schemaType: 'boolean',
-    compile: (wanted: boolean) => (data: readonly unknown[]) =>
-      !wanted || new Set(data.map(canonicalJson)).size === data.length,
+    compile: (wanted: boolean) => (data: readonly unknown[]) => !wanted || areUnique(data),
   })
   ajv = made
   return made
+}
+
+/** Branches of a `oneOf` ask the same value again and again: one that cannot be equal is not written out, any other once. */
+function isOneOf(values: readonly unknown[]): (data: unknown) => boolean {
+  const plain = new Set<unknown>(values.filter(isScalar))
+  const texts = new Set(values.filter(value => !isScalar(value)).map(canonicalJson))
+  return data => (isScalar(data) ? plain.has(data) : texts.size > 0 && texts.has(canonicalOnce(data)))
+}
+
+/** By the value itself, which nobody changes while it is judged. */
+const written = new WeakMap<object, string>()
+
+function canonicalOnce(data: unknown): string {
+  if (typeof data !== 'object' || data === null) return canonicalJson(data)
+  const text = written.get(data) ?? canonicalJson(data)
+  written.set(data, text)
+  return text
+}
+
+const unique = new WeakMap<readonly unknown[], boolean>()
+
+function areUnique(data: readonly unknown[]): boolean {
+  const known = unique.get(data) ?? new Set(data.map(canonicalOnce)).size === data.length
+  unique.set(data, known)
+  return known
 }
 
 /** Ajv keeps compiled patterns by what `toString` says: it has to say the pattern. */

@@ -7,7 +7,7 @@ import { currentApprovers } from '../../escalation/approvers.ts'
 import type { Escalation } from '../../escalation/escalation.ts'
 import { escapeText } from '../../text/visible.ts'
 import { namesOf } from '../names.ts'
-import { consoleLink, show } from '../shown.ts'
+import { consoleLink, GAP_NOTE, show } from '../shown.ts'
 
 const PER_CALL = 20_000
 const TOTAL = 50_000
@@ -47,6 +47,7 @@ export function escalationMail(notice: Pick<Notice, 'event'>, e: Escalation, o: 
       ...(call.tier === undefined ? [] : [`Tier:      ${escapeText(call.tier)}`]),
       ...(call.audience === undefined ? [] : [`Run by:    ${call.audience}`]),
       `Arguments: ${call.digest}`,
+      ...(o.includeArguments && call.hasGap ? [GAP_NOTE] : []),
       ...(o.includeArguments ? margin(call.text) : []),
       ...(o.includeArguments && !call.whole
         ? [`Not all of it: ${call.text.length} of ${call.length} characters. See the whole of it in the console.`]

@@ -4,13 +4,13 @@
  * Guarantees: nothing a model or a caller chose is ever in a field that Slack reads as mrkdwn: facts are `plain_text` without
  * emoji, arguments stand in a preformatted rich text. `&`, `<` and `>` are escaped all the same, so that no mention, link
  * or channel reference can come of them should a client read them. Buttons are there only when every argument is shown
- * whole.
+ * whole, and without a gap that a reader would take for its end.
  */
 import { currentApprovers } from '../../escalation/approvers.ts'
 import { type Escalation, isOver } from '../../escalation/escalation.ts'
 import { escapeText } from '../../text/visible.ts'
 import { type Names, namesOf } from '../names.ts'
-import { consoleLink, cutAt, type Shown, show } from '../shown.ts'
+import { consoleLink, cutAt, GAP_NOTE, type Shown, show } from '../shown.ts'
 import { APPROVE, buttonValue, DENY, MAX_REASON, OPEN, REASON, REASON_VIEW, type Stands } from './press.ts'
 
 /** A plain_text of a section may have 3,000 characters; a message 50 blocks. */
@@ -67,7 +67,9 @@ export function slackMessage(e: Escalation, o: MessageOptions): SlackMessage {
               `Not all of it: ${call.text.length} of ${call.length} characters. See the whole of it in the console.`,
             ),
           ]
-      return [facts, ...preformatted(call.text), ...rest]
+      const gap = call.hasGap ? [plain(GAP_NOTE)] : []
+      // Before it: whoever stops reading at the gap has been told.
+      return [facts, ...gap, ...preformatted(call.text), ...rest]
     }),
     ...(shown.calls.length < e.calls.length ? [plain(`And ${e.calls.length - shown.calls.length} more calls.`)] : []),
     ...decided(e, names),
