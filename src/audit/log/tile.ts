@@ -2,6 +2,7 @@
  * Tiles of a log (https://c2sp.org/tlog-tiles): where a hash stands, what the tiles are called, what an entry bundle
  * holds. A tile is 256 hashes of one level, or fewer at the right edge; only hashes of complete subtrees appear.
  */
+import { concat } from './bytes.ts'
 import { LogInvalid } from './errors.ts'
 import { HASH_BYTES } from './merkle.ts'
 
@@ -83,20 +84,17 @@ export function hashIn(tile: Uint8Array, i: number): Uint8Array {
   return tile.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES)
 }
 
-/** Entries one after the other, each behind its length in two bytes, big-endian. */
-export function encodeBundle(entries: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(entries.reduce((sum, entry) => sum + 2 + entry.length, 0))
-  let at = 0
-  for (const entry of entries) {
-    if (entry.length > MAX_ENTRY_BYTES) {
-      throw new LogInvalid('too_large', `a log entry has ${entry.length} bytes, expected at most ${MAX_ENTRY_BYTES}`)
-    }
-    bytes[at] = entry.length >> 8
-    bytes[at + 1] = entry.length & 0xff
-    bytes.set(entry, at + 2)
-    at += 2 + entry.length
+/** What stands before an entry in a bundle: its length in two bytes, big-endian. */
+export function entryLength({ length }: Uint8Array): Uint8Array {
+  if (length > MAX_ENTRY_BYTES) {
+    throw new LogInvalid('too_large', `a log entry has ${length} bytes, expected at most ${MAX_ENTRY_BYTES}`)
   }
-  return bytes
+  return Uint8Array.of(length >> 8, length & 0xff)
+}
+
+/** Entries one after the other, each behind its length. */
+export function encodeBundle(entries: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  return concat(...entries.flatMap(entry => [entryLength(entry), entry]))
 }
 
 /** The entries of a bundle; a bundle that is not exactly `width` entries is refused. */

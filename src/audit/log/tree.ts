@@ -6,35 +6,68 @@
  * taken. Does not: touch a disk.
  */
 
-import { concat } from './bytes.ts'
 import { LogInvalid } from './errors.ts'
 import { HASH_BYTES } from './merkle.ts'
 import { CompactRange, foldRight, type TreeHash } from './range.ts'
 import { perfectNodes } from './subtree.ts'
-import {
-  decodeBundle,
-  edgeTiles,
-  encodeBundle,
-  hashIn,
-  MAX_ENTRY_BYTES,
-  TILE_HEIGHT,
-  TILE_WIDTH,
-  type Tile,
-  tileOfNode,
-} from './tile.ts'
+import { decodeBundle, edgeTiles, entryLength, hashIn, TILE_HEIGHT, TILE_WIDTH, type Tile, tileOfNode } from './tile.ts'
 
 export interface TileBytes {
   readonly tile: Tile
   readonly bytes: Uint8Array
 }
 
+/** Bytes that grow at their end, in one buffer: thousands of small ones a second would each outlive a garbage collection. */
+class Growing {
+  #buffer: Uint8Array<ArrayBuffer>
+  #length = 0
+
+  constructor(capacity: number) {
+    this.#buffer = new Uint8Array(capacity)
+  }
+
+  get length(): number {
+    return this.#length
+  }
+
+  push(bytes: Uint8Array): void {
+    const end = this.#length + bytes.length
+    if (end > this.#buffer.length) {
+      const larger = new Uint8Array(Math.max(end, this.#buffer.length * 2))
+      larger.set(this.#buffer.subarray(0, this.#length))
+      this.#buffer = larger
+    }
+    this.#buffer.set(bytes, this.#length)
+    this.#length = end
+  }
+
+  /** A copy, from `from` on: what is written to a disk must not change meanwhile. */
+  copy(from = 0): Uint8Array<ArrayBuffer> {
+    return this.#buffer.slice(from, this.#length)
+  }
+
+  /** All of it; this begins anew. */
+  take(): Uint8Array<ArrayBuffer> {
+    const taken = this.#buffer.subarray(0, this.#length)
+    this.#buffer = new Uint8Array(this.#buffer.length)
+    this.#length = 0
+    return taken
+  }
+}
+
+/** A bundle of entries of some 250 bytes. */
+const BUNDLE_BYTES = 80 * 1024
+const LEVEL_BYTES = TILE_WIDTH * HASH_BYTES
+
 export class GrowingTree {
   readonly #hash: TreeHash
   #range: CompactRange
   /** Of each level, the hashes beyond its last full tile. */
-  #levels: Uint8Array[][] = []
-  /** The entries beyond the last full bundle. */
-  #entries: Uint8Array[] = []
+  readonly #levels: Growing[] = []
+  /** The entries beyond the last full bundle, as a bundle has them, and where the last of them begins. */
+  readonly #bundle = new Growing(BUNDLE_BYTES)
+  #entries = 0
+  #lastAt = 0
   #full: TileBytes[] = []
 
   constructor(hash: TreeHash) {
@@ -50,17 +83,21 @@ export class GrowingTree {
       const bytes = edge.find(({ tile }) => tile.level === level)?.bytes
       if (bytes === undefined) throw new LogInvalid('tile_missing', 'a tile at the right edge of the log is missing')
       if (level === 'entries') {
-        tree.#entries = decodeBundle(bytes, width).map(entry => Uint8Array.from(entry))
+        for (const entry of decodeBundle(bytes, width)) tree.#keep(entry)
         continue
       }
       if (bytes.length !== width * HASH_BYTES) {
         throw new LogInvalid('malformed', `expected a tile of ${width * HASH_BYTES} bytes, got ${bytes.length}`)
       }
-      tree.#levels[level] = Array.from({ length: width }, (_, i) => Uint8Array.from(hashIn(bytes, i)))
+      tree.#level(level).push(bytes)
     }
     const nodes = perfectNodes({ from: 0, to: size }).map(({ height, index }) => {
       const { level, from, count } = tileOfNode(height, index)
-      return fold(tree.#levels[level]?.slice(from, from + count) ?? [], hash)
+      const hashes = tree.#level(level).copy(from * HASH_BYTES)
+      return fold(
+        Array.from({ length: count }, (_, i) => hashIn(hashes, i)),
+        hash,
+      )
     })
     tree.#range = new CompactRange(hash, size, nodes)
     return tree
@@ -72,7 +109,7 @@ export class GrowingTree {
 
   /** The last entry, unless a bundle ends with it. */
   get lastEntry(): Uint8Array | undefined {
-    return this.#entries.at(-1)
+    return this.#entries === 0 ? undefined : this.#bundle.copy(this.#lastAt)
   }
 
   /** Full tiles that nobody has taken yet. */
@@ -85,29 +122,36 @@ export class GrowingTree {
   }
 
   append(entry: Uint8Array): void {
-    if (entry.length > MAX_ENTRY_BYTES) {
-      throw new LogInvalid('too_large', `a log entry has ${entry.length} bytes, expected at most ${MAX_ENTRY_BYTES}`)
-    }
     const index = Math.floor(this.size / TILE_WIDTH)
-    this.#entries.push(entry)
-    if (this.#entries.length === TILE_WIDTH) {
-      this.#full.push({ tile: { level: 'entries', index, width: TILE_WIDTH }, bytes: encodeBundle(this.#entries) })
-      this.#entries = []
+    this.#keep(entry)
+    if (this.#entries === TILE_WIDTH) {
+      this.#full.push({ tile: { level: 'entries', index, width: TILE_WIDTH }, bytes: this.#bundle.take() })
+      this.#entries = 0
     }
     this.#range.append(this.#hash.leaf(entry), (height, i, hash) => {
       if (height % TILE_HEIGHT === 0) this.#take(height / TILE_HEIGHT, i, hash)
     })
   }
 
+  #keep(entry: Uint8Array): void {
+    this.#bundle.push(entryLength(entry))
+    this.#lastAt = this.#bundle.length
+    this.#bundle.push(entry)
+    this.#entries += 1
+  }
+
+  #level(level: number): Growing {
+    return (this.#levels[level] ??= new Growing(LEVEL_BYTES))
+  }
+
   #take(level: number, index: number, hash: Uint8Array): void {
-    const hashes = (this.#levels[level] ??= [])
+    const hashes = this.#level(level)
     hashes.push(hash)
-    if (hashes.length < TILE_WIDTH) return
+    if (hashes.length < LEVEL_BYTES) return
     this.#full.push({
       tile: { level, index: Math.floor(index / TILE_WIDTH), width: TILE_WIDTH },
-      bytes: concat(...hashes),
+      bytes: hashes.take(),
     })
-    this.#levels[level] = []
   }
 
   /** Full tiles since the last call, each after the tiles that it is made of. */
@@ -121,7 +165,7 @@ export class GrowingTree {
   edge(): readonly TileBytes[] {
     return edgeTiles(this.size).map(tile => ({
       tile,
-      bytes: tile.level === 'entries' ? encodeBundle(this.#entries) : concat(...(this.#levels[tile.level] ?? [])),
+      bytes: tile.level === 'entries' ? this.#bundle.copy() : this.#level(tile.level).copy(),
     }))
   }
 }
