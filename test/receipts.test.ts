@@ -1,8 +1,9 @@
 /** The final receipt of a stream covers everything that is said in it, on every surface and from every kind of server. */
 import { createServer, type Server } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Signer, SigningKey } from '../src/keys/signing.ts'
 import { verifyStreamReceipt } from '../src/receipt/index.ts'
-import { ISSUER, startTestGate, type TestGate } from './support/gate.ts'
+import { ISSUER, chat as send, startTestGate, type TestGate } from './support/gate.ts'
 
 const event = (name: string | undefined, data: unknown) =>
   `${name === undefined ? '' : `event: ${name}\n`}data: ${typeof data === 'string' ? data : JSON.stringify(data)}\n\n`
@@ -171,3 +172,27 @@ describe('the final receipt of a stream', () => {
     expect(Buffer.from(bytes.subarray(verified.coveredBytes)).toString()).not.toContain('hello')
   })
 })
+
+it.each([false, true])(
+  'streamed: %s. Nothing is released without its receipt, and it is not called the log',
+  async streamed => {
+    const key = SigningKey.generate()
+    const signer = { ...signerOf(key), sign: () => Promise.reject(new Error('the signer process has ended')) }
+    const gate = await startTestGate({ receipts: { signer, issuer: ISSUER } })
+    const res = await send(gate, {
+      model: 'demo',
+      stream: streamed,
+      messages: [{ role: 'user', content: 'Say hello' }],
+    })
+    expect(res.status).toBe(503)
+    const text = await res.text()
+    expect(text).toContain('the receipt of this decision cannot be signed')
+    expect(text).not.toContain('Hello')
+    expect((await gate.verify()).ok).toBe(true)
+    await gate.close()
+  },
+)
+
+function signerOf({ kid, alg, publicJwk }: SigningKey): Omit<Signer, 'sign'> {
+  return { kid, alg, publicJwk }
+}

@@ -83,9 +83,10 @@ function ticketOf(gate: Gate, { row, ticket }: Answer): Ticket {
   return gate.audit.append(row)
 }
 
-/** The log cannot be written: no row, no release. */
+/** The log cannot be written, or its receipt not signed: no row, no release. */
 export function unavailable(gate: Gate, res: ServerResponse, dialect: Dialect, asked: Asked): void {
-  const why = because('audit_unavailable', 'the audit log cannot be written; nothing is released until it can')
+  const what = gate.audit.ok ? 'the receipt of this decision cannot be signed' : 'the audit log cannot be written'
+  const why = because('audit_unavailable', `${what}; nothing is released until it can`)
   asked.told = { decision: 'block', code: why.code }
   const made = dialect.refuse(refusalOf(gate, asked, { because: why, stage: 'preflight' }, 503))
   send(gate, res, asked, 503, made.headers, made.body, 1, undefined)

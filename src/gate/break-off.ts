@@ -49,7 +49,12 @@ export async function faulted(d: UnderWay, why: Because): Promise<void> {
   const observed = d.observed
   d.call?.cancel()
   const before = sendReleased(d)
-  if (isThenable(before)) await before
+  if (isThenable(before)) {
+    await before.catch((error: unknown) => {
+      // Nobody could vouch for the head: nothing has left that the end would have to wait for.
+      if (d.stream?.started === true) throw error
+    })
+  }
   if (d.done) return
   const started = d.stream?.started === true
   const outcome = d.outcome('faulted', observed)

@@ -25,6 +25,7 @@ import { completeStream, finished } from './complete.ts'
 import { continued } from './continue.ts'
 import { headFrame, withoutText } from './head.ts'
 import { openingReceipt, streamHead } from './opening.ts'
+import { ReceiptUnsigned } from './receipts.ts'
 import { StreamSink, UnarySink } from './sink.ts'
 import { type DeliveryOptions, UnderWay } from './under-way.ts'
 import type { Due, Withheld } from './withheld.ts'
@@ -325,6 +326,10 @@ export class Delivery implements UpstreamHandler {
       this.#d.end(this.#d.outcome('faulted', observed))
       if (started && this.#d.stream !== undefined) cutOff(this.#d, this.#d.stream)
       else unavailable(gate, res, dialect, asked)
+      return
+    }
+    if (error instanceof ReceiptUnsigned) {
+      faulted(this.#d, because('audit_unavailable', error.message)).catch(() => res.destroy())
       return
     }
     if (error instanceof NotAssured) {

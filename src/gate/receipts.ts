@@ -1,5 +1,5 @@
 /** Receipts of one exchange: named by a row's leaf as soon as the row has its place, signed while the sync runs. */
-import type { Ticket } from '../core/row.ts'
+import type { Placed, Ticket } from '../core/row.ts'
 import type { Verdict } from '../core/verdict.ts'
 import { KeyError } from '../keys/error.ts'
 import type { Signer } from '../keys/signing.ts'
@@ -26,9 +26,22 @@ export function receiptsReady(gate: Gate): boolean {
   return gate.receipts === undefined || gate.receipts.keys.at(gate.clock.now()) !== undefined
 }
 
-/** Rejects when no key is valid, or the signer fails: what the receipt is about must then not be released. */
+/** No key is valid, or the signer fails: what the receipt is about must not be released. */
+export class ReceiptUnsigned extends Error {
+  override readonly name = 'ReceiptUnsigned'
+}
+
+/** Rejects with `ReceiptUnsigned`, and with `AuditUnavailable` when the row did not come to stand. */
 export async function signReceipt(gate: Gate, receipts: Receipts, f: ReceiptFacts): Promise<string> {
   const placed = await f.ticket.placed
+  try {
+    return await issue(gate, receipts, f, placed)
+  } catch (error) {
+    throw new ReceiptUnsigned('the receipt of this decision cannot be signed', { cause: error })
+  }
+}
+
+function issue(gate: Gate, receipts: Receipts, f: ReceiptFacts, placed: Placed): string | Promise<string> {
   if (receipts.form === 'signet-v1')
     return issueSignetV1(f.ticket.entryId, Buffer.from(placed.canonical), signerAt(receipts, gate.clock.now()))
   // One moment for both: the key has to be valid at `iat`.

@@ -8,6 +8,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -143,6 +144,35 @@ describe('audit segments', () => {
     const without = await signet(folder, 'count')
     expect(without.code).toBe(1)
     expect(without.error).toContain('not here: rows 0 to')
+  })
+
+  it.each(['.', '../itself', 'link', 'cold'])('moves nothing to %s when that is where it is already', async to => {
+    const folder = fresh()
+    const itself = join(root, 'itself')
+    rmSync(itself, { force: true })
+    symlinkSync(folder, itself)
+    symlinkSync('.', join(folder, 'link'))
+    mkdirSync(join(folder, 'cold'))
+    const names = readdirSync(folder).filter(n => n.endsWith('.zst'))
+    // The folder is another one; what stands there under the name is the original.
+    for (const name of names) symlinkSync(join(folder, name), join(folder, 'cold', name))
+    const moved = await signet(folder, 'segments', '--older-than', '90d', '--move-to', to)
+    expect(moved.code).toBe(2)
+    expect(moved.error).toMatch(/is the folder that it is in already|is there already and is no regular file/)
+    expect(readdirSync(folder).filter(n => n.endsWith('.zst'))).toEqual(names)
+    expect((await verified(folder)).code).toBe(0)
+  })
+
+  it('does not write through a link that waits under the name of its copy', async () => {
+    const folder = fresh()
+    mkdirSync(join(folder, 'cold'))
+    writeFileSync(join(folder, 'somebody'), 'precious')
+    for (const name of ['audit.jsonl.000001.zst.tmp', `audit.jsonl.000001.zst.${process.pid}.tmp`])
+      symlinkSync(join(folder, 'somebody'), join(folder, 'cold', name))
+    const moved = await signet(folder, 'segments', '--older-than', '90d', '--move-to', 'cold')
+    expect(moved).toMatchObject({ code: 2, error: expect.stringContaining('EEXIST') })
+    expect(readFileSync(join(folder, 'somebody'), 'utf8')).toBe('precious')
+    expect((await verified(folder)).code).toBe(0)
   })
 
   it('does not move what is not the file that was packed, nor over another file', async () => {

@@ -31,6 +31,8 @@ const MAX_WAITING = 8192
 const MANY = 4096
 /** Hashed in one go, a quarter of a millisecond. */
 const SLICE = 64
+/** Fewer rows wait for more: taking each by itself costs the next request more than the row does. */
+const WORTH_IT = 16
 /** Rows of one checkpoint, so that a long catching up is not lost when it is interrupted. */
 const MOST_AT_ONCE = 65_536
 /** Full tiles kept in memory before they are written. */
@@ -134,11 +136,11 @@ export class Publisher {
     else for (const row of rows) this.#waiting.push(row)
     this.#durable = Number(last.placed.index) + 1
     this.#behindSince ??= this.#ports.nowMs()
-    this.#soak().catch(() => undefined)
+    if (this.#waiting.length >= WORTH_IT) this.#soak().catch(() => undefined)
     this.#schedule()
   }
 
-  /** Into the tree at once, in memory: a row that is kept until the next checkpoint outlives its garbage collection. */
+  /** Into the tree soon, in memory: a row that is kept until the next checkpoint outlives its garbage collection. */
   async #soak(): Promise<void> {
     if (this.#soaking) return
     this.#soaking = true
