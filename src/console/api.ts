@@ -233,6 +233,7 @@ async function call<T>(path: string, read: Read<T>, asked: Asked = {}): Promise<
 }
 
 const ESCALATIONS = '/api/v1/escalations'
+const MOST_LISTED = 200
 const page = shape({ escalations: list(readEscalation), next: nullable(text) })
 
 export const api = {
@@ -256,8 +257,20 @@ export const api = {
     }
   },
   me: (background: boolean) => call('/api/v1/me', readMe, { background }),
-  escalations: (states: readonly EscalationState[], background: boolean) =>
-    call(`${ESCALATIONS}?${new URLSearchParams(states.map(s => ['state', s]))}&limit=200`, page, { background }),
+  /** The newest 200, without their arguments. Where those are long the gate gives fewer at once. */
+  async escalations(states: readonly EscalationState[], background: boolean) {
+    const found: Escalation[] = []
+    for (let next: string | null | undefined; next !== null && found.length < MOST_LISTED; ) {
+      const query = new URLSearchParams(states.map(s => ['state', s]))
+      query.set('limit', String(MOST_LISTED - found.length))
+      query.set('arguments', 'false')
+      if (next !== undefined) query.set('before', next)
+      const read = await call(`${ESCALATIONS}?${query}`, page, { background })
+      found.push(...read.escalations)
+      next = read.next
+    }
+    return { escalations: found }
+  },
   escalation: (id: string) => call(`${ESCALATIONS}/${encodeURIComponent(id)}`, readEscalation),
   proposal: (id: string) => call(`${ESCALATIONS}/${encodeURIComponent(id)}/proposal`, readProposal),
   decide: (id: string, decision: 'approve' | 'deny', body: DecisionBody) =>

@@ -18,6 +18,7 @@ import { readMembers } from './body.ts'
 import type { Changes } from './changes.ts'
 import { BASE, readDecision } from './decision.ts'
 import { type Answer, type ControlRequest, json, notFound, problem, type Route } from './listener.ts'
+import { pageOf } from './page.ts'
 import { isEscalationId, matchPath } from './path.ts'
 import { BACKGROUND_HEADER } from './sessions.ts'
 
@@ -93,14 +94,17 @@ async function list({ desk }: EscalationsOptions, { query }: ControlRequest, me:
   }
   if (before !== undefined && !isEscalationId(before))
     return problem(400, 'query_invalid', { description: 'before: an escalation id' })
-  const found = await desk.list({
+  const args = query.get('arguments') ?? 'true'
+  if (args !== 'true' && args !== 'false')
+    return problem(400, 'query_invalid', { description: 'arguments: true or false' })
+  const { found, isLast } = await pageOf(desk, {
     limit: Number(limit),
     ...(known.length === 0 ? {} : { states: known }),
     ...(before === undefined ? {} : { before }),
   })
   return json(200, {
-    escalations: found.map(e => shown(e, me)),
-    next: found.length < Number(limit) ? null : found.at(-1)?.id,
+    escalations: found.map(e => shown(e, me, args === 'true')),
+    next: isLast ? null : (found.at(-1)?.id ?? null),
   })
 }
 
@@ -195,7 +199,7 @@ const REFUSED: Readonly<Record<RefusedBecause, number>> = {
 }
 
 /** As an approver is shown it. Everything a model or a caller chose is escaped; the digest covers what it was before. */
-export function shown(e: Escalation, me: Person) {
+export function shown(e: Escalation, me: Person, withArguments = true) {
   const asked = currentApprovers(e)
   return {
     id: e.id,
@@ -221,8 +225,8 @@ export function shown(e: Escalation, me: Person) {
       id: escapeText(c.id),
       tool: escapeText(c.tool),
       tier: c.tier === undefined ? null : escapeText(c.tier),
-      /** The model's own text, escaped. */
-      arguments: escapeJson(c.argumentsText),
+      /** The model's own text, escaped. Left out for who looks at what there is, and then at one of them. */
+      ...(withArguments ? { arguments: escapeJson(c.argumentsText) } : {}),
       arguments_digest: c.argumentsDigest,
       audience: c.audience ?? null,
     })),

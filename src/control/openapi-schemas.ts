@@ -28,7 +28,7 @@ export const SCHEMAS = {
   },
   Call: {
     type: 'object',
-    required: ['id', 'tool', 'tier', 'arguments', 'arguments_digest', 'audience'],
+    required: ['id', 'tool', 'tier', 'arguments_digest', 'audience'],
     properties: {
       id: { type: 'string' },
       tool: { type: 'string' },

@@ -81,10 +81,16 @@ export function openApi(version: string) {
             },
             { name: 'limit', in: 'query', schema: { type: 'integer', minimum: 1, maximum: 200, default: 50 } },
             { name: 'before', in: 'query', schema: { type: 'string', format: 'uuid' } },
+            {
+              name: 'arguments',
+              in: 'query',
+              description: '`false`: calls come without their arguments',
+              schema: { type: 'boolean', default: true },
+            },
           ],
           responses: {
             200: {
-              description: 'a page',
+              description: 'a page; where arguments are long it ends before `limit`, and `next` says where it goes on',
               ...jsonOf({
                 type: 'object',
                 required: ['escalations', 'next'],

@@ -9,10 +9,11 @@ import type { Escalation } from '../escalation/escalation.ts'
 import { type Access, asPerson } from './access.ts'
 import { BASE } from './decision.ts'
 import { json, notFound, type Route } from './listener.ts'
+import { pageOf } from './page.ts'
 import { matchPath } from './path.ts'
 
 const PATH = `${BASE}/{id}/proposal`
-/** Looked through for an earlier call of the same tool. */
+/** Looked through for an earlier call of the same tool; fewer where their arguments are long. */
 const MOST_EARLIER = 200
 
 export function proposalRoute({ desk, access }: { readonly desk: Desk; readonly access: Access }): Route {
@@ -25,7 +26,7 @@ export function proposalRoute({ desk, access }: { readonly desk: Desk; readonly 
         const e = await desk.find(matchPath(PATH, asked) ?? '')
         return e === undefined
           ? notFound()
-          : json(200, proposal(e, await desk.list({ limit: MOST_EARLIER, before: e.id })))
+          : json(200, proposal(e, (await pageOf(desk, { limit: MOST_EARLIER, before: e.id })).found))
       }),
   }
 }

@@ -61,6 +61,7 @@ async function list(
 ): Promise<void> {
   const query = new URLSearchParams({
     limit: String(options.lines),
+    ...(options.json ? {} : { arguments: 'false' }),
     ...(options.state === undefined ? {} : { state: options.state }),
   })
   const body = await callControl(options, context, 'GET', `${ESCALATIONS}?${query}`)
