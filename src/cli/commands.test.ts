@@ -464,6 +464,12 @@ describe('audit', () => {
     expect((await signet(['audit', 'show', '00000000-0000-7000-8000-000000000000', path], KEY)).code).toBe(1)
   })
 
+  it('a sealing key that is named has to be there, also where nothing was sealed', async () => {
+    const path = await logWith([{}])
+    const named = await signet(['audit', 'tail', path, '--sealing-key-file', join(root, 'nope.key')], KEY)
+    expect(named).toMatchObject({ code: 2, out: '', error: expect.stringMatching(/^Error: [^\n]*nope\.key[^\n]*\n$/) })
+  })
+
   it('tail shows the last rows, filtered by the check that fired, and escapes what they hold', async () => {
     const path = await logWith([{}, BLOCKED, {}, BLOCKED])
     const all = await signet(['audit', 'tail', path])
