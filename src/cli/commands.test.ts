@@ -64,6 +64,7 @@ describe('usage', () => {
     [['doctor', '--self', 'ftp://x']],
     [['doctor', '--probe-injection']],
     [['doctor', '--self', 'https://x', '--ca', 'nope.crt']],
+    [['escalations', 'evidence', '--file', 'nope.json']],
     [['keys', 'generate', '--kind', 'api', '--public-out', 'x']],
     [['receipt', 'verify', 'x']],
   ])('%j exits 2, says why on standard error and prints no trace', async args => {
