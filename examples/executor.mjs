@@ -11,7 +11,10 @@ import { expressCapability, GateRedeemer, remoteJwks } from 'signet-gate/capabil
 
 const need = name => {
   const value = process.env[name]
-  if (value === undefined || value === '') throw new Error(`${name} is not set`)
+  if (value === undefined || value === '') {
+    console.error(`${name} is not set; it needs GATE, AUDIENCE, REDEEM_SECRET and PAYMENT_KEY`)
+    process.exit(2)
+  }
   return value
 }
 const gateUrl = need('GATE')

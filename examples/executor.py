@@ -10,6 +10,7 @@ algorithm, an exact type, issuer and audience, keys from configuration and never
 import hashlib
 import json
 import os
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -241,6 +242,9 @@ class Gate:
 
 
 def main():
+    missing = [name for name in ("GATE", "AUDIENCE", "REDEEM_SECRET") if not os.environ.get(name)]
+    if missing:
+        sys.exit(f"{missing[0]} is not set; it needs GATE, AUDIENCE and REDEEM_SECRET")
     gate = Gate(os.environ["GATE"], os.environ["REDEEM_SECRET"])
     # Pinned for the life of the process: after a rotation, restart it or fetch the set again.
     rules = {

@@ -76,3 +76,14 @@ it('an attacker with an agent’s own process and the network runs nothing but t
   expect(executions.map(r => JSON.stringify(r).match(/capability\.\w+/)?.[0])).toContain('capability.redeemed')
   expect(executions.filter(r => JSON.stringify(r).includes('capability.redeemed')).length).toBe(1)
 })
+
+it('without what they need both say so in one line', async () => {
+  const said = async (child: ChildProcess): Promise<string> => {
+    let text = ''
+    child.stderr?.on('data', chunk => (text += String(chunk)))
+    const code = await new Promise(resolve => child.on('close', resolve))
+    return `${String(code)} ${text}`
+  }
+  expect(await said(run('attacker.mjs', [executorUrl]))).toMatch(/^2 usage: [^\n]+\n$/)
+  expect(await said(run('executor.mjs', [], { GATE: gate.url }))).toMatch(/^2 [A-Z_]+ is not set[^\n]+\n$/)
+})

@@ -143,10 +143,8 @@ import { signetConfiguration, SignetCallbackHandler, SignetRefused } from 'signe
 import { createSignet, signetErrorOf } from 'signet-gate/ai'
 const mine: Check = { name: 'mine', priority: 0, timeLimitMs: 10, describe: () => ({}), admit: x => block('custom:no', x.id) }
 export default definePipeline({ checks: [new OwnerResolutionCheck(), mine] })
-export const sound = async (document: unknown): Promise<boolean> => {
-  const report: EvidenceReport | undefined = await verifyEvidence(document)
-  return report !== undefined && holds(report)
-}
+export const report = (document: unknown): Promise<EvidenceReport | undefined> => verifyEvidence(document)
+export const sound = async (document: unknown): Promise<boolean> => holds(await verifyEvidence(document))
 export const used: readonly unknown[] = [verifyReceipt, wrapOpenAI, wrapAnthropic, SignetCallbackHandler, requireCapability, MemoryReplayStore]
 const who = { signetUrl: 'http://gate:8443', owner: 'human:alice@example.com' }
 export const base: string = signetConfiguration(who).configuration.baseURL + createSignet(who).provider.baseURL
@@ -187,9 +185,14 @@ const all = [definePipeline, verifyReceipt, verifyProof, verifyEvidence, require
 console.log(all.map(one => typeof one).join())
 const who = { signetUrl: 'http://gate:8443', owner: 'agent:triage' }
 console.log(createSignet(who).provider.baseURL, signetConfiguration(who).clientOptions.baseURL)
+const said = { approver: 'human:bob', decision: 'deny', by: 'api_key', at_ms: 1, digest: 'd', reason: null, evidence: null }
+const document = { v: 1, escalation: 'e', digest: 'd', shown: { escalation: 'e' }, decisions: [said] }
+console.log((await verifyEvidence(document)).decisions[0].verdict)
 `,
     )
-    expect(run(node, ['use.mjs'])).toBe(`${Array(10).fill('function').join()}\nhttp://gate:8443/v1 http://gate:8443\n`)
+    expect(run(node, ['use.mjs'])).toBe(
+      `${Array(10).fill('function').join()}\nhttp://gate:8443/v1 http://gate:8443\nunsigned\n`,
+    )
     for (const wrapped of ['openai', 'ai', '@langchain', '@anthropic-ai', '@simplewebauthn'])
       expect(existsSync(join(folder, 'node_modules', wrapped))).toBe(false)
   })

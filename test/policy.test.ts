@@ -90,6 +90,14 @@ describe('policy test', () => {
     })
   })
 
+  it('says which names a table may have, where there is none', async () => {
+    const { code, error } = await signet(project(PIPELINE(), {}), ['policy', 'test'])
+    expect(code).toBe(2)
+    expect(error).toBe(
+      'Error: no table: expected policy.test.json or policy.test.ts in this folder, or the name of one\n',
+    )
+  })
+
   it('says what the checks say in shadow too', async () => {
     const folder = project(PIPELINE(10_000, true), { 'policy.test.json': JSON.stringify(CASES) })
     expect((await signet(folder, ['policy', 'test'])).code).toBe(0)

@@ -64,6 +64,7 @@ describe('usage', () => {
     [['doctor', '--self', 'ftp://x']],
     [['doctor', '--probe-injection']],
     [['doctor', '--self', 'https://x', '--ca', 'nope.crt']],
+    [['escalations', 'evidence', '--file', 'nope.json']],
     [['keys', 'generate', '--kind', 'api', '--public-out', 'x']],
     [['receipt', 'verify', 'x']],
   ])('%j exits 2, says why on standard error and prints no trace', async args => {
@@ -462,6 +463,12 @@ describe('audit', () => {
     expect((await signet(['audit', 'show', 'nobody', path])).code).toBe(1)
     writeFileSync(path, readFileSync(path, 'utf8').replace('admission cleared', 'admission granted'))
     expect((await signet(['audit', 'show', '00000000-0000-7000-8000-000000000000', path], KEY)).code).toBe(1)
+  })
+
+  it('a sealing key that is named has to be there, also where nothing was sealed', async () => {
+    const path = await logWith([{}])
+    const named = await signet(['audit', 'tail', path, '--sealing-key-file', join(root, 'nope.key')], KEY)
+    expect(named).toMatchObject({ code: 2, out: '', error: expect.stringMatching(/^Error: [^\n]*nope\.key[^\n]*\n$/) })
   })
 
   it('tail shows the last rows, filtered by the check that fired, and escapes what they hold', async () => {

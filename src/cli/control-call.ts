@@ -45,11 +45,12 @@ export async function callControl(
   const answer = await ask(`${url}${path}`, { method, headers, ...sent })
   if (!answer.ok) throw new CommandError(`the control plane at ${url} cannot be reached: ${answer.reason}`, UNUSABLE)
   const read = jsonObject(answer.body)
-  if ((answer.status !== 200 && answer.status !== 201) || read === undefined) throw refused(answer.status, read)
+  if ((answer.status !== 200 && answer.status !== 201) || read === undefined) throw refused(answer.status, read, path)
   return read
 }
 
-export function refused(status: number, body: Shown | undefined): CommandError {
+/** `path`: what was asked for. */
+export function refused(status: number, body: Shown | undefined, path = ''): CommandError {
   const why = body === undefined ? '' : `: ${text(body, 'description') || text(body, 'error')}`
   switch (status) {
     case 401:
@@ -58,10 +59,18 @@ export function refused(status: number, body: Shown | undefined): CommandError {
         UNUSABLE,
       )
     case 404:
-      return new CommandError('there is no such thing there', FAILED)
+      return new CommandError(`the control plane knows no ${notThere(path)}`, FAILED)
     default:
       return new CommandError(`the control plane said no (${status})${why}`, FAILED)
   }
+}
+
+/** A 404 says the same of what is not there and of what is not served; the command knows what it has asked for. */
+function notThere(path: string): string {
+  const [, kind, id] = path.split(/[/?]/)
+  if (kind === 'passkeys') return 'such passkey, or takes none: they need passkeyRpId among the settings of the gate'
+  if (kind === 'escalations' && id !== undefined) return 'such escalation; "signet escalations list" shows those it has'
+  return 'such thing; is it the control plane of a signet gate of this version?'
 }
 
 export function controlPlace(options: ControlFlags, context: Context) {

@@ -4,7 +4,7 @@ import { readRows } from '../audit/read.ts'
 import { WebauthnMissing } from '../escalation/assertion.ts'
 import { type DecisionReport, type EvidenceReport, holds, verifyEvidence } from '../escalation/verify-evidence.ts'
 import { escapeText } from '../text/visible.ts'
-import { type Context, located } from './context.ts'
+import { type Context, fileError, located } from './context.ts'
 import { type ControlFlags, callControl, listOf, text } from './control-call.ts'
 import { CommandError, FAILED, UNUSABLE } from './failure.ts'
 import { jsonObject } from './http.ts'
@@ -21,7 +21,7 @@ export async function evidence(id: string | undefined, options: EvidenceOptions,
   const document =
     options.file === undefined
       ? await callControl(options, context, 'GET', `/escalations/${id}/evidence`)
-      : jsonObject(readFileSync(located(context, options.file)))
+      : jsonObject(kept(options.file, context))
   const report = await verified(document)
   if (report === undefined) throw new CommandError('that is no evidence of an escalation', FAILED)
   const logged = options.auditLog === undefined ? undefined : await rowsOf(located(context, options.auditLog), report)
@@ -30,6 +30,14 @@ export async function evidence(id: string | undefined, options: EvidenceOptions,
   const missing = logged?.find(found => !found.decided || found.registered === false)
   if (!holds(report)) throw new CommandError('the evidence does not hold', FAILED)
   if (missing !== undefined) throw new CommandError('the audit log does not say the same as the evidence', FAILED)
+}
+
+function kept(file: string, context: Context): Uint8Array {
+  try {
+    return readFileSync(located(context, file))
+  } catch (error) {
+    throw fileError(file, error)
+  }
 }
 
 async function verified(document: unknown): Promise<EvidenceReport | undefined> {

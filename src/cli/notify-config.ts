@@ -54,7 +54,7 @@ export async function probeNotifications(n: Notifications): Promise<readonly Pro
   const probed: Probed[] = n.webhooks.map(({ name, url, events }) => ({
     name: `webhook:${name}`,
     ok: true,
-    detail: `${new URL(url).host}, ${n.webhookSecrets.get(name)?.length ?? 0} secrets, ${events.length} events; not called`,
+    detail: `${new URL(url).host}, secrets: ${n.webhookSecrets.get(name)?.length ?? 0}, events: ${events.length}; not called`,
   }))
   const egress = openEgress()
   try {

@@ -24,17 +24,26 @@ export function findSealing(options: SealingOptions, logPath: string, context: C
   }
   const given = options.sealingFolder ?? configured('SIGNET_AUDIT_SEALING_FOLDER')
   const folder = given === undefined ? `${logPath}.owners` : located(context, given)
-  // Looking makes no folder and no key.
-  if (!existsSync(folder)) return undefined
+  // Looking makes no folder and no key; a file that was named has to be there all the same.
+  if (!existsSync(folder)) {
+    if (options.sealingKeyFile !== undefined) keyIn(located(context, options.sealingKeyFile))
+    return undefined
+  }
   const file = options.sealingKeyFile ?? configured('SIGNET_AUDIT_SEALING_KEY_FILE')
   try {
-    if (file !== undefined) {
-      return new SealingFolder(folder, Key.fromHex('sealing', readSecretFile(located(context, file)), SERVER_KEY_BYTES))
-    }
+    if (file !== undefined) return new SealingFolder(folder, keyIn(located(context, file)))
     const path = keyFolderPath(undefined, context)
     if (!existsSync(path)) return undefined
     const keys = new KeyFolder(path)
     return keys.keys('sealing').length === 0 ? undefined : new SealingFolder(folder, keys.secret('sealing'))
+  } catch (error) {
+    throw new CommandError(oneLine(error))
+  }
+}
+
+function keyIn(path: string): Key {
+  try {
+    return Key.fromHex('sealing', readSecretFile(path), SERVER_KEY_BYTES)
   } catch (error) {
     throw new CommandError(oneLine(error))
   }

@@ -199,6 +199,9 @@ describe('serve', () => {
     expect(await signet('show', id)).toMatch(/call {8}issue_refund\n.*50000/)
     expect(await signet('approve', id)).toMatch(/it is approved/)
     expect(await (await pending).text()).toContain('issue_refund')
+    const told = async (...args: string[]) => (await signetIn(folder, [...args, '--control', control])).error
+    expect(await told('escalations', 'show', 'nope')).toMatch(/^Error: [^\n]*knows no such escalation[^\n]*\n$/)
+    expect(await told('passkeys', 'list')).toMatch(/^Error: [^\n]*passkeyRpId[^\n]*\n$/)
     await running.stop()
   })
 
@@ -385,7 +388,8 @@ describe('serve with verified callers', () => {
     const doctor = await signet(folder, ['doctor', '--self', running.url, '--ca', 'gate.crt'])
     expect(doctor.out).toContain('callers are verified')
     expect(doctor.code).toBe(0)
-    expect((await signet(folder, ['doctor', '--self', running.url])).code).toBe(1)
+    const blind = await signet(folder, ['doctor', '--self', running.url])
+    expect(blind).toMatchObject({ code: 1, out: expect.stringMatching(/certificate is not believed.*--ca/) })
     writeFileSync(join(folder, 'stranger.crt'), pem('stranger').cert)
     expect((await signet(folder, ['doctor', '--self', running.url, '--ca', 'stranger.crt'])).code).toBe(1)
     expect(await running.stop()).toBe(0)

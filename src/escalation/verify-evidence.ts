@@ -6,7 +6,7 @@
  * audit log: the row `passkey.registered` has its digest, the row of the decision that of the evidence.
  */
 import { canonicalJson, NotCanonical } from '../core/jcs.ts'
-import { loadWebauthn, verifyAssertion, type Webauthn } from './assertion.ts'
+import { loadWebauthn, verifyAssertion } from './assertion.ts'
 import { digestOf } from './digest.ts'
 import type { PasskeyEvidence } from './escalation.ts'
 import { type AssertionProblem, type Decided, decisionChallenge, evidenceDigest, publicKeyDigest } from './evidence.ts'
@@ -32,22 +32,21 @@ export interface DecisionReport {
   readonly publicKeyDigest?: string
 }
 
-/** Does every part of it hold? Decisions without evidence are none of it. */
-export function holds(report: EvidenceReport): boolean {
-  return report.digestHolds && report.decisions.every(d => d.verdict === 'signed' || d.verdict === 'unsigned')
+/** Does every part of it hold? Decisions without evidence are none of it; what is no evidence document does not hold. */
+export function holds(report: EvidenceReport | undefined): boolean {
+  return report?.digestHolds === true && report.decisions.every(d => d.verdict === 'signed' || d.verdict === 'unsigned')
 }
 
-/** `undefined`: it is no evidence document. Throws `WebauthnMissing` when the package is not there. */
+/** `undefined`: it is no evidence document. Throws `WebauthnMissing` when there is a signature, and not the package that verifies it. */
 export async function verifyEvidence(document: unknown): Promise<EvidenceReport | undefined> {
   const { v, escalation, digest, shown, decisions } = record(document) ?? {}
   const facts = record(shown)
   if (v !== 1 || !isText(escalation) || !isText(digest) || facts === undefined || !Array.isArray(decisions))
     return undefined
-  const webauthn = await loadWebauthn()
   try {
     const reports: DecisionReport[] = []
     for (const each of decisions) {
-      const report = await verifyOne(webauthn, each, escalation, digest)
+      const report = await verifyOne(each, escalation, digest)
       if (report === undefined) return undefined
       reports.push(report)
     }
@@ -60,12 +59,7 @@ export async function verifyEvidence(document: unknown): Promise<EvidenceReport 
   }
 }
 
-async function verifyOne(
-  webauthn: Webauthn,
-  value: unknown,
-  escalation: string,
-  digest: string,
-): Promise<DecisionReport | undefined> {
+async function verifyOne(value: unknown, escalation: string, digest: string): Promise<DecisionReport | undefined> {
   const { approver, decision, by, at_ms: atMs, digest: about, reason, ...more } = record(value) ?? {}
   if (!isText(approver) || !isText(by) || typeof atMs !== 'number') return undefined
   if (decision !== 'approve' && decision !== 'deny') return undefined
@@ -85,7 +79,7 @@ async function verifyOne(
   const said: Decided = { escalation, approver, decision, digest, ...(reason === null ? {} : { reason }) }
   const { credentialId, publicKey, authenticatorData, clientDataJson, signature, rpId, origin } = evidence
   const verified = await verifyAssertion(
-    webauthn,
+    await loadWebauthn(),
     { id: credentialId, authenticatorData, clientDataJSON: clientDataJson, signature },
     // Counts are for noticing copies of a key while it is in use.
     { credentialId, publicKey, counter: 0 },

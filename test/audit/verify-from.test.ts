@@ -63,6 +63,8 @@ describe('audit verify --from-checkpoint', () => {
       expect(report).toMatchObject({ ok: true, total_entries: ROWS, from: { index } })
       expect(report.sections.chain.details.rows).toBe(ROWS - index)
     }
+    const { out } = await signet(folder, 'verify', '--from-checkpoint', String(ROWS))
+    expect(out).toMatch(new RegExp(`chain +sound: no row from ${ROWS} on, 0 issues`))
     const { code, error } = await signet(folder, 'verify', '--from-checkpoint', String(ROWS + 1))
     expect(code).toBe(1)
     expect(error).toContain(`the log has no row ${ROWS}`)

@@ -1,15 +1,18 @@
 /** `signet notify` and `signet doctor` about notifications, with receivers that listen. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Webhook } from 'standardwebhooks'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { run } from '../../src/cli/main.ts'
 import { openSqliteNotices } from '../../src/state/notices/sqlite-thread.ts'
+import { saidAddress } from '../support/said-address.ts'
 import { type MailServer, mailServer } from './mail-server.ts'
 import { type Receiver, receiver } from './stand.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'signet-notify-'))
+const ROOT = join(import.meta.dirname, '..', '..')
 const SECRET = `whsec_${Buffer.alloc(32, 3).toString('base64')}`
 const SLACK = { channel: 'C0123', team: 'T0123', app: 'A0123' }
 let hook: Receiver
@@ -87,6 +90,29 @@ describe('signet notify test', () => {
     expect(mail.got.at(-1)?.text).toBe('A test of notifications. Nothing is asked.\n')
   })
 
+  it('is taken by the receiver that the page shows', async () => {
+    const page = readFileSync(join(ROOT, 'docs', 'notifications.md'), 'utf8')
+    const shown = /```js\n(.*?)```/s
+      .exec(page)?.[1]
+      ?.replace(
+        '.listen(8080)',
+        ".listen(0, '127.0.0.1', function () { console.log('http://127.0.0.1:' + this.address().port) })",
+      )
+    const theirs = spawn(process.execPath, ['--input-type=module', '-e', shown ?? ''], {
+      cwd: ROOT,
+      env: { WEBHOOK_SECRET: SECRET },
+    })
+    try {
+      const url = await saidAddress(theirs)
+      const setting = { consoleUrl: 'https://signet.example.com', webhooks: [{ name: 'ops', url }] }
+      writeFileSync(join(folder, 'notifications.json'), JSON.stringify(setting), { mode: 0o644 })
+      delete environment['SIGNET_SLACK_BOT_TOKEN']
+      expect(await signet('notify', 'test')).toMatchObject({ code: 0, out: 'ok     webhook:ops: status 204\n' })
+    } finally {
+      theirs.kill()
+    }
+  })
+
   it('fails where one fails, and says why without a secret', async () => {
     status = 500
     slackAnswer = { ok: false, error: 'not_in_channel' }
@@ -140,7 +166,7 @@ describe('signet doctor', () => {
     const before = [hook.got.length, mail.got.length]
     const { out } = await signet('doctor')
     expect(about(out)).toEqual([
-      expect.stringMatching(/^ok +notifications, webhook:ops: 127\.0\.0\.1:\d+, 1 secrets, 5 events; not called$/),
+      expect.stringMatching(/^ok +notifications, webhook:ops: 127\.0\.0\.1:\d+, secrets: 1, events: 5; not called$/),
       expect.stringMatching(/^ok +notifications, slack: Slack takes the token$/),
       expect.stringMatching(/^ok +notifications, email: the mail server takes the sign-in$/),
     ])

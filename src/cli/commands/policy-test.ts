@@ -20,7 +20,9 @@ const DEFAULTS = ['policy.test.json', 'policy.test.ts']
 
 export async function test(given: string | undefined, options: Options, context: Context): Promise<void> {
   const { terminal } = context
-  const file = given ?? DEFAULTS.find(name => existsSync(located(context, name))) ?? 'policy.test.json'
+  const file = given ?? DEFAULTS.find(name => existsSync(located(context, name)))
+  if (file === undefined)
+    throw new CommandError(`no table: expected ${DEFAULTS.join(' or ')} in this folder, or the name of one`)
   const { systemClock } = await import('../../state/system.ts')
   const pipeline = await runPipelineFile(options.pipeline, readEnvFile(located(context, '.env'), false), context)
   const only = options.check ?? []
