@@ -9,6 +9,10 @@ import { SignetEscalated, SignetRefused, signetConfiguration } from 'signet-gate
 import { remoteJwks } from 'signet-gate/receipt'
 
 const gate = process.env.GATE_URL ?? 'http://127.0.0.1:8443'
+await fetch(`${gate}/healthz`).catch(() => {
+  console.error(`no gate answers at ${gate}; start it first: npm start`)
+  process.exit(2)
+})
 const signet = signetConfiguration({
   signetUrl: gate,
   owner: 'human:alice@example.com', // who answers for these calls

@@ -7,6 +7,10 @@ import { compactVerify, createLocalJWKSet } from 'jose'
 import OpenAI from 'openai'
 
 const gate = process.env.GATE_URL ?? 'http://127.0.0.1:8443'
+await fetch(`${gate}/healthz`).catch(() => {
+  console.error(`no gate answers at ${gate}; start it first: npm start`)
+  process.exit(2)
+})
 const client = new OpenAI({
   baseURL: `${gate}/v1`,
   apiKey: 'none',

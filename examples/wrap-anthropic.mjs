@@ -8,6 +8,10 @@ import { lastReceipt, SignetEscalated, SignetRefused, wrapAnthropic } from 'sign
 import { remoteJwks } from 'signet-gate/receipt'
 
 const gate = process.env.GATE_URL ?? 'http://127.0.0.1:8443'
+await fetch(`${gate}/healthz`).catch(() => {
+  console.error(`no gate answers at ${gate}; start it first: npm start`)
+  process.exit(2)
+})
 const claude = wrapAnthropic(new Anthropic({ apiKey: process.env.ANTHROPIC_API_KEY ?? 'none', authToken: null }), {
   signetUrl: gate,
   owner: 'human:alice@example.com', // who answers for these calls

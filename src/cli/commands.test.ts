@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer, type RequestListener, type Server } from 'node:http'
@@ -197,6 +197,15 @@ describe('init', () => {
     }
     expect(readFileSync(join(a, '.env'), 'utf8')).toMatch(/^SIGNET_HMAC_SECRET=[0-9a-f]{64}$/m)
     expect(readFileSync(join(a, '.env.example'), 'utf8')).toMatch(/^SIGNET_HMAC_SECRET=$/m)
+  })
+
+  it('writes a client that says in one line that there is no gate', async () => {
+    const folder = newFolder()
+    await signet(['init', folder])
+    const env = { ...process.env, GATE_URL: 'http://127.0.0.1:1/v1' }
+    const ran = spawnSync(process.execPath, ['client-example.mjs'], { cwd: folder, env, encoding: 'utf8' })
+    expect(ran).toMatchObject({ status: 2, stdout: '' })
+    expect(ran.stderr).toMatch(/^no gate answers at http:\/\/127\.0\.0\.1:1\/v1; [^\n]+\n$/)
   })
 
   it('never overwrites: a second run changes nothing and exits 1', async () => {

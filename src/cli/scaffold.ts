@@ -117,6 +117,9 @@ const response = await fetch(\`\${gate}/chat/completions\`, {
     model: process.env.MODEL ?? 'llama3.2:1b',
     messages: [{ role: 'user', content: process.argv[2] ?? 'Say hello in one sentence.' }],
   }),
+}).catch(() => {
+  console.error(\`no gate answers at \${gate}; start it first: npx signet serve --upstream demo --dev\`)
+  process.exit(2)
 })
 
 console.log('status        ', response.status)

@@ -29,7 +29,7 @@ const MAX_FILE = 64 * 1024
  * through them, and the group may read it, since they share it that way; the world may not.
  */
 export function readSecretFile(path: string): string {
-  const text = readChecked(path, constants.O_RDONLY, 0o027, 'chmod 440')
+  const text = readChecked(path, constants.O_RDONLY, 0o027, 'chmod 600')
   if (text === undefined) throw new KeyError('key_unreadable', `secret file ${path} does not exist`)
   const secret = text.trim()
   if (secret === '') throw new KeyError('key_unreadable', `secret file ${path} is empty`)

@@ -33,6 +33,19 @@ it('wrap-anthropic shows a refusal with its facts', async () => {
   )
 })
 
+it.each(['openai-tour', 'wrap-anthropic', 'langchain', 'ai-sdk'])(
+  '%s says in one line that there is no gate',
+  async name => {
+    const env = { ...process.env, GATE_URL: 'http://127.0.0.1:1' }
+    const ran = run(process.execPath, ['--conditions', 'signet-source', `examples/${name}.mjs`], { cwd: ROOT, env })
+    await expect(ran).rejects.toMatchObject({
+      code: 2,
+      stdout: '',
+      stderr: 'no gate answers at http://127.0.0.1:1; start it first: npm start\n',
+    })
+  },
+)
+
 it.each(['langchain', 'ai-sdk'])('%s shows an answer, a call, a held call, a refusal and an abort', async name => {
   const out = await said(name)
   expect(out).toMatch(/Hello\. /)
