@@ -11,6 +11,10 @@ import { createHmac, generateKeyPairSync, sign } from 'node:crypto'
 import { createServer } from 'node:http'
 
 const [executor, gate, good, receipt = ''] = process.argv.slice(2)
+if (good === undefined || good.split('.').length !== 3) {
+  console.error('expected: node attacker.mjs <executor url> <gate url> <capability> [<a receipt>]')
+  process.exit(2)
+}
 const permitted = '{"account":"X","amount":50}'
 const [goodHeader, goodPayload, goodSignature] = good.split('.')
 const header = JSON.parse(Buffer.from(goodHeader, 'base64url').toString())

@@ -3,6 +3,9 @@
  *
  *   GATE=http://127.0.0.1:8443 AUDIENCE=https://pay.example REDEEM_SECRET=… PAYMENT_KEY=… node executor.mjs
  *
+ * GATE: the gate. AUDIENCE: the tool's `audience` in the registry. REDEEM_SECRET: its hash is in the gate's SIGNET_REDEEMERS.
+ * PAYMENT_KEY: stands for the credential of the effect; anything will do here. PORT: where to listen, any free one without it.
+ *
  * The agent sends the call's arguments as the body and its capability as a header. What the agent's own process does before
  * that does not matter: it has neither the gate's key nor PAYMENT_KEY.
  */
@@ -11,8 +14,9 @@ import { expressCapability, GateRedeemer, remoteJwks } from 'signet-gate/capabil
 
 const need = name => {
   const value = process.env[name]
-  if (value === undefined || value === '') throw new Error(`${name} is not set`)
-  return value
+  if (value !== undefined && value !== '') return value
+  console.error(`${name} is not set; the first lines of this file say what it is`)
+  process.exit(2)
 }
 const gateUrl = need('GATE')
 const paymentKey = need('PAYMENT_KEY')

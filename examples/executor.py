@@ -241,6 +241,9 @@ class Gate:
 
 
 def main():
+    missing = [name for name in ("GATE", "AUDIENCE", "REDEEM_SECRET") if not os.environ.get(name)]
+    if missing:
+        raise SystemExit(f"not set: {', '.join(missing)}; the first lines of this file say how it is started")
     gate = Gate(os.environ["GATE"], os.environ["REDEEM_SECRET"])
     # Pinned for the life of the process: after a rotation, restart it or fetch the set again.
     rules = {

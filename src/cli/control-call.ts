@@ -58,7 +58,10 @@ export function refused(status: number, body: Shown | undefined): CommandError {
         UNUSABLE,
       )
     case 404:
-      return new CommandError('there is no such thing there', FAILED)
+      return new CommandError(
+        'the control plane has no such thing: no escalation or passkey with this id, or passkeys are off there (passkeyRpId)',
+        FAILED,
+      )
     default:
       return new CommandError(`the control plane said no (${status})${why}`, FAILED)
   }

@@ -166,13 +166,25 @@ const OWNERLESS = JSON.stringify({
   max_tokens: 1,
 })
 
+function whatToTry(self: string, reason: string, isTls: boolean): string {
+  if (isTls) return 'name its certificate, or the authority of that, with --ca FILE'
+  if (reason === 'ECONNRESET' && self.startsWith('http:'))
+    return 'somebody is there and hangs up: if the gate speaks TLS, give its https:// URL'
+  return 'start it with "signet serve"'
+}
+
 /** False: nobody is there, and nothing more can be asked. */
 async function checkGate(gate: Subject, report: Report): Promise<boolean> {
   const { ask, jsonObject } = await import('../http.ts')
   const { self, tls } = gate
   const health = await ask(`${self}/healthz`, tls)
   if (!health.ok) {
-    report('gate', 'failed', `${self} cannot be reached (${health.reason}); start it with "signet serve"`)
+    const { isTlsFailure } = await import('../../upstream/fault.ts')
+    report(
+      'gate',
+      'failed',
+      `${self} cannot be reached (${health.reason}); ${whatToTry(self, health.reason, isTlsFailure(health.reason))}`,
+    )
     return false
   }
   const state = jsonObject(health.body)

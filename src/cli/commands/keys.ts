@@ -91,7 +91,9 @@ async function generate(options: Options, context: Context): Promise<void> {
   write(publicOut, key.publicPem(), 0o644)
   terminal.line('wrote ', options.out, ' (mode 0600) and ', publicOut)
   terminal.line('key id: ', key.kid)
-  terminal.line('use it with SIGNET_RECEIPT_KEY_FILE; give the public file to whoever checks receipts')
+  terminal.line(
+    'use it with SIGNET_RECEIPT_KEY_FILE or SIGNET_CAPABILITY_KEY_FILE (one key each); give the public file to whoever checks them',
+  )
 
   function write(path: string, text: string, mode: number): void {
     const outcome = writeNewFile(located(context, path), text, mode, options.force === true)

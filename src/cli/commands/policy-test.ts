@@ -20,7 +20,12 @@ const DEFAULTS = ['policy.test.json', 'policy.test.ts']
 
 export async function test(given: string | undefined, options: Options, context: Context): Promise<void> {
   const { terminal } = context
-  const file = given ?? DEFAULTS.find(name => existsSync(located(context, name))) ?? 'policy.test.json'
+  const file = given ?? DEFAULTS.find(name => existsSync(located(context, name)))
+  if (file === undefined) {
+    throw new CommandError(
+      `expected a table in ${DEFAULTS.join(' or ')}, or its path as the argument; the least one is {"cases":[{"tool":"NAME","expect":"block"}]}`,
+    )
+  }
   const { systemClock } = await import('../../state/system.ts')
   const pipeline = await runPipelineFile(options.pipeline, readEnvFile(located(context, '.env'), false), context)
   const only = options.check ?? []
