@@ -3,6 +3,9 @@
  *
  *   GATE=http://127.0.0.1:8443 AUDIENCE=https://pay.example REDEEM_SECRET=… PAYMENT_KEY=… node executor.mjs
  *
+ * GATE: the gate. AUDIENCE: the tool's `audience` in the registry. REDEEM_SECRET: its hash is in the gate's SIGNET_REDEEMERS.
+ * PAYMENT_KEY: stands for the credential of the effect; anything will do here. PORT: where to listen, any free one without it.
+ *
  * The agent sends the call's arguments as the body and its capability as a header. What the agent's own process does before
  * that does not matter: it has neither the gate's key nor PAYMENT_KEY.
  */

@@ -218,6 +218,22 @@ describe('policy explain', () => {
     expect((await signet(folder, ['policy', 'explain', entry, 'nope.jsonl'])).code).toBe(2)
   })
 
+  it('shows the numbers that a row holds, as numbers', async () => {
+    const folder = project(PIPELINE())
+    const gate = await startServed(folder, ['--config', 'pipeline.ts'])
+    const res = await ask(gate.url, 'human:alice@example.com', { messages: [{ role: 'user', content: 'say hello' }] })
+    expect(await res.text()).toContain('Hello.')
+    expect(await gate.stop()).toBe(0)
+    const id = res.headers.get('x-signet-correlation-id') ?? ''
+    const { code, out, error } = await signet(folder, ['policy', 'explain', id, 'audit.jsonl'])
+    expect({ code, error }).toEqual({ code: 0, error: '' })
+    expect(out).toMatch(/\n {2}noted +\{.*"upstream_status":200\}\n/)
+    const { rows } = JSON.parse((await signet(folder, ['policy', 'explain', id, 'audit.jsonl', '--json'])).out) as {
+      readonly rows: readonly { readonly details: Readonly<Record<string, unknown>> }[]
+    }
+    expect(rows.at(-1)?.details).toMatchObject({ finish_reason: 'stop', upstream_status: 200 })
+  })
+
   it('knows a policy whose checks count in another process', async () => {
     const { policyDigests } = await import('../src/cli/policy-digests.ts')
     const { RateLimitCheck } = await import('../src/checks/rate-limit.ts')

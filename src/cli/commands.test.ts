@@ -183,6 +183,7 @@ describe('init', () => {
     '.gitignore',
     'client-example.mjs',
     'package.json',
+    'tsconfig.json',
   ]
 
   it('writes a project with keys of its own, secrets readable by their owner alone', async () => {

@@ -1,5 +1,5 @@
 /** Stored rows as people and machines read them. Numbers keep every digit: nanoseconds do not fit a JavaScript number. */
-import { canonical, type Json } from '../audit/canonical.ts'
+import { canonical, Float, type Json } from '../audit/canonical.ts'
 import type { StoredRow } from '../audit/stored.ts'
 import type { KeyRing } from '../keys/ring.ts'
 
@@ -20,6 +20,18 @@ export function rowJson(row: StoredRow, withHmac = true): string {
     ['ts_ns', row.tsNs],
   ]
   return canonical(new Map(fields))
+}
+
+/** The value as `JSON.stringify` takes it; an integer that a JavaScript number does not hold is its digits as text. */
+export function plainJson(value: Json): unknown {
+  if (value instanceof Float) return value.value
+  if (typeof value === 'bigint') {
+    const number = Number(value)
+    return Number.isSafeInteger(number) ? number : value.toString()
+  }
+  if (value instanceof Map) return Object.fromEntries([...value].map(([key, of]) => [key, plainJson(of)]))
+  if (Array.isArray(value)) return value.map(plainJson)
+  return value
 }
 
 /** Compact JSON with line breaks and indentation; not a character of its values changes. */

@@ -25,6 +25,7 @@ export function scaffold(): readonly ScaffoldFile[] {
     },
     { name: 'client-example.mjs', text: CLIENT, mode: 0o644 },
     { name: 'package.json', text: PACKAGE, mode: 0o644 },
+    { name: 'tsconfig.json', text: TSCONFIG, mode: 0o644 },
   ]
 }
 
@@ -145,6 +146,25 @@ const PACKAGE = `${JSON.stringify(
     type: 'module',
     scripts: { gate: 'signet serve --dev', lint: 'signet lint --strict' },
     dependencies: { 'signet-gate': `^${VERSION}` },
+  },
+  null,
+  2,
+)}
+`
+
+// Node runs the pipeline as it is; this is for editors and for `npx tsc`, which checks it and writes nothing.
+const TSCONFIG = `${JSON.stringify(
+  {
+    compilerOptions: {
+      target: 'es2024',
+      module: 'nodenext',
+      types: ['node'],
+      strict: true,
+      noEmit: true,
+      erasableSyntaxOnly: true,
+      allowImportingTsExtensions: true,
+    },
+    include: ['*.ts'],
   },
   null,
   2,

@@ -69,7 +69,7 @@ export function faultOf(error: unknown, phase: Phase): Fault {
 }
 
 /** OpenSSL and certificate errors: `CERT_HAS_EXPIRED`, `DEPTH_ZERO_SELF_SIGNED_CERT`, `ERR_SSL_…`, `ERR_TLS_…`. */
-function isTlsFailure(name: string): boolean {
+export function isTlsFailure(name: string): boolean {
   return /^(?:ERR_SSL_|ERR_TLS_|ERR_OSSL_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH|CRL_|INVALID_CA|PATH_LENGTH_)/.test(
     name,
   )

@@ -166,15 +166,12 @@ const OWNERLESS = JSON.stringify({
   max_tokens: 1,
 })
 
-/** What Node says when a server is there and shows a certificate that leads to no authority known here. */
-const NOT_BELIEVED: ReadonlySet<string> = new Set([
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'UNABLE_TO_GET_ISSUER_CERT',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-  'ERR_TLS_CERT_ALTNAME_INVALID',
-])
+function whatToTry(self: string, reason: string, isTls: boolean): string {
+  if (isTls) return 'name its certificate, or the authority of that, with --ca FILE'
+  if (reason === 'ECONNRESET' && self.startsWith('http:'))
+    return 'somebody is there and hangs up: if the gate speaks TLS, give its https:// URL'
+  return 'start it with "signet serve"'
+}
 
 /** False: nobody is there, and nothing more can be asked. */
 async function checkGate(gate: Subject, report: Report): Promise<boolean> {
@@ -182,10 +179,12 @@ async function checkGate(gate: Subject, report: Report): Promise<boolean> {
   const { self, tls } = gate
   const health = await ask(`${self}/healthz`, tls)
   if (!health.ok) {
-    const way = NOT_BELIEVED.has(health.reason)
-      ? 'its certificate is not believed; name it, or its authority, with --ca'
-      : 'start it with "signet serve"'
-    report('gate', 'failed', `${self} cannot be reached (${health.reason}); ${way}`)
+    const { isTlsFailure } = await import('../../upstream/fault.ts')
+    report(
+      'gate',
+      'failed',
+      `${self} cannot be reached (${health.reason}); ${whatToTry(self, health.reason, isTlsFailure(health.reason))}`,
+    )
     return false
   }
   const state = jsonObject(health.body)

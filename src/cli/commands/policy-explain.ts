@@ -12,7 +12,7 @@ import { withReader } from '../log-reader.ts'
 import { runPipelineFile } from '../pipeline-file.ts'
 import { policyDigests } from '../policy-digests.ts'
 import { type Configured, configuredFor } from '../policy-options.ts'
-import { timeOf } from '../row-text.ts'
+import { plainJson, timeOf } from '../row-text.ts'
 
 interface Options extends LogOptions {
   readonly pipeline: string
@@ -76,8 +76,7 @@ function explainRow(
   }
   const details: Record<string, unknown> = {}
   for (const [key, value] of row.metadata) {
-    if (!key.startsWith('_') && key !== 'shadow')
-      details[key] = value instanceof Map ? Object.fromEntries(value) : value
+    if (!key.startsWith('_') && key !== 'shadow') details[key] = plainJson(value)
   }
   const decidedBy = text('_check_name')
   const description = decidedBy === undefined ? undefined : described.get(decidedBy)
