@@ -13,7 +13,7 @@ export function chainSection(joined: Joined, from: VerifyFrom | undefined): Sect
   const first = Number(from?.position.count ?? 0n)
   return {
     status: found === 0 ? 'sound' : 'broken',
-    text: `rows ${first} to ${joined.rows - 1}, ${plural(found, 'issue')}`,
+    text: `${joined.rows > first ? `rows ${first} to ${joined.rows - 1}` : `no rows from ${first} on`}, ${plural(found, 'issue')}`,
     details: { first_row: first, rows: joined.rows - first, issues: found, last_hmac: joined.lastHmac },
   }
 }
