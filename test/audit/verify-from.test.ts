@@ -62,6 +62,8 @@ describe('audit verify --from-checkpoint', () => {
       expect({ index, code, breaks: report.breaks }).toEqual({ index, code: 0, breaks: [] })
       expect(report).toMatchObject({ ok: true, total_entries: ROWS, from: { index } })
       expect(report.sections.chain.details.rows).toBe(ROWS - index)
+      const looked = index < ROWS ? `rows ${index} to ${ROWS - 1}` : `no row from ${ROWS} on`
+      expect(report.sections.chain.text).toBe(`${looked}, 0 issues`)
     }
     const { out } = await signet(folder, 'verify', '--from-checkpoint', String(ROWS))
     expect(out).toMatch(new RegExp(`chain +sound: no row from ${ROWS} on, 0 issues`))

@@ -16,7 +16,9 @@ export const registerKeys: Register = (program, context) => {
   registerKeyFolder(keys, context)
   keys
     .command('generate')
-    .description('make a key for the audit log (hmac), for receipts (ed25519) or for a caller (api)')
+    .description(
+      'make a key for the audit log or sealing (hmac), for receipts or capabilities (ed25519) or for a caller (api)',
+    )
     .addOption(new Option('--kind <kind>', 'which key').choices(['hmac', 'ed25519', 'api']).makeOptionMandatory())
     .option(
       '--out <file>',
