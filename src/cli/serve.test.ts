@@ -389,7 +389,10 @@ describe('serve with verified callers', () => {
     expect(doctor.out).toContain('callers are verified')
     expect(doctor.code).toBe(0)
     const blind = await signet(folder, ['doctor', '--self', running.url])
-    expect(blind).toMatchObject({ code: 1, out: expect.stringMatching(/cannot be reached .*name its certificate.*--ca/) })
+    expect(blind).toMatchObject({
+      code: 1,
+      out: expect.stringMatching(/cannot be reached .*name its certificate.*--ca/),
+    })
     writeFileSync(join(folder, 'stranger.crt'), pem('stranger').cert)
     const stranger = await signet(folder, ['doctor', '--self', running.url, '--ca', 'stranger.crt'])
     expect(stranger.code).toBe(1)
