@@ -62,6 +62,12 @@ const PAGES = [
   ['health', '#/health', 'Witnesses'],
 ] as const
 
+it('counts what was blocked in decisions, and makes no share of requests of it', async () => {
+  await page.goto(`${s.control}/console/#/overview`)
+  await page.getByText('decisions, also several of one request').waitFor()
+  expect(await page.locator('dl.tiles').innerText()).not.toContain('%')
+})
+
 describe.each(['light', 'dark'])('%s', theme => {
   it.each(PAGES)('%s', async (name, fragment, text) => {
     await page.goto(`${s.control}/console/${fragment}`)
@@ -105,8 +111,9 @@ it('the keys go everywhere: pages, rows, search, help', async () => {
   await page.getByRole('table', { name: 'Rows found' }).waitFor()
   await page.keyboard.press('j')
   await page.keyboard.press('j')
-  const second = await page.locator('tr.chosen').getByRole('button').textContent()
-  expect(page.url()).toContain(`#/audit/${second}`)
+  // The address is there a moment before the page that it names.
+  const chosen = async () => `#/audit/${await page.locator('tr.chosen').getByRole('button').textContent()}`
+  await expect.poll(async () => page.url().endsWith(await chosen())).toBe(true)
   await page.keyboard.press('Escape')
   await page.locator('aside.detail').waitFor({ state: 'detached' })
   await page.keyboard.press('?')

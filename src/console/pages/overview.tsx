@@ -72,7 +72,7 @@ function Shown({
           value={whole(requests)}
           note={`${whole(numbers.completed.reduce((n, c) => n + c, 0))} answered to the end`}
         />
-        <Tile name="Blocked" value={whole(sum('block'))} note={share(sum('block'), requests)} tone="block" />
+        <Tile name="Blocked" value={whole(sum('block'))} note="decisions, also several of one request" tone="block" />
         <Tile
           name="Held for a human"
           value={whole(sum('escalate'))}
