@@ -59,7 +59,7 @@ it('the browser asks for it, and its signature verifies later', async () => {
   await page.goto(`${origin}/console/#/approvals/${e?.id}`)
   await page.getByText('with a passkey').waitFor()
   await page.getByText('computed here').waitFor()
-  await page.keyboard.press('a')
+  await page.getByRole('button', { name: /Approve/ }).click()
   await page.getByRole('dialog').getByLabel('Reason (optional)').fill('ticket 8')
   await page.getByRole('button', { name: 'Approve with a passkey' }).click()
   expect((await answer).choices[0]?.message.tool_calls).toHaveLength(1)
