@@ -2,6 +2,7 @@
  * Keys that only look like a key the dialect knows. Some parsers match keys without regard to case (Go's encoding/json)
  * or normalise them; such a reader would act on `Messages` while we inspected `messages`. They are refused.
  */
+import { caseless } from '../text/caseless.ts'
 import type { JsonObject } from './json.ts'
 
 export interface KnownKeys {
@@ -14,10 +15,10 @@ export interface KnownKeys {
 export function knownKeys(words: string): KnownKeys {
   const keys = words.trim().split(/\s+/)
   const exact = new Set(keys)
-  const folded = new Map(keys.map(key => [fold(key), key]))
+  const folded = new Map(keys.map(key => [caseless(key), key]))
   return {
     has: key => exact.has(key),
-    confusedWith: key => (exact.has(key) ? undefined : folded.get(fold(key))),
+    confusedWith: key => (exact.has(key) ? undefined : folded.get(caseless(key))),
   }
 }
 
@@ -28,15 +29,4 @@ export function ambiguousKey(node: JsonObject, known: KnownKeys): string | undef
     if (confused !== undefined) return confused
   }
   return undefined
-}
-
-/** Like Unicode's NFKC_Casefold, and upper-casing too (a dotless or a long letter). ASCII keeps to the short way. */
-function fold(key: string): string {
-  if (/^[\x20-\x7e]*$/.test(key)) return key.toLowerCase()
-  return key
-    .replace(/\p{Default_Ignorable_Code_Point}/gu, '')
-    .normalize('NFKC')
-    .toUpperCase()
-    .toLowerCase()
-    .normalize('NFKC')
 }

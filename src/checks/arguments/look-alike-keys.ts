@@ -3,6 +3,7 @@
  * match names without regard to case, and some readers normalise them: they would act on `Amount` while `amount` was judged.
  * Beside a key that the policy names, one in look-alike letters is refused too: a human who approves would read it as that.
  */
+import { caseless } from '../../text/caseless.ts'
 import { fold } from '../../text/fold.ts'
 
 /** The keys that a policy names, place by place. */
@@ -72,15 +73,4 @@ export function keyProblem(value: unknown, named: NamedKeys | undefined): KeyPro
     if (problem !== undefined) return problem
   }
   return undefined
-}
-
-/** Like Unicode's NFKC_Casefold, with upper-casing (a long or a dotless letter); ASCII keeps to the short way. */
-function caseless(key: string): string {
-  if (/^[\x20-\x7e]*$/.test(key)) return key.toLowerCase()
-  return key
-    .replace(/\p{Default_Ignorable_Code_Point}/gu, '')
-    .normalize('NFKC')
-    .toUpperCase()
-    .toLowerCase()
-    .normalize('NFKC')
 }
