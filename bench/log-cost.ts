@@ -1,18 +1,22 @@
 /**
- * What the transparency log costs a request: two gates with it and two without, the same otherwise, in turns. The two that are
- * alike differ by chance alone; what lies within their difference is not measurable. Latency at one connection, then requests a
- * second and processor time of each kind of thread at 64.
+ * What the transparency log costs a request: two gates with it and two without, the same otherwise, in turns. Latency at one
+ * connection, then requests a second and processor time of each kind of thread at 64. The two that are alike differ by chance
+ * alone. Below the table: with the log minus without it, round by round, as mean and standard error; a difference below two
+ * standard errors is not measurable in that many rounds.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { Connection, requestBytes } from './client.ts'
 import { freePort, start, startUpstream, stop, type Target } from './processes.ts'
 
-const ROUNDS = 240
-const BLOCK = 25
-const TURNS = 5
-const TURN_MS = 4000
+const quick = process.argv.includes('--quick')
+const ROUNDS = quick ? 2 : 16
+/** Longer than the time between two checkpoints: each block bears the cost of its own. */
+const BLOCK_MS = 2500
+/** What a gate that had its turn still does, a last checkpoint, is not to fall into the turn of another. */
+const QUIET_MS = 1300
 const CONNECTIONS = 64
 
 const root = join(import.meta.dirname, '..')
@@ -51,50 +55,118 @@ function cpuOf({ child }: Target): ReadonlyMap<string, number> {
   return found
 }
 
+interface Block {
+  readonly p50: number
+  readonly p90: number
+  readonly p99: number
+}
+
+interface Closed {
+  readonly perSecond: number
+  readonly main: number
+  readonly helpers: number
+  readonly pool: number
+}
+
 const all = await Promise.all(
   targets.map(async target => ({
     target,
     connections: await Promise.all(Array.from({ length: CONNECTIONS }, () => Connection.open(target.port))),
-    times: [] as number[],
-    requests: 0,
-    seconds: 0,
-    cpu: new Map<string, number>(),
+    latency: [] as Block[],
+    closed: [] as Closed[],
   })),
 )
+type Measured = (typeof all)[number]
+
 /** Each has every place in the order equally often. */
 const inTurn = (turn: number) => all.map((_, k) => all[(k + turn) % all.length]).filter(one => one !== undefined)
 
-for (const { connections } of all) for (let n = 0; n < 3000; n++) await connections[0]?.request(request)
-for (let round = 0; round < ROUNDS; round++)
-  for (const { connections, times } of inTurn(round))
-    for (let n = 0; n < BLOCK; n++) times.push((await connections[0]?.request(request))?.totalMs ?? Number.NaN)
-for (let turn = 0; turn < TURNS; turn++) {
-  for (const one of inTurn(turn)) {
-    const [before, began] = [cpuOf(one.target), performance.now()]
-    await Promise.all(
-      one.connections.map(async connection => {
-        while (performance.now() < began + TURN_MS) {
-          await connection.request(request)
-          one.requests++
-        }
-      }),
-    )
-    one.seconds += (performance.now() - began) / 1000
-    for (const [name, micros] of cpuOf(one.target))
-      one.cpu.set(name, (one.cpu.get(name) ?? 0) + micros - (before.get(name) ?? 0))
-  }
+/** Requests one after the other on each of the connections, for `BLOCK_MS`; milliseconds of each, and seconds in all. */
+async function block(connections: readonly Connection[]): Promise<{ times: number[]; seconds: number }> {
+  const began = performance.now()
+  const times: number[] = []
+  await Promise.all(
+    connections.map(async connection => {
+      while (performance.now() < began + BLOCK_MS) times.push((await connection.request(request)).totalMs)
+    }),
+  )
+  const seconds = (performance.now() - began) / 1000
+  await setTimeout(QUIET_MS)
+  return { times, seconds }
 }
 
-console.log('the log        p50 ms  p90 ms  p99 ms  requests/s  CPU us/request: main  V8 helpers  pool')
-for (const { target, times, requests, seconds, cpu } of all) {
+async function one({ connections, latency }: Measured): Promise<void> {
+  const { times } = await block(connections.slice(0, 1))
   times.sort((a, b) => a - b)
-  const at = (part: number) => (times[Math.floor(times.length * part)] ?? Number.NaN).toFixed(3).padStart(7)
-  const each = (name: string, width: number) => ((cpu.get(name) ?? 0) / requests).toFixed(0).padStart(width)
-  console.log(
-    `${target.name.padEnd(13)}${at(0.5)} ${at(0.9)} ${at(0.99)}${(requests / seconds).toFixed(0).padStart(12)}` +
-      `${each('main', 22)}${each('V8Worker', 12)}${each('libuv-worker', 6)}`,
+  const at = (part: number) => times[Math.floor(times.length * part)] ?? Number.NaN
+  latency.push({ p50: at(0.5), p90: at(0.9), p99: at(0.99) })
+}
+
+async function many({ connections, target, closed }: Measured): Promise<void> {
+  const before = cpuOf(target)
+  const { times, seconds } = await block(connections)
+  const after = cpuOf(target)
+  const each = (name: string) => ((after.get(name) ?? 0) - (before.get(name) ?? 0)) / times.length
+  closed.push({
+    perSecond: times.length / seconds,
+    main: each('main'),
+    helpers: each('V8Worker'),
+    pool: each('libuv-worker'),
+  })
+}
+
+for (const { connections } of all) await block(connections)
+for (let round = 0; round < ROUNDS; round++) for (const target of inTurn(round)) await one(target)
+for (let round = 0; round < ROUNDS; round++) for (const target of inTurn(round)) await many(target)
+
+const MEASURES: readonly (readonly [name: string, digits: number, of: (target: Measured) => readonly number[]])[] = [
+  ['p50 ms', 3, t => t.latency.map(l => l.p50)],
+  ['p90 ms', 3, t => t.latency.map(l => l.p90)],
+  ['p99 ms', 3, t => t.latency.map(l => l.p99)],
+  ['requests/s', 0, t => t.closed.map(c => c.perSecond)],
+  ['CPU us: main', 0, t => t.closed.map(c => c.main)],
+  ['V8 helpers', 0, t => t.closed.map(c => c.helpers)],
+  ['pool', 0, t => t.closed.map(c => c.pool)],
+]
+const mean = (values: readonly number[]) => values.reduce((sum, v) => sum + v, 0) / values.length
+const line = (name: string, cells: readonly string[]) =>
+  console.log(name.padEnd(20) + cells.map(cell => cell.padStart(14)).join(''))
+
+line(
+  'mean of rounds',
+  MEASURES.map(([name]) => name),
+)
+for (const target of all)
+  line(
+    target.target.name,
+    MEASURES.map(([, digits, of]) => mean(of(target)).toFixed(digits)),
+  )
+/** Per round: the mean of one pair minus the mean of the other. */
+function compare(name: string, plus: readonly number[], minus: readonly number[]): void {
+  const differences = MEASURES.map(([, , of]) => {
+    const pick = (places: readonly number[], round: number) =>
+      mean(places.map(place => of(all[place] ?? fail())[round] ?? Number.NaN))
+    return Array.from({ length: ROUNDS }, (_, round) => pick(plus, round) - pick(minus, round))
+  })
+  line(
+    name,
+    MEASURES.map(([, digits], k) => mean(differences[k] ?? []).toFixed(digits)),
+  )
+  line(
+    '  standard error',
+    MEASURES.map(([, digits], k) => {
+      const values = differences[k] ?? []
+      const centre = mean(values)
+      return Math.sqrt(mean(values.map(v => (v - centre) ** 2)) / (values.length - 1)).toFixed(digits)
+    }),
   )
 }
+function fail(): never {
+  throw new Error('expected four gates')
+}
+compare('with - without', [1, 3], [0, 2])
+compare('again - first', [2, 3], [0, 1])
+
 for (const target of targets) await stop(target)
 await stop(upstream)
 rmSync(folder, { recursive: true, force: true })

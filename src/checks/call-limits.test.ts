@@ -251,6 +251,29 @@ describe('keys', () => {
   })
 })
 
+describe('an owner that makes ever new calls', () => {
+  it('does not use up the room of another', async () => {
+    const limits: ToolLimitsOptions = {
+      rate: { calls: 1_000_000, perSeconds: 3600 },
+      loop: { calls: 1_000_000, perSeconds: 3600 },
+      duplicates: { withinSeconds: 3600 },
+    }
+    const state = shared({
+      rateLimits: new MemoryRateLimitState({ maxOwners: 100 }),
+      budgets: new MemoryBudgetState({ maxOwners: 200 }),
+    })
+    const asking = new Asking({ tools: { '*': limits } }, state)
+    const told = new Set<string>()
+    for (let i = 0; i < 300; i++) {
+      const x = exchangeOf({ owner: { ...alice, id: 'mallory' }, session: `s${i}` })
+      told.add(await asking.ask({ ...distinct(i), tool: `made_up_${i}`, x }))
+    }
+    expect([...told].sort()).toEqual(['allow', 'block state_unavailable'])
+    expect(await asking.ask({ x: exchangeOf({ owner: alice }) })).toBe('allow')
+    expect(await asking.ask({ x: exchangeOf({ owner: alice }) })).toBe('block call_duplicate')
+  })
+})
+
 describe('several limits', () => {
   it('a call that one of them refuses is given back to the others', async () => {
     const asking = new Asking({

@@ -96,7 +96,7 @@ export class CallLimitsCheck implements Check {
     const owner = ownerString(x.owner)
     if (rate !== null) {
       const key = keyOf('rate', owner, call.name)
-      const taken = await this.#budgets.reserve(key, 1, rate.calls, rate.perSeconds * 1000, nowMs)
+      const taken = await this.#budgets.reserve(key, 1, rate.calls, rate.perSeconds * 1000, nowMs, owner)
       if (!taken.ok) {
         return refused(
           'call_rate',
@@ -111,7 +111,7 @@ export class CallLimitsCheck implements Check {
     }
     if (loop !== null) {
       const key = keyOf('loop', owner, x.session ?? '', call.name)
-      const taken = await this.#budgets.reserve(key, 1, loop.calls, loop.perSeconds * 1000, nowMs)
+      const taken = await this.#budgets.reserve(key, 1, loop.calls, loop.perSeconds * 1000, nowMs, owner)
       if (!taken.ok) {
         return refused('call_loop', call, 'loop', 'it has been called too often in this session', { ...loop }, taken)
       }
@@ -120,7 +120,7 @@ export class CallLimitsCheck implements Check {
     if (duplicates === null) return ALLOW
     const digest = hash('sha256', `${call.form}:${canonicalArguments(call)}`, 'hex')
     const key = keyOf('duplicate', owner, call.name, digest)
-    const taken = await this.#rateLimits.take(key, 1, 1 / duplicates.withinSeconds, nowMs)
+    const taken = await this.#rateLimits.take(key, 1, 1 / duplicates.withinSeconds, nowMs, owner)
     // Exactly `true`: a driver that answers nonsense has not granted anything.
     if (taken.ok === true) return ALLOW
     if (taken.ok !== false) throw new TypeError('not an answer')

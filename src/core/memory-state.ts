@@ -3,13 +3,14 @@
  *
  * Guarantees: every call is one synchronous step, so concurrent exchanges cannot both take the last token; memory is
  * bounded; making up new owners never resets anybody's bucket or ledger, because only entries that hold nothing worth
- * keeping (a full bucket, a window that is over) make room. When none does, the call throws and the check refuses.
+ * keeping (a full bucket, a window that is over) make room. When none does, the call throws and the check refuses. An owner
+ * whose keys are many, because a caller or a model chooses part of them, never has more of them than there is room left for others.
  * Does not guarantee: anything across processes or restarts. Use a shared driver for that.
  */
 import type { BudgetState, RateLimitState } from './state.ts'
 
 export interface MemoryStateOptions {
-  /** Most owners remembered at once. Default 50,000. */
+  /** Most entries remembered at once. Default 50,000. */
   readonly maxOwners?: number
 }
 
@@ -44,8 +45,14 @@ export class MemoryRateLimitState implements RateLimitState {
     capacity: number,
     refillPerSecond: number,
     nowMs: number,
+    owner?: string,
   ): { readonly ok: boolean; readonly remaining: number; readonly retryAfterS?: number } {
-    const bucket = this.#buckets.get(key, nowMs, () => ({ tokens: capacity, atMs: nowMs, capacity, refillPerSecond }))
+    const bucket = this.#buckets.get(
+      key,
+      nowMs,
+      () => ({ tokens: capacity, atMs: nowMs, capacity, refillPerSecond }),
+      owner,
+    )
     // A changed limit applies at once, and never hands out more than the new capacity.
     bucket.capacity = capacity
     bucket.refillPerSecond = refillPerSecond
@@ -103,6 +110,7 @@ export class MemoryBudgetState implements BudgetState {
     cap: number,
     windowMs: number,
     nowMs: number,
+    owner?: string,
   ):
     | { readonly ok: true; readonly reservation: string }
     | { readonly ok: false; readonly used: number; readonly reserved: number; readonly retryAfterS: number } {
@@ -110,7 +118,7 @@ export class MemoryBudgetState implements BudgetState {
     // Windows are aligned to the epoch, so that every host of a shared budget means the same one.
     const startMs = Math.floor(nowMs / windowMs) * windowMs
     const fresh = (): Ledger => ({ startMs, endMs: startMs + windowMs, used: 0, reserved: 0, open: 0 })
-    let ledger = this.#ledgers.get(key, nowMs, fresh)
+    let ledger = this.#ledgers.get(key, nowMs, fresh, owner)
     // A clock set back stays in the later window instead of opening the earlier one afresh.
     if (startMs >= ledger.endMs) this.#ledgers.replace(key, (ledger = fresh()))
     if (ledger.used + ledger.reserved + amount > cap) {
@@ -135,12 +143,25 @@ export class MemoryBudgetState implements BudgetState {
   }
 }
 
+interface Entry<V> {
+  value: V
+  readonly share: Share<V> | undefined
+}
+
+/** The entries of one owner. */
+interface Share<V> {
+  readonly owner: string
+  readonly entries: Map<string, Entry<V>>
+  cursor: Iterator<[string, Entry<V>]>
+}
+
 /** A map that, when full, drops only entries that `idle` says carry no information; it throws when it finds none. */
 class BoundedTable<V> {
-  readonly #entries = new Map<string, V>()
+  readonly #entries = new Map<string, Entry<V>>()
+  readonly #shares = new Map<string, Share<V>>()
   readonly #max: number
   readonly #idle: (value: V, nowMs: number) => boolean
-  #cursor: Iterator<[string, V]>
+  #cursor: Iterator<[string, Entry<V>]>
 
   constructor(options: MemoryStateOptions, idle: (value: V, nowMs: number) => boolean) {
     const max = options.maxOwners ?? MAX_OWNERS
@@ -155,33 +176,63 @@ class BoundedTable<V> {
     return this.#entries.size
   }
 
-  get(key: string, nowMs: number, make: () => V): V {
+  /** `owner`: whose share a new entry is of. */
+  get(key: string, nowMs: number, make: () => V, owner?: string): V {
     const known = this.#entries.get(key)
-    if (known !== undefined) return known
-    if (this.#entries.size >= this.#max && !this.#makeRoom(nowMs)) {
+    if (known !== undefined) return known.value
+    const full = owner === undefined ? undefined : this.#shares.get(owner)
+    // One owner stops at half of the room, two at a third each: something is always left for the next.
+    const left = this.#max - this.#entries.size
+    if (full !== undefined && full.entries.size >= left && !this.#makeRoom(full.entries, full, nowMs)) {
+      throw new StateFull(`one owner holds ${full.entries.size} of ${this.#max} entries; use a shared driver`)
+    }
+    if (this.#entries.size >= this.#max && !this.#makeRoom(this.#entries, undefined, nowMs)) {
       throw new StateFull(`all ${this.#max} remembered owners are in use; raise maxOwners or use a shared driver`)
     }
-    const value = make()
-    this.#entries.set(key, value)
-    return value
+    const share = owner === undefined ? undefined : this.#shareOf(owner)
+    const entry = { value: make(), share }
+    this.#entries.set(key, entry)
+    share?.entries.set(key, entry)
+    return entry.value
   }
 
   replace(key: string, value: V): void {
-    this.#entries.set(key, value)
+    const known = this.#entries.get(key)
+    if (known !== undefined) known.value = value
   }
 
-  #makeRoom(nowMs: number): boolean {
-    for (let probe = 0; probe < Math.min(PROBES, this.#entries.size); ) {
-      const next = this.#cursor.next()
+  /** As it is now: room may have been made of the last entry that it had. */
+  #shareOf(owner: string): Share<V> {
+    const known = this.#shares.get(owner)
+    if (known !== undefined) return known
+    const entries = new Map<string, Entry<V>>()
+    const share = { owner, entries, cursor: entries.entries() }
+    this.#shares.set(owner, share)
+    return share
+  }
+
+  /** Drops one idle entry of these: all, or a share. */
+  #makeRoom(entries: ReadonlyMap<string, Entry<V>>, share: Share<V> | undefined, nowMs: number): boolean {
+    for (let probe = 0; probe < Math.min(PROBES, entries.size); ) {
+      const next = (share?.cursor ?? this.#cursor).next()
       if (next.done === true) {
-        this.#cursor = this.#entries.entries()
+        if (share === undefined) this.#cursor = this.#entries.entries()
+        else share.cursor = share.entries.entries()
         continue
       }
       probe++
-      if (!this.#idle(next.value[1], nowMs)) continue
-      this.#entries.delete(next.value[0])
+      const [key, entry] = next.value
+      if (!this.#idle(entry.value, nowMs)) continue
+      this.#drop(key, entry)
       return true
     }
     return false
+  }
+
+  #drop(key: string, { share }: Entry<V>): void {
+    this.#entries.delete(key)
+    if (share === undefined) return
+    share.entries.delete(key)
+    if (share.entries.size === 0) this.#shares.delete(share.owner)
   }
 }

@@ -5,24 +5,27 @@ export interface RateLimitState {
   /**
    * Take one token of `key`'s bucket, atomically. `nowMs` is wall clock, so that hosts agree; a driver whose store has a
    * clock of its own goes by that one instead, here and below.
-   * `remaining` after taking; `retryAfterS` when refused (`undefined` for a quota that never refills).
+   * `remaining` after taking; `retryAfterS` when refused (`undefined` for a quota that never refills). `owner`: whose key it
+   * is, when one owner can have many: a driver that is bounded gives one of them a part of its room.
    */
   take(
     key: string,
     capacity: number,
     refillPerSecond: number,
     nowMs: number,
+    owner?: string,
   ): MaybeAsync<{ readonly ok: boolean; readonly remaining: number; readonly retryAfterS?: number }>
 }
 
 export interface BudgetState {
-  /** Reserve `amount` of `cap` in the fixed window that holds `nowMs`, atomically. */
+  /** Reserve `amount` of `cap` in the fixed window that holds `nowMs`, atomically. `owner`: as above. */
   reserve(
     key: string,
     amount: number,
     cap: number,
     windowMs: number,
     nowMs: number,
+    owner?: string,
   ): MaybeAsync<
     | { readonly ok: true; readonly reservation: string }
     | { readonly ok: false; readonly used: number; readonly reserved: number; readonly retryAfterS: number }

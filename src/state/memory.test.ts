@@ -70,6 +70,28 @@ describe('rate-limit buckets', () => {
     expect(state.size).toBe(1_000)
   })
 
+  it('of one owner with many keys leave room for others, and make room of its own that is idle', () => {
+    const state = new MemoryRateLimitState({ maxOwners: 100 })
+    const flood = (owner: string, nowMs: number) => {
+      let taken = 0
+      for (let i = 0; i < 1_000; i++) {
+        try {
+          if (state.take(`${owner} call ${nowMs} ${i}`, 1, 1 / 60, nowMs, owner).ok) taken++
+        } catch (error) {
+          expect(error).toBeInstanceOf(StateFull)
+        }
+      }
+      return taken
+    }
+    expect(flood('mallory', 0)).toBe(50)
+    expect(flood('trudy', 0)).toBe(25)
+    for (let i = 0; i < 10; i++) expect(state.take(`alice call ${i}`, 1, 1 / 60, 0, 'alice').ok).toBe(true)
+    // What was counted is not forgotten by the flood, and is when its minute is over.
+    expect(state.take('mallory call 0 0', 1, 1 / 60, 0, 'mallory').ok).toBe(false)
+    expect(flood('mallory', 60_000)).toBeGreaterThanOrEqual(50)
+    expect(state.size).toBeLessThanOrEqual(100)
+  })
+
   it('grant at most capacity + elapsed * refill, whatever the timing', () => {
     fc.assert(
       fc.property(

@@ -65,19 +65,21 @@ function failure(name: string): Error {
 /** What a call gives that gives nothing. */
 const DONE = 'done'
 
+const known = (owner: string | undefined): readonly string[] => (owner === undefined ? [] : [owner])
+
 export function remoteState(calls: Calls): SharedState {
   return {
     rateLimits: {
-      take: (key, capacity, refillPerSecond, nowMs) =>
-        calls.call('rate-limit.take', [key, capacity, refillPerSecond, nowMs], value => {
+      take: (key, capacity, refillPerSecond, nowMs, owner) =>
+        calls.call('rate-limit.take', [key, capacity, refillPerSecond, nowMs, ...known(owner)], value => {
           const { ok, remaining, retryAfterS } = facts(value)
           if (typeof ok !== 'boolean' || typeof remaining !== 'number') return undefined
           return { ok, remaining, ...(typeof retryAfterS === 'number' ? { retryAfterS } : {}) }
         }),
     },
     budgets: {
-      reserve: (key, amount, cap, windowMs, nowMs) =>
-        calls.call('budget.reserve', [key, amount, cap, windowMs, nowMs], value => {
+      reserve: (key, amount, cap, windowMs, nowMs, owner) =>
+        calls.call('budget.reserve', [key, amount, cap, windowMs, nowMs, ...known(owner)], value => {
           const { ok, reservation, used, reserved, retryAfterS } = facts(value)
           if (ok === true) return typeof reservation === 'string' ? { ok, reservation } : undefined
           if (ok !== false || typeof used !== 'number' || typeof reserved !== 'number') return undefined

@@ -76,7 +76,13 @@ export class StateServer {
     const { shared, escalations, issued, redemptions, log } = this.#ports
     switch (call) {
       case 'rate-limit.take':
-        return shared.rateLimits.take(given.text(0), given.number(1), given.number(2), given.number(3))
+        return shared.rateLimits.take(
+          given.text(0),
+          given.number(1),
+          given.number(2),
+          given.number(3),
+          given.textIfAny(4),
+        )
       case 'budget.reserve': {
         const amount = given.number(1)
         const made = await shared.budgets.reserve(
@@ -85,6 +91,7 @@ export class StateServer {
           given.number(2),
           given.number(3),
           given.number(4),
+          given.textIfAny(5),
         )
         if (!made.ok) return made
         // Its worker died while a remote store answered.
@@ -192,6 +199,10 @@ class Given {
     const value = this.#values[at]
     if (typeof value !== 'string') throw new TypeError(`argument ${at}: expected text`)
     return value
+  }
+
+  textIfAny(at: number): string | undefined {
+    return this.has(at) ? this.text(at) : undefined
   }
 
   has(at: number): boolean {
