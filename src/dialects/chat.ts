@@ -1,10 +1,10 @@
 /** The OpenAI chat-completions surface, `POST /v1/chat/completions`. */
-import type { Carrier, Dialect, Fault, RequestView, ResponseReader } from '../core/wire.ts'
+import type { Carrier, Dialect } from '../core/wire.ts'
 import { continueChat } from './chat-continue.ts'
-import { ChatStreamReader, ChatUnaryReader } from './chat-reader.ts'
+import { readChatBody, readChatStream } from './chat-reader.ts'
 import { readChatRequest } from './chat-request.ts'
 import { ChatWriter } from './chat-writer.ts'
-import { fault } from './json.ts'
+import { openAnswer } from './open-answer.ts'
 import { MAX_UNARY_BYTES } from './reading.ts'
 import { openAiRefusal } from './refusal.ts'
 import { MAX_EVENT_BYTES } from './sse.ts'
@@ -62,7 +62,7 @@ const CARRIERS: readonly Carrier[] = [
 const UPSTREAM_PATH = '/chat/completions'
 
 export function createChatDialect(options: ChatOptions = {}): Dialect {
-  const maxUnaryBytes = options.maxUnaryBytes ?? MAX_UNARY_BYTES
+  const maxBytes = options.maxUnaryBytes ?? MAX_UNARY_BYTES
   const maxEventBytes = options.maxEventBytes ?? MAX_EVENT_BYTES
   return {
     name: 'chat',
@@ -74,7 +74,11 @@ export function createChatDialect(options: ChatOptions = {}): Dialect {
     carriers: CARRIERS,
     readRequest: readChatRequest,
     writeRequest: writeJsonRequest,
-    openResponse: (v, status, contentType) => openResponse(v, status, contentType, maxUnaryBytes, maxEventBytes),
+    openResponse: (v, status, contentType) =>
+      openAnswer(v, status, contentType, {
+        body: isError => readChatBody(v.tools, { maxBytes, isError }),
+        stream: () => readChatStream(v.tools, maxEventBytes),
+      }),
     openWriter: v => new ChatWriter(v),
     refuse: openAiRefusal,
     continueRequest: continueChat,
@@ -82,39 +86,3 @@ export function createChatDialect(options: ChatOptions = {}): Dialect {
 }
 
 export const chatDialect: Dialect = createChatDialect()
-
-/**
- * What upstream says it sends decides, not what was asked for: a server may answer a stream request with a JSON error.
- * Without a type, the request decides. Any other type is nothing we can inspect.
- */
-function openResponse(
-  v: RequestView,
-  status: number,
-  contentType: string | undefined,
-  maxUnaryBytes: number,
-  maxEventBytes: number,
-): ResponseReader | Fault {
-  const isError = status >= 400
-  const type = (contentType ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
-  if (!isUtf8(contentType ?? '')) {
-    return fault('upstream_content_type_invalid', 'upstream answered in a charset other than UTF-8')
-  }
-  const untyped = type === ''
-  if (isJson(type) || (untyped && (isError || !v.stream))) {
-    return new ChatUnaryReader(v.tools, { maxBytes: maxUnaryBytes, isError })
-  }
-  const isStream = type === 'text/event-stream' || (v.stream && (untyped || type === 'text/plain'))
-  if (isStream && !isError) return new ChatStreamReader(v.tools, maxEventBytes)
-  return fault('upstream_content_type_invalid', 'upstream answered with a content type that cannot be inspected here')
-}
-
-/** We inspect UTF-8; a client that believes another charset (UTF-7, UTF-16) would read other text out of the same bytes. */
-function isUtf8(contentType: string): boolean {
-  if (!/charset/i.test(contentType)) return true
-  const given = [...contentType.matchAll(/;\s*charset\s*=\s*"?([^\s;",]*)/gi)]
-  return given.length === 1 && /^(?:utf-?8|us-ascii)$/i.test(given[0]?.[1] ?? '')
-}
-
-function isJson(type: string): boolean {
-  return type === 'application/json' || type === 'text/json' || /^[a-z]+\/[a-z0-9.+-]+\+json$/.test(type)
-}

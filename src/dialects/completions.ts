@@ -1,11 +1,10 @@
 /** OpenAI's older text-completions surface, `POST /v1/completions`. */
-import type { Carrier, Dialect, Fault, RequestView, ResponseReader } from '../core/wire.ts'
-import { ChatStreamReader, ChatUnaryReader } from './chat-reader.ts'
+import type { Carrier, Dialect } from '../core/wire.ts'
+import { readChatBody, readChatStream } from './chat-reader.ts'
 import { ChatWriter } from './chat-writer.ts'
 import { readCompletionsRequest } from './completions-request.ts'
 import { COMPLETIONS_FORM } from './completions-walk.ts'
-import { fault } from './json.ts'
-import { isJson, isUtf8, mediaType } from './messages.ts'
+import { openAnswer } from './open-answer.ts'
 import { MAX_UNARY_BYTES } from './reading.ts'
 import { openAiRefusal } from './refusal.ts'
 import { MAX_EVENT_BYTES } from './sse.ts'
@@ -57,7 +56,7 @@ const CARRIERS: readonly Carrier[] = [
 const UPSTREAM_PATH = '/completions'
 
 export function createCompletionsDialect(options: CompletionsOptions = {}): Dialect {
-  const maxUnaryBytes = options.maxUnaryBytes ?? MAX_UNARY_BYTES
+  const maxBytes = options.maxUnaryBytes ?? MAX_UNARY_BYTES
   const maxEventBytes = options.maxEventBytes ?? MAX_EVENT_BYTES
   const allowTokenInput = options.allowTokenInput ?? false
   return {
@@ -70,34 +69,14 @@ export function createCompletionsDialect(options: CompletionsOptions = {}): Dial
     carriers: CARRIERS,
     readRequest: raw => readCompletionsRequest(raw, allowTokenInput),
     writeRequest: writeJsonRequest,
-    openResponse: (v, status, contentType) => openResponse(v, status, contentType, maxUnaryBytes, maxEventBytes),
+    openResponse: (v, status, contentType) =>
+      openAnswer(v, status, contentType, {
+        body: isError => readChatBody([], { maxBytes, isError }, COMPLETIONS_FORM),
+        stream: () => readChatStream([], maxEventBytes, COMPLETIONS_FORM),
+      }),
     openWriter: v => new ChatWriter(v, COMPLETIONS_FORM),
     refuse: openAiRefusal,
   }
 }
 
 export const completionsDialect: Dialect = createCompletionsDialect()
-
-/**
- * What upstream says it sends decides, not what was asked for: a server may answer a stream request with a JSON error.
- * Without a type, the request decides. Any other type is nothing we can inspect.
- */
-function openResponse(
-  v: RequestView,
-  status: number,
-  contentType: string | undefined,
-  maxBytes: number,
-  maxEventBytes: number,
-): ResponseReader | Fault {
-  const isError = status >= 400
-  if (!isUtf8(contentType)) {
-    return fault('upstream_content_type_invalid', 'upstream answered in a charset other than UTF-8')
-  }
-  const type = mediaType(contentType)
-  if (isJson(type) || (type === '' && (isError || !v.stream))) {
-    return new ChatUnaryReader([], { maxBytes, isError, form: COMPLETIONS_FORM })
-  }
-  const isStream = type === 'text/event-stream' || (v.stream && (type === '' || type === 'text/plain'))
-  if (isStream && !isError) return new ChatStreamReader([], maxEventBytes, COMPLETIONS_FORM)
-  return fault('upstream_content_type_invalid', 'upstream answered with a content type that cannot be inspected here')
-}

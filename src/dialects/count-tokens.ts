@@ -3,14 +3,13 @@
  * admitted like a message; the answer is a number, and nothing is generated or charged.
  */
 import type { Carrier, Dialect, Part } from '../core/wire.ts'
-import { fault, type JsonDocument, member } from './json.ts'
-import { isJson, isUtf8, mediaType } from './messages.ts'
+import { type JsonDocument, member } from './json.ts'
 import { BETA_QUERIES } from './messages-keys.ts'
-import { MessagesParts } from './messages-parts.ts'
-import { MessagesUnaryReader } from './messages-reader.ts'
+import { readMessage, readMessagesBody } from './messages-reader.ts'
 import { messagesRefusal } from './messages-refusal.ts'
 import { readMessagesRequest } from './messages-request.ts'
 import { MessagesWriter } from './messages-writer.ts'
+import { openAnswer } from './open-answer.ts'
 import type { ForgedField } from './reading.ts'
 import { writeJsonRequest } from './write-request.ts'
 
@@ -37,20 +36,18 @@ export const countTokensDialect: Dialect = {
   carriers: CARRIERS,
   readRequest: raw => readMessagesRequest(raw, { isCount: true }),
   writeRequest: writeJsonRequest,
-  openResponse: (_v, status, contentType) => {
-    const type = mediaType(contentType)
-    if (isUtf8(contentType) && (type === '' || isJson(type))) {
-      return new MessagesUnaryReader({ maxBytes: MAX_BYTES, isError: status >= 400 }, readCount)
-    }
-    return fault('upstream_content_type_invalid', 'upstream answered with a content type that cannot be inspected here')
-  },
+  openResponse: (v, status, contentType) =>
+    openAnswer(v, status, contentType, {
+      body: isError => readMessagesBody({ maxBytes: MAX_BYTES, isError }, readCount),
+      stream: undefined,
+    }),
   openWriter: v => new MessagesWriter(v),
   refuse: messagesRefusal,
 }
 
 /** Counting is free: the count is what a message would use, and nothing was used. */
 function readCount(doc: JsonDocument, into: Part[]): readonly ForgedField[] {
-  const forged = new MessagesParts().readMessage(doc.root, doc.text, into)
+  const forged = readMessage(doc, into)
   if (member(doc.root, 'input_tokens') !== undefined) into.push({ kind: 'usage', input: 0, output: 0 })
   return forged
 }

@@ -1,12 +1,12 @@
 /** Anthropic's Messages surface, `POST /v1/messages`. The upstream base URL ends in `/v1`, as `https://api.anthropic.com/v1`. */
-import type { Carrier, Dialect, Fault, RequestView, ResponseReader } from '../core/wire.ts'
-import { fault } from './json.ts'
+import type { Carrier, Dialect } from '../core/wire.ts'
 import { continueMessages } from './messages-continue.ts'
 import { BETA_QUERIES } from './messages-keys.ts'
-import { MessagesStreamReader, MessagesUnaryReader } from './messages-reader.ts'
+import { readMessagesBody, readMessagesStream } from './messages-reader.ts'
 import { messagesRefusal } from './messages-refusal.ts'
 import { readMessagesRequest } from './messages-request.ts'
 import { MessagesWriter } from './messages-writer.ts'
+import { openAnswer } from './open-answer.ts'
 import { MAX_UNARY_BYTES } from './reading.ts'
 import { MAX_EVENT_BYTES } from './sse.ts'
 import { writeJsonRequest } from './write-request.ts'
@@ -76,7 +76,7 @@ const CARRIERS: readonly Carrier[] = [
 const UPSTREAM_PATH = '/messages'
 
 export function createMessagesDialect(options: MessagesOptions = {}): Dialect {
-  const maxUnaryBytes = options.maxUnaryBytes ?? MAX_UNARY_BYTES
+  const maxBytes = options.maxUnaryBytes ?? MAX_UNARY_BYTES
   const maxEventBytes = options.maxEventBytes ?? MAX_EVENT_BYTES
   return {
     name: 'messages',
@@ -88,7 +88,11 @@ export function createMessagesDialect(options: MessagesOptions = {}): Dialect {
     carriers: CARRIERS,
     readRequest: raw => readMessagesRequest(raw),
     writeRequest: writeJsonRequest,
-    openResponse: (v, status, contentType) => openResponse(v, status, contentType, maxUnaryBytes, maxEventBytes),
+    openResponse: (v, status, contentType) =>
+      openAnswer(v, status, contentType, {
+        body: isError => readMessagesBody({ maxBytes, isError }),
+        stream: () => readMessagesStream(maxEventBytes),
+      }),
     openWriter: v => new MessagesWriter(v),
     refuse: messagesRefusal,
     continueRequest: continueMessages,
@@ -96,42 +100,3 @@ export function createMessagesDialect(options: MessagesOptions = {}): Dialect {
 }
 
 export const messagesDialect: Dialect = createMessagesDialect()
-
-/**
- * What upstream says it sends decides, not what was asked for: a server may answer a stream request with a JSON error.
- * Without a type, the request decides. Any other type is nothing we can inspect.
- */
-function openResponse(
-  v: RequestView,
-  status: number,
-  contentType: string | undefined,
-  maxUnaryBytes: number,
-  maxEventBytes: number,
-): ResponseReader | Fault {
-  const isError = status >= 400
-  if (!isUtf8(contentType)) {
-    return fault('upstream_content_type_invalid', 'upstream answered in a charset other than UTF-8')
-  }
-  const type = mediaType(contentType)
-  if (isJson(type) || (type === '' && (isError || !v.stream))) {
-    return new MessagesUnaryReader({ maxBytes: maxUnaryBytes, isError })
-  }
-  const isStream = type === 'text/event-stream' || (v.stream && (type === '' || type === 'text/plain'))
-  if (isStream && !isError) return new MessagesStreamReader(maxEventBytes)
-  return fault('upstream_content_type_invalid', 'upstream answered with a content type that cannot be inspected here')
-}
-
-export function mediaType(contentType: string | undefined): string {
-  return (contentType ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
-}
-
-/** We inspect UTF-8; a client that believes another charset (UTF-7, UTF-16) would read other text out of the same bytes. */
-export function isUtf8(contentType = ''): boolean {
-  if (!/charset/i.test(contentType)) return true
-  const given = [...contentType.matchAll(/;\s*charset\s*=\s*"?([^\s;",]*)/gi)]
-  return given.length === 1 && /^(?:utf-?8|us-ascii)$/i.test(given[0]?.[1] ?? '')
-}
-
-export function isJson(type: string): boolean {
-  return type === 'application/json' || type === 'text/json' || /^[a-z]+\/[a-z0-9.+-]+\+json$/.test(type)
-}

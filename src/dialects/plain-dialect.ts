@@ -1,10 +1,9 @@
 /** A surface with one JSON answer and no stream; see `plain-answer.ts`. */
-import type { Carrier, Dialect, Fault, RequestView, ResponseReader, Route } from '../core/wire.ts'
-import { ChatUnaryReader } from './chat-reader.ts'
+import type { Carrier, Dialect, Fault, RequestView, Route } from '../core/wire.ts'
+import { readChatBody } from './chat-reader.ts'
 import type { AnswerForm } from './chat-visitor.ts'
 import { ChatWriter } from './chat-writer.ts'
-import { fault } from './json.ts'
-import { isJson, isUtf8, mediaType } from './messages.ts'
+import { openAnswer } from './open-answer.ts'
 import { MAX_UNARY_BYTES } from './reading.ts'
 import { openAiRefusal } from './refusal.ts'
 import { writeJsonRequest } from './write-request.ts'
@@ -31,21 +30,12 @@ export function plainDialect(surface: PlainSurface): Dialect {
     carriers: surface.carriers.map((carrier): Carrier => ({ kind: 'text', name: carrier, modes: ['unary'] })),
     readRequest,
     writeRequest: writeJsonRequest,
-    openResponse: (_v, status, contentType) => openResponse(status, contentType, maxBytes, form),
+    openResponse: (v, status, contentType) =>
+      openAnswer(v, status, contentType, {
+        body: isError => readChatBody([], { maxBytes, isError }, form),
+        stream: undefined,
+      }),
     openWriter: v => new ChatWriter({ ...v, stream: false }, form),
     refuse: openAiRefusal,
   }
-}
-
-function openResponse(
-  status: number,
-  contentType: string | undefined,
-  maxBytes: number,
-  form: AnswerForm,
-): ResponseReader | Fault {
-  const type = mediaType(contentType)
-  if (isUtf8(contentType) && (type === '' || isJson(type))) {
-    return new ChatUnaryReader([], { maxBytes, isError: status >= 400, form })
-  }
-  return fault('upstream_content_type_invalid', 'upstream answered with a content type that cannot be inspected here')
 }

@@ -1,10 +1,10 @@
 /** The OpenAI Responses surface, `POST /v1/responses`. */
-import type { Carrier, Dialect, Fault, RequestView, ResponseReader } from '../core/wire.ts'
-import { fault } from './json.ts'
+import type { Carrier, Dialect } from '../core/wire.ts'
+import { openAnswer } from './open-answer.ts'
 import { MAX_UNARY_BYTES } from './reading.ts'
 import { openAiRefusal } from './refusal.ts'
 import { continueResponses } from './responses-continue.ts'
-import { MAX_RESPONSES_EVENT_BYTES, ResponsesStreamReader, ResponsesUnaryReader } from './responses-reader.ts'
+import { MAX_RESPONSES_EVENT_BYTES, readResponsesBody, readResponsesStream } from './responses-reader.ts'
 import { readResponsesRequest } from './responses-request.ts'
 import { ResponsesWriter } from './responses-writer.ts'
 import { writeJsonRequest } from './write-request.ts'
@@ -89,7 +89,7 @@ const CARRIERS: readonly Carrier[] = [
 const UPSTREAM_PATH = '/responses'
 
 export function createResponsesDialect(options: ResponsesOptions = {}): Dialect {
-  const maxUnaryBytes = options.maxUnaryBytes ?? MAX_UNARY_BYTES
+  const maxBytes = options.maxUnaryBytes ?? MAX_UNARY_BYTES
   const maxEventBytes = options.maxEventBytes ?? MAX_RESPONSES_EVENT_BYTES
   return {
     name: 'responses',
@@ -101,7 +101,11 @@ export function createResponsesDialect(options: ResponsesOptions = {}): Dialect 
     carriers: CARRIERS,
     readRequest: readResponsesRequest,
     writeRequest: writeJsonRequest,
-    openResponse: (v, status, contentType) => openResponse(v, status, contentType, maxUnaryBytes, maxEventBytes),
+    openResponse: (v, status, contentType) =>
+      openAnswer(v, status, contentType, {
+        body: isError => readResponsesBody({ maxBytes, isError }),
+        stream: () => readResponsesStream(maxEventBytes),
+      }),
     openWriter: v => new ResponsesWriter(v),
     refuse: openAiRefusal,
     continueRequest: continueResponses,
@@ -109,29 +113,3 @@ export function createResponsesDialect(options: ResponsesOptions = {}): Dialect 
 }
 
 export const responsesDialect: Dialect = createResponsesDialect()
-
-/**
- * What upstream says it sends decides, not what was asked for: a server may answer a stream request with a JSON error.
- * Without a type, the request decides. Any other type is nothing we can inspect.
- */
-function openResponse(
-  v: RequestView,
-  status: number,
-  contentType: string | undefined,
-  maxUnaryBytes: number,
-  maxEventBytes: number,
-): ResponseReader | Fault {
-  const isError = status >= 400
-  const type = (contentType ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
-  const untyped = type === ''
-  if (isJson(type) || (untyped && (isError || !v.stream))) {
-    return new ResponsesUnaryReader({ maxBytes: maxUnaryBytes, isError })
-  }
-  const isStream = type === 'text/event-stream' || (v.stream && (untyped || type === 'text/plain'))
-  if (isStream && !isError) return new ResponsesStreamReader(maxEventBytes)
-  return fault('upstream_content_type_invalid', 'upstream answered with a content type that cannot be inspected here')
-}
-
-function isJson(type: string): boolean {
-  return type === 'application/json' || type === 'text/json' || /^[a-z]+\/[a-z0-9.+-]+\+json$/.test(type)
-}
