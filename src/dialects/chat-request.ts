@@ -7,6 +7,7 @@
  */
 import type { Fault, PastCall, Reference, RequestView, Segment } from '../core/wire.ts'
 import { argumentStrings } from './arguments.ts'
+import { byteValues, textOfBytes } from './byte-list.ts'
 import {
   REQUEST_CALL,
   REQUEST_CALLED,
@@ -391,8 +392,8 @@ class RequestReading {
   #strings(node: JsonNode, role: Role, at: string, known: KnownKeys): void {
     if (node.kind === 'string') this.#add(role, at, node.value)
     else if (node.kind === 'array') {
-      const spelled = spell(node.items)
-      if (spelled !== undefined) this.#derive(role, at, spelled)
+      const bytes = byteValues(node.items)
+      if (bytes !== undefined) this.#derive(role, at, textOfBytes(bytes))
       if (node.items.length > MAX_LEAVES && node.items.every(isPlain)) {
         this.#derive(role, at, node.items.map(item => (item.kind === 'string' ? item.value : '')).join('\n'))
         return
@@ -485,18 +486,6 @@ function upstreamTool(type: string, server: JsonNode | undefined, at: string): s
     invalid(`\`${at}\` must be a plain name of letters, digits, \`_\`, \`.\` and \`-\``)
   }
   return name
-}
-
-/** A list of bytes that is text (UTF-8). */
-function spell(items: readonly JsonNode[]): string | undefined {
-  if (items.length === 0) return undefined
-  const bytes = new Uint8Array(items.length)
-  for (let i = 0; i < items.length; i++) {
-    const item = items[i]
-    if (item?.kind !== 'number' || !Number.isInteger(item.value) || item.value < 0 || item.value > 255) return undefined
-    bytes[i] = item.value
-  }
-  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes)
 }
 
 function refuseAmbiguous(node: JsonObject, known: KnownKeys, where: string): void {

@@ -2,9 +2,10 @@
 import { ANSWER_COMMON, ANSWER_MESSAGE } from './chat-keys.ts'
 import { type ChatVisitor, type Container, Violation } from './chat-visitor.ts'
 import { walkCalls, walkLegacyCall } from './chat-walk-calls.ts'
-import { constant, decoded, label, walkMember, walkText } from './chat-walk-text.ts'
+import { constant, decoded, walkMember, walkText } from './chat-walk-text.ts'
 import type { JsonNode, JsonObject } from './json.ts'
 import { isBase64 } from './media.ts'
+import { pointerLabel } from './pointer-label.ts'
 
 export interface Pointers {
   readonly base: string
@@ -147,7 +148,7 @@ function walkReasoningDetails(node: JsonNode, choice: number, at: string, isPrim
       const key = item.keys[i]
       const value = item.values[i]
       if (key === undefined || value === undefined || value.kind === 'null') continue
-      const pointer = `${at}/*/${label(key)}`
+      const pointer = `${at}/*/${pointerLabel(key)}`
       if (key === 'text' || key === 'summary') walkText(value, name, choice, pointer, v)
       else if (key === 'type' || key === 'format' || key === 'id') constant(value, choice, pointer, v)
       else {

@@ -1,10 +1,12 @@
 /** Any text in an answer: strings, keys nobody knows, numbers that spell text, values that repeat. */
 import type { Channel } from '../core/wire.ts'
+import { byteValues } from './byte-list.ts'
 import { ANSWER_COMMON } from './chat-keys.ts'
 import { type ChatVisitor, Violation } from './chat-visitor.ts'
 import type { JsonNode, JsonObject, JsonString } from './json.ts'
 import type { KnownKeys } from './known-keys.ts'
 import { isMediaUrl, payloadStart, spelled } from './media.ts'
+import { pointerLabel } from './pointer-label.ts'
 
 /** Values the API itself fixes: they need no inspection. Any other value in these fields is text (enumerations age). */
 const FIXED = new Set([
@@ -55,7 +57,7 @@ export function walkMember(
     }
     v.text('other', choice, `${pointer}/~key`, key, start, start, 'key')
   }
-  walkText(value, 'other', choice, `${pointer}/${label(key)}`, v)
+  walkText(value, 'other', choice, `${pointer}/${pointerLabel(key)}`, v)
 }
 
 /** What a text says that stands in a place for pictures or sound, written as they are. */
@@ -102,20 +104,4 @@ export function walkText(node: JsonNode, name: Channel['name'], choice: number, 
     case 'null':
       break
   }
-}
-
-export function byteValues(items: readonly JsonNode[]): Uint8Array | undefined {
-  if (items.length === 0) return undefined
-  const bytes = new Uint8Array(items.length)
-  for (let i = 0; i < items.length; i++) {
-    const item = items[i]
-    if (item?.kind !== 'number' || !Number.isInteger(item.value) || item.value < 0 || item.value > 255) return undefined
-    bytes[i] = item.value
-  }
-  return bytes
-}
-
-/** A field name in a pointer. Pointers are recorded, so a name that could itself be a message is not repeated in one. */
-export function label(key: string): string {
-  return ANSWER_COMMON.has(key) || (key.length <= 40 && /^[A-Za-z_][A-Za-z0-9_.-]*$/.test(key)) ? key : '?'
 }

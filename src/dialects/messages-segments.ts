@@ -1,5 +1,6 @@
 /** Gathers the texts of a Messages request: every string below a node, and every key nobody knows. */
 import type { Segment } from '../core/wire.ts'
+import { byteValues, textOfBytes } from './byte-list.ts'
 import type { JsonNode, JsonObject } from './json.ts'
 import { pointerToken } from './json-edit.ts'
 import { ambiguousKey, type KnownKeys } from './known-keys.ts'
@@ -41,8 +42,8 @@ export class Segments {
   strings(node: JsonNode, role: Role, at: string, known: KnownKeys): void {
     if (node.kind === 'string') this.add(role, at, node.value)
     else if (node.kind === 'array') {
-      const spelled = spell(node.items)
-      if (spelled !== undefined) this.derive(role, at, spelled)
+      const bytes = byteValues(node.items)
+      if (bytes !== undefined) this.derive(role, at, textOfBytes(bytes))
       if (node.items.length > MAX_LEAVES && node.items.every(isPlain)) {
         this.derive(role, at, node.items.map(item => (item.kind === 'string' ? item.value : '')).join('\n'))
         return
@@ -107,16 +108,4 @@ export function articled(kind: JsonNode['kind'] | 'missing'): string {
 
 function isPlain(node: JsonNode): boolean {
   return node.kind !== 'object' && node.kind !== 'array'
-}
-
-/** A list of bytes that is text (UTF-8). */
-function spell(items: readonly JsonNode[]): string | undefined {
-  if (items.length === 0) return undefined
-  const bytes = new Uint8Array(items.length)
-  for (let i = 0; i < items.length; i++) {
-    const item = items[i]
-    if (item?.kind !== 'number' || !Number.isInteger(item.value) || item.value < 0 || item.value > 255) return undefined
-    bytes[i] = item.value
-  }
-  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes)
 }

@@ -1,11 +1,13 @@
 /** Any text in a Messages answer: strings, keys nobody knows, numbers that spell text, values that repeat. */
 import type { Channel } from '../core/wire.ts'
+import { byteValues } from './byte-list.ts'
 import { Violation } from './chat-visitor.ts'
 import { type JsonNode, type JsonObject, type JsonString, member } from './json.ts'
 import type { KnownKeys } from './known-keys.ts'
 import { isBase64, spelled } from './media.ts'
 import { ANSWER_COMMON, FIXED, SEALED } from './messages-keys.ts'
 import type { MessagesVisitor, TextMode } from './messages-visitor.ts'
+import { pointerLabel } from './pointer-label.ts'
 
 /** A string that stands for itself. Anything but a string in its place is text like any other. */
 export function constant(node: JsonNode, pointer: string, v: MessagesVisitor): void {
@@ -49,7 +51,7 @@ export function walkMember(
     v.text('other', `${pointer}/~key`, key, start, start, 'key')
   }
   if (value.kind === 'null') return
-  const at = `${pointer}/${label(key)}`
+  const at = `${pointer}/${pointerLabel(key)}`
   if (key === 'type') constant(value, at, v)
   else if (SEALED.has(key)) sealed(value, at, v)
   else if (key === 'data' && isPayload(owner, value)) return
@@ -115,20 +117,4 @@ export function isPayload(source: JsonObject, data: JsonNode): boolean {
     /^(?:image\/(?!svg)|audio\/|video\/|application\/(?:pdf|octet-stream|zip)\b)/i.test(media.value) &&
     isBase64(data.value)
   )
-}
-
-function byteValues(items: readonly JsonNode[]): Uint8Array | undefined {
-  if (items.length === 0) return undefined
-  const bytes = new Uint8Array(items.length)
-  for (let i = 0; i < items.length; i++) {
-    const item = items[i]
-    if (item?.kind !== 'number' || !Number.isInteger(item.value) || item.value < 0 || item.value > 255) return undefined
-    bytes[i] = item.value
-  }
-  return bytes
-}
-
-/** A field name in a pointer. Pointers are recorded, so a name that could itself be a message is not repeated in one. */
-function label(key: string): string {
-  return ANSWER_COMMON.has(key) || (key.length <= 40 && /^[A-Za-z_][A-Za-z0-9_.-]*$/.test(key)) ? key : '?'
 }

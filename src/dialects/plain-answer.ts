@@ -3,10 +3,11 @@
  * whole of its own (two ids never join into one word), and so is every key the surface is not known to have; numbers
  * that spell text count as text.
  */
+import { byteValues } from './byte-list.ts'
 import { type AnswerForm, type ChatVisitor, Violation } from './chat-visitor.ts'
-import { byteValues, label } from './chat-walk-text.ts'
 import { type JsonNode, type JsonObject, parseJson } from './json.ts'
 import type { KnownKeys } from './known-keys.ts'
+import { pointerLabel } from './pointer-label.ts'
 
 export interface PlainRules {
   /** Keys of the answer object itself: one that could be taken for them is a protocol violation. */
@@ -47,7 +48,7 @@ function walkAnswer(root: JsonNode, rules: PlainRules, v: ChatVisitor): void {
       throw new Violation('upstream_protocol_violation', `a key differs from \`${confused}\` only in case or form`)
     }
     walkKey(root, i, key, rules.top, '', v)
-    walkValue(value, `/${label(key)}`, rules, v)
+    walkValue(value, `/${pointerLabel(key)}`, rules, v)
     if (key === 'usage' && value.kind === 'object') readUsage(value, v)
   }
 }
@@ -73,7 +74,7 @@ function walkValue(node: JsonNode, at: string, rules: PlainRules, v: ChatVisitor
         const value = node.values[i]
         if (key === undefined || value === undefined) continue
         walkKey(node, i, key, rules.inner, at, v)
-        walkValue(value, `${at}/${label(key)}`, rules, v)
+        walkValue(value, `${at}/${pointerLabel(key)}`, rules, v)
       }
       return
     case 'number':

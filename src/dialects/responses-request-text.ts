@@ -1,12 +1,11 @@
 /** Gathers the text of a Responses request: every string a segment, every unknown key too. */
-
 import type { Segment } from '../core/wire.ts'
 import { argumentStrings } from './arguments.ts'
+import { byteValues, textOfBytes } from './byte-list.ts'
 import type { JsonNode, JsonObject } from './json.ts'
 import { pointerToken } from './json-edit.ts'
 import { ambiguousKey, type KnownKeys } from './known-keys.ts'
 import { payloadStart, spelled } from './media.ts'
-import { byteValues } from './responses-tree.ts'
 
 /** Strings of one list, or of one call's arguments, beyond this many share one segment. */
 const MAX_LEAVES = 256
@@ -71,7 +70,7 @@ export class RequestText {
     if (node.kind === 'string') this.add(role, at, node.value)
     else if (node.kind === 'array') {
       const values = byteValues(node.items)
-      if (values !== undefined) this.derive(role, at, new TextDecoder('utf-8', { ignoreBOM: true }).decode(values))
+      if (values !== undefined) this.derive(role, at, textOfBytes(values))
       if (node.items.length > MAX_LEAVES && node.items.every(isPlain)) {
         this.derive(role, at, node.items.map(item => (item.kind === 'string' ? item.value : '')).join('\n'))
         return

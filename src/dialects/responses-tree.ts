@@ -3,7 +3,9 @@
  * (the descriptions of all listed tools, say) are one text, so that nothing hides by spreading over list elements.
  */
 import { BREAK } from '../core/break.ts'
+import { byteValues, textOfBytes } from './byte-list.ts'
 import type { JsonNode, JsonObject } from './json.ts'
+import { pointerLabel } from './pointer-label.ts'
 import { ANSWER_COMMON, REQUEST_SCHEMA, REQUEST_TOOL } from './responses-keys.ts'
 
 export interface Leaf {
@@ -48,7 +50,7 @@ function gather(node: JsonNode, pointer: string, into: Map<string, Leaf[]>): voi
     case 'array': {
       const values = byteValues(node.items)
       if (values !== undefined)
-        add(into, `${pointer}/~bytes`, { text: spell(values), start: node.start, end: node.start })
+        add(into, `${pointer}/~bytes`, { text: textOfBytes(values), start: node.start, end: node.start })
       else if (pointer.endsWith('/top_logprobs')) {
         // Alternatives of one rank spell a text over the tokens.
         node.items.forEach((item, rank) => {
@@ -63,7 +65,7 @@ function gather(node: JsonNode, pointer: string, into: Map<string, Leaf[]>): voi
         const value = node.values[i]
         if (key === undefined || value === undefined) continue
         if (!isVocabulary(key)) add(into, `${pointer}/~key`, keyLeaf(node, i, key))
-        gather(value, `${pointer}/${label(key)}`, into)
+        gather(value, `${pointer}/${pointerLabel(key)}`, into)
       }
       break
     case 'number':
@@ -89,25 +91,4 @@ function add(into: Map<string, Leaf[]>, pointer: string, leaf: Leaf): void {
   const known = into.get(pointer)
   if (known === undefined) into.set(pointer, [leaf])
   else known.push(leaf)
-}
-
-function spell(values: Uint8Array): string {
-  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(values)
-}
-
-/** Numbers 0 to 255, which may spell text. */
-export function byteValues(items: readonly JsonNode[]): Uint8Array | undefined {
-  if (items.length === 0) return undefined
-  const bytes = new Uint8Array(items.length)
-  for (let i = 0; i < items.length; i++) {
-    const item = items[i]
-    if (item?.kind !== 'number' || !Number.isInteger(item.value) || item.value < 0 || item.value > 255) return undefined
-    bytes[i] = item.value
-  }
-  return bytes
-}
-
-/** A field name in a pointer. Pointers are recorded, so a name that could itself be a message is not repeated in one. */
-export function label(key: string): string {
-  return ANSWER_COMMON.has(key) || (key.length <= 48 && /^[A-Za-z_][A-Za-z0-9_.-]*$/.test(key)) ? key : '?'
 }

@@ -1,9 +1,10 @@
 /** One item of a Responses answer: messages, reasoning, proposed calls, and what upstream's own tools did. */
+import { byteValues } from './byte-list.ts'
 import { Violation } from './chat-visitor.ts'
 import { isFault, type JsonNode, type JsonObject, member, parseJson } from './json.ts'
 import { encodeString } from './json-edit.ts'
+import { pointerLabel } from './pointer-label.ts'
 import type { SlotKind } from './responses-events.ts'
-import { byteValues, label } from './responses-tree.ts'
 import type { ResponsesVisitor } from './responses-visitor.ts'
 import { constant, memberTree, payload, stringIn, tree } from './responses-walk-text.ts'
 
@@ -36,7 +37,7 @@ export function walkItem(node: JsonNode, source: string, c: ItemContext): void {
   if (node.kind !== 'object') throw new Violation('upstream_protocol_violation', 'an output item is not an object')
   const typeNode = member(node, 'type')
   const type = typeNode?.kind === 'string' ? typeNode.value : ''
-  const at = `/item/${label(type)}`
+  const at = `/item/${pointerLabel(type)}`
   const isCall = isProposal(node, type)
   const spoken = isCall ? spokenFor(type) : NOTHING_SPOKEN
   if (isCall) v.call(sighting(node, type, source, c))
@@ -139,7 +140,7 @@ function strayTokens(node: JsonNode, at: string, v: ResponsesVisitor): void {
     for (let i = 0; i < node.keys.length; i++) {
       const key = node.keys[i]
       const value = node.values[i]
-      if (key !== undefined && value !== undefined) strayTokens(value, `${at}/${label(key)}`, v)
+      if (key !== undefined && value !== undefined) strayTokens(value, `${at}/${pointerLabel(key)}`, v)
     }
   }
 }

@@ -1,10 +1,11 @@
 /** Any text in a Responses answer that has no place of its own: constants, repeated values, fields nobody knows. */
+import { byteValues } from './byte-list.ts'
 import { Violation } from './chat-visitor.ts'
 import type { JsonNode, JsonObject } from './json.ts'
 import type { KnownKeys } from './known-keys.ts'
 import { isBase64, spelled } from './media.ts'
+import { pointerLabel } from './pointer-label.ts'
 import { ANSWER_COMMON, FIXED } from './responses-keys.ts'
-import { byteValues, label } from './responses-tree.ts'
 import type { ResponsesVisitor } from './responses-visitor.ts'
 
 /** A short value the API repeats. Anything but a string in its place is text like any other. */
@@ -31,7 +32,7 @@ export function memberTree(owner: JsonObject, i: number, pointer: string, v: Res
   if (key === undefined || value === undefined) return
   refuseConfused(key, ANSWER_COMMON)
   unknownKey(owner, i, pointer, v)
-  tree(value, `${pointer}/${label(key)}`, v)
+  tree(value, `${pointer}/${pointerLabel(key)}`, v)
 }
 
 /** A client that reads keys without regard to case would act on `Output` while we inspected `output`. */
@@ -73,7 +74,7 @@ export function stray(node: JsonNode, pointer: string, v: ResponsesVisitor): voi
         const value = node.values[i]
         if (key === undefined || value === undefined) continue
         unknownKey(node, i, pointer, v)
-        stray(value, `${pointer}/${label(key)}`, v)
+        stray(value, `${pointer}/${pointerLabel(key)}`, v)
       }
       break
     case 'number':

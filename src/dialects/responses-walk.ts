@@ -9,6 +9,7 @@
 import { Violation } from './chat-visitor.ts'
 import { type JsonNode, type JsonObject, member } from './json.ts'
 import { isBase64 } from './media.ts'
+import { pointerLabel } from './pointer-label.ts'
 import {
   CALL_EVENTS,
   type CallEvent,
@@ -19,7 +20,6 @@ import {
   TEXT_EVENTS,
 } from './responses-events.ts'
 import { ANSWER_COMMON, ANSWER_RESPONSE } from './responses-keys.ts'
-import { label } from './responses-tree.ts'
 import type { ResponsesVisitor } from './responses-visitor.ts'
 import { walkItem, walkLogprobs, walkPart } from './responses-walk-item.ts'
 import {
@@ -114,11 +114,11 @@ function walkEvent(root: JsonObject, source: string, v: ResponsesVisitor): void 
     } else if (key === 'annotation') {
       v.element()
       stray(node, '/annotation', v)
-    } else if (type === 'error' || key === 'error') tree(node, `/error/${label(key)}`, v)
+    } else if (type === 'error' || key === 'error') tree(node, `/error/${pointerLabel(key)}`, v)
     else {
       refuseConfused(key, ANSWER_COMMON)
       unknownKey(root, i, atItem, v)
-      stray(node, `${atItem}/${label(key)}`, v)
+      stray(node, `${atItem}/${pointerLabel(key)}`, v)
       if (key === 'partial_image_b64') decoded(node, `${atItem}/${key}`, v)
     }
   }

@@ -5,6 +5,7 @@
  * allowed, they are reported as opaque inputs. Numbers 0 to 255 are read as bytes as well, because byte-level models take
  * them so; for every other model they are still tokens, and still opaque.
  */
+import { textOfBytes } from './byte-list.ts'
 import type { JsonNode } from './json.ts'
 import { articled, invalid, type Role, type Segments } from './messages-segments.ts'
 
@@ -56,7 +57,7 @@ function readTokens(items: readonly JsonNode[], at: string, role: Role, segments
   }
   if (!isBytes || items.length === 0) return
   const bytes = Uint8Array.from(items, item => (item.kind === 'number' ? item.value : 0))
-  segments.derive(role, at, new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes))
+  segments.derive(role, at, textOfBytes(bytes))
 }
 
 export const TOKENS_REFUSED =

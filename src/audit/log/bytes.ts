@@ -1,17 +1,8 @@
 /** Byte helpers on Web APIs only: what verifies a log runs in browsers and workers unchanged. */
+import { owned } from '../../jws/bytes.ts'
 import { LogInvalid } from './errors.ts'
 
-const encoder = new TextEncoder()
-const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-
-export function toUtf8(text: string): Uint8Array<ArrayBuffer> {
-  return encoder.encode(text)
-}
-
-/** Throws a TypeError on bytes that are not UTF-8. */
-export function fromUtf8(bytes: Uint8Array): string {
-  return decoder.decode(bytes)
-}
+export { fromUtf8, owned, toUtf8 } from '../../jws/bytes.ts'
 
 /** RFC 4648 section 4, with padding. */
 export function toBase64(bytes: Uint8Array): string {
@@ -60,11 +51,4 @@ export function readDecimal(text: string, what: string): number {
 
 export async function sha256(bytes: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
   return new Uint8Array(await crypto.subtle.digest('SHA-256', owned(bytes)))
-}
-
-/** WebCrypto takes no view of a SharedArrayBuffer; such bytes are copied, others are passed as they are. */
-export function owned(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  return bytes.buffer instanceof ArrayBuffer
-    ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    : new Uint8Array(bytes)
 }
