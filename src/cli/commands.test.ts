@@ -200,6 +200,12 @@ describe('init', () => {
     expect(readFileSync(join(a, '.env.example'), 'utf8')).toMatch(/^SIGNET_HMAC_SECRET=$/m)
   })
 
+  it('writes no .env that overrules upstream and address of pipeline.ts', async () => {
+    const folder = newFolder()
+    await signet(['init', folder])
+    expect(readFileSync(join(folder, '.env'), 'utf8')).not.toMatch(/^SIGNET_(UPSTREAM_URL|HOST|PORT)=/m)
+  })
+
   it('writes a client that says in one line that there is no gate', async () => {
     const folder = newFolder()
     await signet(['init', folder])

@@ -73,7 +73,12 @@ export default definePipeline({
 function env(secret: string): string {
   const made = secret !== ''
   return `# Settings of the gate. ${made ? 'This file holds secrets: keep it out of the repository.' : 'Copy to .env (chmod 600) and fill in, or run "signet init".'}
-SIGNET_UPSTREAM_URL=http://localhost:11434/v1
+# What is set here counts before the same setting in pipeline.ts.
+
+# The model API, and where the gate listens; these are the defaults.
+# SIGNET_UPSTREAM_URL=http://localhost:11434/v1
+# SIGNET_HOST=127.0.0.1
+# SIGNET_PORT=8443
 # The model provider's key, if callers do not bring their own.
 SIGNET_UPSTREAM_API_KEY=
 
@@ -84,9 +89,6 @@ SIGNET_AUDIT_LOG_PATH=audit.jsonl
 
 # Signs receipts: signet keys generate --kind ed25519 --out receipt-key.pem
 SIGNET_RECEIPT_KEY_FILE=receipt-key.pem
-
-SIGNET_HOST=127.0.0.1
-SIGNET_PORT=8443
 
 # Outside --dev, say how callers are known: "identity" in pipeline.ts (tokens, API keys, client certificates, a proxy), or
 # "asserted", which believes the owner headers: put real authentication in front.

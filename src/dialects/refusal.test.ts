@@ -2,7 +2,7 @@ import OpenAI from 'openai'
 import { describe, expect, it } from 'vitest'
 import type { Refusal } from '../core/wire.ts'
 import { text } from './chat.test-support.ts'
-import { openAiRefusal } from './refusal.ts'
+import { abortFrame, openAiRefusal } from './refusal.ts'
 
 const base: Refusal = {
   status: 403,
@@ -132,6 +132,23 @@ describe('refusal bodies', () => {
       status: 403,
       code: 'escalated',
     })
+  })
+
+  it.each([true, false])('an escalation keeps its code in a stream, strict %s', async strict => {
+    const frame = abortFrame({
+      ...base,
+      strict,
+      stage: 'commitment',
+      because: { code: 'escalated', reason: 'asks a human' },
+      escalationId: 'e1',
+    })
+    expect(text(frame).includes('asks a human')).toBe(!strict)
+    const fetch = () => Promise.resolve(new Response(text(frame), { headers: { 'content-type': 'text/event-stream' } }))
+    const client = new OpenAI({ apiKey: 'none', baseURL: 'http://upstream.test/v1', fetch })
+    const read = async () => {
+      for await (const _ of await client.chat.completions.create({ model: 'm', messages: [], stream: true }));
+    }
+    await expect(read()).rejects.toMatchObject({ code: 'escalated' })
   })
 
   it('tells clients not to repeat what policy refused, but lets them repeat what may pass', () => {

@@ -38,10 +38,12 @@ export function refusalBody(r: Refusal): Body {
   return policyBody(r)
 }
 
-/** What a stream's error frame says; see `abortFrame`. Strict hides everything but transport tokens. */
+/** What a stream's error frame says; see `abortFrame`. Strict hides everything but transport tokens, and that it waits. */
 export function abortReason(r: Refusal): { readonly reason: string; readonly code: string; readonly message: string } {
   const code = r.because.code
   if (code.startsWith('upstream_') && code !== 'upstream_tool') return { reason: code, code, message: code }
+  // The frame says in any case that a human decides (`heldFacts`); SDKs keep of it no more than its error.
+  if (r.strict && code === 'escalated') return { reason: 'refused', code, message: 'held for approval' }
   if (r.strict) return { reason: 'refused', code: 'refused', message: 'refused' }
   return { reason: r.because.reason, code, message: `signet refused this response: ${r.because.reason}` }
 }

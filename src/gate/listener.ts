@@ -177,7 +177,8 @@ function methodNotAllowed(res: ServerResponse, path: string, allowed: readonly s
 }
 
 function notFound(gate: Gate, res: ServerResponse, path: string): void {
-  if (!path.startsWith('/v1/')) {
+  // Gemini's API is at /v1beta: whoever points such a client here is told why, too.
+  if (!/^\/v1(?:alpha|beta)?\//.test(path)) {
     json(res, 404, { error: 'not found', endpoint: path.slice(0, 256) })
     return
   }

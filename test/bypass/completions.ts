@@ -20,6 +20,7 @@ export const COMPLETIONS: Surface = {
   begins: first => /"text":"(Hello\. )?"/.test(first),
   promise: CHAT.promise,
   request: (model, { mode }) => ({ model, stream: mode === 'stream', n: 2, prompt: 'Go on.' }),
+  asking: { model: 'm', prompt: ['Go on.', 'And on.'], suffix: 'The end.', stop: ['END', 'FIN'], user: 'u-1' },
   text: COMPLETIONS_TEXT,
   calls: {},
   specials: COMPLETIONS_SPECIALS,

@@ -1,6 +1,6 @@
 /** The token counting surface, for the matrix: an answer is a number, and anything else it says is inspected. */
 
-import { MESSAGES, READING } from './messages.ts'
+import { ASKING, MESSAGES, READING, SEALED } from './messages.ts'
 import { whole } from './messages-answers.ts'
 import type { Surface, TextBuilder } from './surface.ts'
 
@@ -29,6 +29,8 @@ export const COUNT_TOKENS: Surface = {
     messages: [{ role: 'user', content: 'Go on.' }],
     ...(tools.length === 0 ? {} : { tools: tools.map(name => ({ name, input_schema: { type: 'object' } })) }),
   }),
+  asking: ASKING,
+  otherwise: SEALED,
   text: {
     'error.message': text(said => ({ type: 'error', error: { type: 'api_error', message: said } }), {
       redaction: 'redacted',

@@ -31,6 +31,7 @@ export const EMBEDDINGS = plainSurface({
   name: 'embeddings',
   path: '/v1/embeddings',
   request: model => ({ model, input: ['Go on.', 'And on.'] }),
+  asking: { model: 'm', input: ['Go on.', 'And on.'], encoding_format: 'float', user: 'u-1' },
   text: {
     id: value(said => top({ id: said }), at('/id')),
     object: value(said => top({ object: said }), at('/object')),

@@ -14,6 +14,7 @@ export const MODELS = plainSurface({
   name: 'models',
   path: '/v1/models',
   request: () => undefined,
+  asking: undefined,
   text: {
     'data[].id': value(said => list({ id: said }), at('/data/*/id')),
     'data[].owned_by': value(said => list({ owned_by: said }), at('/data/*/owned_by')),

@@ -20,6 +20,14 @@ export const MODERATIONS = plainSurface({
   name: 'moderations',
   path: '/v1/moderations',
   request: model => ({ model, input: 'Go on.' }),
+  asking: {
+    model: 'm',
+    input: [
+      { type: 'text', text: 'Go on.' },
+      { type: 'image_url', image_url: { url: 'data:image/png;base64,iVBORw0KGgo=' } },
+    ],
+  },
+  otherwise: { '/input/1/image_url/url redact': 'refused' },
   text: {
     id: value(said => answer({}, { id: said }), at('/id')),
     model: value(said => answer({}, { model: said }), at('/model')),

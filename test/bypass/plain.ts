@@ -35,7 +35,9 @@ export const special = (
   rest: Partial<Special> = {},
 ): Special => ({ name, mode: 'unary', answer: body(answer), expect, ...rest })
 
-export function plainSurface(own: Pick<Surface, 'name' | 'path' | 'request' | 'text' | 'specials'>): Surface {
+export function plainSurface(
+  own: Pick<Surface, 'name' | 'path' | 'request' | 'asking' | 'otherwise' | 'text' | 'specials'>,
+): Surface {
   return {
     choices: [0],
     reading: { ...CHAT.reading, numbered: () => false },

@@ -1,4 +1,5 @@
 /** What a surface must say about itself before the bypass matrix can attack it. */
+import type { RequestOutcome } from './request-cells.ts'
 import type { Answer } from './upstream.ts'
 
 export type Mode = 'unary' | 'stream'
@@ -13,6 +14,13 @@ export const FORBIDDEN = 'orchid-nightfall'
 export const SECRET = 'sk-test-abcdefgh1234'
 export const REDACTED = '[REDACTED]'
 export const HARMLESS = 'quiet afternoon'
+
+/** A schema with text in every place of one that a model reads. */
+export const SCHEMA = {
+  type: 'object',
+  title: 'Place',
+  properties: { city: { type: 'string', description: 'Where.', enum: ['Oslo'], default: 'Oslo' } },
+}
 
 export interface Place {
   readonly mode: Mode
@@ -132,6 +140,10 @@ export interface Surface {
   readonly promise: RegExp
   /** `undefined`: a GET, which has no body. */
   readonly request: (model: string, place: Place, tools: readonly string[]) => object | undefined
+  /** A request with every field of the API that can hold text, which is allowed as it stands; `undefined`: it has no body. */
+  readonly asking: object | undefined
+  /** Places of it that are not answered as most are (`request-cells.ts`): a pointer, or a pointer and a column. */
+  readonly otherwise?: Readonly<Record<string, RequestOutcome>>
   readonly text: Readonly<Record<string, TextBuilder>>
   readonly calls: Readonly<Record<string, CallBuilder>>
   readonly specials: readonly Special[]

@@ -3,16 +3,17 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { Entry, Target } from './target.ts'
 
 const FOLDER = fileURLToPath(new URL('corpus/', import.meta.url))
 
-export interface Entry {
-  readonly name: string
-  readonly bytes: Uint8Array
+/** Everything a run over the target begins with. */
+export function load(target: Target): Entry[] {
+  return [...read(join(FOLDER, target.name)), ...(target.seeds?.() ?? [])]
 }
 
-export function load(target: string): Entry[] {
-  const folder = join(FOLDER, target)
+/** The files of a folder, by name; none where there is no folder. */
+export function read(folder: string): Entry[] {
   if (!existsSync(folder)) return []
   return readdirSync(folder)
     .sort()

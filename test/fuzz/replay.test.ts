@@ -6,7 +6,7 @@ import { must, type Target, textOf } from './target.ts'
 import { TARGETS } from './targets.ts'
 
 describe.each(TARGETS.map(t => [t.name, t] as const))('%s', (name, target) => {
-  const corpus = load(name)
+  const corpus = load(target)
 
   it('holds for every input of the corpus', async () => {
     expect(corpus.length).toBeGreaterThan(1)
@@ -33,8 +33,9 @@ describe.each(TARGETS.map(t => [t.name, t] as const))('%s', (name, target) => {
 })
 
 describe('the corpus', () => {
-  it('has a folder for each target, and none for anything else', () => {
-    expect(folders()).toEqual(TARGETS.map(t => t.name).sort())
+  it('has no folder without a target', () => {
+    const names = TARGETS.map(t => t.name)
+    expect(folders().filter(folder => !names.includes(folder))).toEqual([])
   })
 })
 

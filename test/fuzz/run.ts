@@ -25,7 +25,7 @@ if (chosen.length === 0 || !(minutes > 0) || !Number.isSafeInteger(seed)) {
 }
 let failed = 0
 for (const target of chosen) {
-  const corpus = load(target.name).map(e => e.bytes)
+  const corpus = load(target).map(e => e.bytes)
   const until = performance.now() + minutes * 60_000
   const began = performance.now()
   const { runs, failure } = await fuzz(target, corpus, seed, () => performance.now() < until)

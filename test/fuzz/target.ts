@@ -1,6 +1,12 @@
 /** What is fuzzed: one parser with what must hold for any bytes, and where its inputs come from. */
 import type { Random } from './random.ts'
 
+/** One input, by the name it is kept under. */
+export interface Entry {
+  readonly name: string
+  readonly bytes: Uint8Array
+}
+
 export interface Target {
   readonly name: string
   /** Throws when something that must hold does not. A refusal by the parser is not a failure. */
@@ -9,6 +15,8 @@ export interface Target {
   build(random: Random): Uint8Array
   /** Words that the format gives a meaning: mutation inserts them. */
   readonly words?: readonly string[]
+  /** Inputs that are kept elsewhere, beside those of `corpus/<name>/`. */
+  readonly seeds?: () => readonly Entry[]
 }
 
 export class Broken extends Error {

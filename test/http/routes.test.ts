@@ -215,6 +215,20 @@ describe('routes', () => {
   })
 })
 
+it.each(['/v1/models/gemini-pro:generateContent', '/v1beta/models/gemini-pro:streamGenerateContent'])(
+  'Gemini is told what is gated: %s',
+  async path => {
+    const gate = await startTestGate()
+    const res = await fetch(gate.url + path, { method: 'POST', body: '{}' })
+    expect([res.status, await res.json()]).toMatchObject([
+      404,
+      { endpoint: path, note: expect.stringMatching(/^gated endpoints: /) },
+    ])
+    expect(gate.upstreamRequests()).toBe(0)
+    await gate.close()
+  },
+)
+
 describe('health', () => {
   it('tells alive, ready, version and keys, without a credential and without a receipt', async () => {
     const gate = await startTestGate()

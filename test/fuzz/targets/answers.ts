@@ -1,34 +1,41 @@
 /** Each surface's answer reader and writer: nothing lost, nothing changed, the same in any cutting. */
+import { fileURLToPath } from 'node:url'
 import type { Dialect, Edit, Fault, Frame, RequestView } from '../../../src/core/wire.ts'
 import { RedactionUnwritable } from '../../../src/dialects/redaction-unwritable.ts'
 import { DIALECTS } from '../../../src/dialects/registry.ts'
+import { SURFACES } from '../../bypass/cells.ts'
+import { read } from '../corpus.ts'
 import type { Random } from '../random.ts'
-import { bytesOf, equal, must, refusing, type Target } from '../target.ts'
+import { bytesOf, type Entry, equal, must, refusing, type Target } from '../target.ts'
 import { buildJson } from './json.ts'
 import { cutsOf } from './sse.ts'
 
-const ASKED: Readonly<Record<string, object>> = {
-  chat: { messages: [], tools: [{ type: 'function', function: { name: 'f' } }] },
-  responses: { input: 'hi' },
-  messages: { max_tokens: 1, messages: [{ role: 'user', content: 'hi' }] },
-  'count-tokens': { messages: [{ role: 'user', content: 'hi' }] },
-  completions: { prompt: 'hi' },
-  embeddings: { input: 'hi' },
-  moderations: { input: 'hi' },
+/** Read once: the same request stands before every answer. */
+const views = new Map<string, RequestView>()
+
+function viewOf(dialect: Dialect, wantsStream: boolean): RequestView {
+  const stream = wantsStream && dialect.carriers.some(c => c.modes.includes('stream'))
+  const key = `${dialect.name} ${stream}`
+  const known = views.get(key)
+  if (known !== undefined) return known
+  const asking = SURFACES[dialect.name]?.asking
+  const body = asking === undefined ? '' : JSON.stringify(stream ? { ...asking, stream } : asking)
+  const view = dialect.readRequest(bytesOf(body))
+  if ('kind' in view) throw new Error(`${dialect.name} refuses what test/bypass asks it: ${view.message}`)
+  views.set(key, view)
+  return view
 }
 
-function viewOf(dialect: Dialect, stream: boolean): RequestView {
-  const canStream = ['chat', 'responses', 'messages', 'completions'].includes(dialect.name)
-  const body = { model: 'm', ...ASKED[dialect.name], ...(canStream ? { stream } : {}) }
-  const view = dialect.readRequest(dialect.name === 'models' ? new Uint8Array(0) : bytesOf(JSON.stringify(body)))
-  if ('kind' in view) throw new Error(`the request of the fuzzer is refused: ${view.message}`)
-  return view
+/** Answers as servers send them, which the golden tests of the dialect read as well. */
+function transcripts(surface: string): readonly Entry[] {
+  const folder = fileURLToPath(new URL(`../../../src/dialects/testdata/${surface}`, import.meta.url))
+  return read(folder).filter(e => !e.name.endsWith('.parts.json'))
 }
 
 /** A body that begins as JSON does is a unary answer, anything else an event stream. */
 const isStream = (bytes: Uint8Array) => bytes[0] !== 0x7b && bytes[0] !== 0x5b
 
-function read(dialect: Dialect, view: RequestView, bytes: Uint8Array, cuts: readonly number[]): (Frame | Fault)[] {
+function framesOf(dialect: Dialect, view: RequestView, bytes: Uint8Array, cuts: readonly number[]): (Frame | Fault)[] {
   const type = isStream(bytes) ? 'text/event-stream' : 'application/json'
   const reader = dialect.openResponse(view, 200, type)
   if ('kind' in reader) return [reader]
@@ -57,10 +64,11 @@ function target(dialect: Dialect): Target {
       '"finish_reason":"stop"',
     ],
     build: random => bytesOf(build(random, dialect.name)),
+    seeds: () => transcripts(dialect.name),
     check: bytes => {
       const view = viewOf(dialect, isStream(bytes))
-      const items = read(dialect, view, bytes, [])
-      equal(read(dialect, view, bytes, cutsOf(bytes)), items, 'the frames, cut otherwise')
+      const items = framesOf(dialect, view, bytes, [])
+      equal(framesOf(dialect, view, bytes, cutsOf(bytes)), items, 'the frames, cut otherwise')
       const faults = items.filter(item => item.kind === 'fault')
       must(faults.length <= 1 && (faults.length === 0 || items.at(-1)?.kind === 'fault'), 'a fault is the last thing')
       const frames = items.filter(item => item.kind === 'frame')

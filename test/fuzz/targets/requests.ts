@@ -1,8 +1,9 @@
 /** Each surface's request reader: what is forwarded is what was inspected. */
 import type { Dialect } from '../../../src/core/wire.ts'
 import { DIALECTS } from '../../../src/dialects/registry.ts'
+import { SURFACES } from '../../bypass/cells.ts'
 import type { Random } from '../random.ts'
-import { bytesOf, equal, must, type Target, textOf } from '../target.ts'
+import { bytesOf, type Entry, equal, must, type Target, textOf } from '../target.ts'
 import { buildJson } from './json.ts'
 
 const TEXTS = ['hi', 'SECRET//NOFORN', 'a\u200bb', '\u{1F5FC}', '', 'x'.repeat(300)]
@@ -106,6 +107,15 @@ function at(root: unknown, pointer: string): unknown {
   return value
 }
 
+/** The surface's fullest request and its smallest. */
+function asked(name: string): readonly Entry[] {
+  const surface = SURFACES[name]
+  const bodies = [surface?.asking, surface?.request('m', { mode: 'unary', choice: 0 }, [])]
+  return bodies.flatMap((asks, i) =>
+    asks === undefined ? [] : [{ name: `asked-${i}`, bytes: bytesOf(JSON.stringify(asks)) }],
+  )
+}
+
 function target(dialect: Dialect): Target {
   return {
     name: `request-${dialect.name}`,
@@ -119,6 +129,7 @@ function target(dialect: Dialect): Target {
       '"type":"text"',
     ],
     build: random => bytesOf(JSON.stringify(body(random, dialect.name))),
+    seeds: () => asked(dialect.name),
     check: bytes => {
       const view = dialect.readRequest(bytes)
       if ('kind' in view) {
