@@ -87,7 +87,8 @@ export async function verifyWith(
       allowMissing: options.allowMissing === true,
     })
     const report = await reportOf(fault === undefined ? joined : withFault(joined, fault), layout, head, options)
-    if (report.ok) {
+    // What was not read is nothing to begin behind.
+    if (report.ok && joined.unread === 0) {
       options.onSound?.({
         count: BigInt(joined.rows),
         length: layout.base.length + size - layout.liveFrom,

@@ -101,8 +101,7 @@ describe('the index', () => {
     const full = join(mkdtempSync(join(root, 'full-')), 'audit.jsonl')
     const log = await openAuditLog({ path: full, ring })
     // Each of another time: they are what an index has most of.
-    for (let i = 0; i < ROWS; i++)
-      log.append({ ...row(i), entryId: `${26_000_000 + i}-0000-7000-8000-000000000000` })
+    for (let i = 0; i < ROWS; i++) log.append({ ...row(i), entryId: `${26_000_000 + i}-0000-7000-8000-000000000000` })
     await log.drain()
     await log.close()
     const db = openIndex(full)
