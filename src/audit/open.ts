@@ -38,6 +38,8 @@ export interface OpenOptions {
    * stays unknown.
    */
   readonly acceptMissingHead?: boolean
+  /** For a log whose manifest is lost: makes it, when nothing else has the log. A row tells of it, with what this resolves with. */
+  readonly manifest?: () => Promise<ManifestFacts>
   /** When the live file rolls into a log segment. Default: never. */
   readonly roll?: RollPolicy | undefined
   /** Where packed segments go. Default: beside the log. */
@@ -47,6 +49,12 @@ export interface OpenOptions {
   readonly packer?: Packer | undefined
   /** For tests: other files and no lock. */
   readonly files?: LogFiles
+}
+
+export interface ManifestFacts {
+  readonly segments: number
+  readonly rows: number
+  readonly sha256: string
 }
 
 export interface AuditLog extends AuditWriter {
@@ -87,6 +95,7 @@ export async function openAuditLog(options: OpenOptions): Promise<AuditLog> {
   let log: LogFile | undefined
   let headFile: LogFile | undefined
   try {
+    const rebuilt = await options.manifest?.()
     await segments.settle()
     const { base } = segments
     log = await files.open('log', true)
@@ -117,6 +126,10 @@ export async function openAuditLog(options: OpenOptions): Promise<AuditLog> {
         'the head file was missing and the operator accepted it; rows may have been cut off before this one'
       const details = { rows: Number(at.count), bytes: at.length }
       await writer.append(noteRow(ports.newId(), 'audit.head_accepted', reason, details)).durable()
+    }
+    if (rebuilt !== undefined) {
+      const reason = 'the manifest of log segments was missing and was made again from them, all of which verified'
+      await writer.append(noteRow(ports.newId(), 'audit.manifest_rebuilt', reason, { ...rebuilt })).durable()
     }
     if (note !== undefined) {
       const details = { bytes: note.bytes, sha256: note.sha256, file: note.name }
