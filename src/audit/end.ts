@@ -53,7 +53,7 @@ export function findEnd(
   if (size < from.length) {
     throw new AuditError(
       'log_truncated',
-      `${path} has ${size} bytes but its head file knows ${from.count} rows in ${from.length} bytes; restore the log${base.count > 0n ? '' : `, or if it has segments and ${path}.manifest is lost: signet audit rebuild-manifest ${path}`}`,
+      `${path} has ${size} bytes but its head file knows ${from.count} rows in ${from.length} bytes; restore the log`,
     )
   }
   if (from.count > base.count) checkHeadRow(log, ring, path, from, base)

@@ -8,12 +8,13 @@
  * says so.
  */
 import { createHash, randomBytes } from 'node:crypto'
-import { dirname } from 'node:path'
+import { existsSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import type { AuditWriter } from '../core/row.ts'
 import type { KeyRing } from '../keys/ring.ts'
 import { findEnd } from './end.ts'
 import { watchErasures } from './erasures.ts'
-import { AuditError, errno, type LogFile, type LogFiles, NodeFiles } from './files.ts'
+import { AuditError, errno, type LogFile, type LogFiles, NodeFiles, rolledName } from './files.ts'
 import { HeadFile } from './head.ts'
 import { lockLog } from './lock.ts'
 import { noteRow } from './own-rows.ts'
@@ -144,7 +145,16 @@ export async function openAuditLog(options: OpenOptions): Promise<AuditLog> {
     await log?.close()
     await headFile?.close()
     lock?.release()
-    if (error instanceof AuditError) throw error
+    if (error instanceof AuditError) {
+      if (error.code === 'log_truncated' && segments.entries.length === 0 && hasSegments(options)) {
+        throw new AuditError(
+          error.code,
+          `${files.path}.manifest is missing, and there are segments; restore it, or make it again: signet audit rebuild-manifest ${files.path}`,
+          { cause: error },
+        )
+      }
+      throw error
+    }
     throw new AuditError(
       'log_unreadable',
       `${files.path} cannot be written (${errno(error)}); free space or check the disk`,
@@ -153,6 +163,14 @@ export async function openAuditLog(options: OpenOptions): Promise<AuditLog> {
       },
     )
   }
+}
+
+/** Of a log whose manifest names none. */
+function hasSegments({ path, segmentFolder }: OpenOptions): boolean {
+  const first = basename(rolledName(path, 1))
+  return [dirname(path), segmentFolder ?? dirname(path)].some(
+    folder => existsSync(join(folder, first)) || existsSync(join(folder, `${first}.zst`)),
+  )
 }
 
 async function quarantine(
