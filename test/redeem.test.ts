@@ -216,7 +216,8 @@ describe('what was used', () => {
   })
 
   it.each(Object.keys(STORES))('is kept until its time and within its bound (%s)', async kind => {
-    const store = kind === 'memory' ? new MemoryRedemptionStore(2) : await openSqliteRedemptions(fresh(), 2)
+    const store =
+      kind === 'memory' ? new MemoryRedemptionStore(2) : await openSqliteRedemptions(fresh(), { maxEntries: 2 })
     expect([await store.redeem('a', '1', 100, 0), await store.redeem('b', '2', 20_000, 0)]).toEqual([true, true])
     expect(await store.redeem('a', '1', 100, 0)).toBe(false)
     await expect((async () => store.redeem('c', '3', 100, 50))()).rejects.toThrow(StateFull)

@@ -155,7 +155,8 @@ function update(
       onProgress(next.pos, total)
       if (next.rows === at.rows || stop()) return read
     } catch (error) {
-      db.exec('ROLLBACK')
+      // A full disk ends the transaction by itself; that there is none would hide why.
+      if (db.isTransaction) db.exec('ROLLBACK')
       throw error
     }
   }

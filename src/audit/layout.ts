@@ -39,6 +39,8 @@ export interface LayoutOptions {
   readonly ring?: KeyRing | undefined
   /** Where packed segments may be, besides the log's own folder. */
   readonly folders?: readonly string[] | undefined
+  /** Instead of the manifest's file: one that is not written yet. */
+  readonly manifest?: Buffer | undefined
 }
 
 const TRIES = 20
@@ -49,12 +51,12 @@ export async function openLayout(path: string, options: LayoutOptions = {}): Pro
   const folders = [...new Set([...(options.folders ?? []), dirname(path)])]
   let unfinished = 0
   for (let tries = 0; tries < MOST_TRIES; tries++) {
-    const bytes = readManifest(path)
+    const bytes = options.manifest ?? readManifest(path)
     const live = await openLive(path)
     const opened: number[] = [live]
     try {
       // A roll notes itself before it renames. Note and name both unchanged, the open file is the one that the note means.
-      if (bytes.equals(readManifest(path))) {
+      if (bytes.equals(options.manifest ?? readManifest(path))) {
         const manifest = parseManifest(bytes, options.ring)
         const found = arrange(path, manifest, folders, { live, opened, last: ++unfinished === TRIES })
         if (found !== undefined && stillNamed(path, live)) return { ...found, live }

@@ -8,12 +8,13 @@
  * says so.
  */
 import { createHash, randomBytes } from 'node:crypto'
-import { dirname } from 'node:path'
+import { existsSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import type { AuditWriter } from '../core/row.ts'
 import type { KeyRing } from '../keys/ring.ts'
 import { findEnd } from './end.ts'
 import { watchErasures } from './erasures.ts'
-import { AuditError, errno, type LogFile, type LogFiles, NodeFiles } from './files.ts'
+import { AuditError, errno, type LogFile, type LogFiles, NodeFiles, rolledName } from './files.ts'
 import { HeadFile } from './head.ts'
 import { lockLog } from './lock.ts'
 import { noteRow } from './own-rows.ts'
@@ -38,6 +39,8 @@ export interface OpenOptions {
    * stays unknown.
    */
   readonly acceptMissingHead?: boolean
+  /** For a log whose manifest is lost: makes it, when nothing else has the log. A row tells of it, with what this resolves with. */
+  readonly manifest?: () => Promise<ManifestFacts>
   /** When the live file rolls into a log segment. Default: never. */
   readonly roll?: RollPolicy | undefined
   /** Where packed segments go. Default: beside the log. */
@@ -47,6 +50,12 @@ export interface OpenOptions {
   readonly packer?: Packer | undefined
   /** For tests: other files and no lock. */
   readonly files?: LogFiles
+}
+
+export interface ManifestFacts {
+  readonly segments: number
+  readonly rows: number
+  readonly sha256: string
 }
 
 export interface AuditLog extends AuditWriter {
@@ -87,6 +96,7 @@ export async function openAuditLog(options: OpenOptions): Promise<AuditLog> {
   let log: LogFile | undefined
   let headFile: LogFile | undefined
   try {
+    const rebuilt = await options.manifest?.()
     await segments.settle()
     const { base } = segments
     log = await files.open('log', true)
@@ -118,6 +128,10 @@ export async function openAuditLog(options: OpenOptions): Promise<AuditLog> {
       const details = { rows: Number(at.count), bytes: at.length }
       await writer.append(noteRow(ports.newId(), 'audit.head_accepted', reason, details)).durable()
     }
+    if (rebuilt !== undefined) {
+      const reason = 'the manifest of log segments was missing and was made again from them, all of which verified'
+      await writer.append(noteRow(ports.newId(), 'audit.manifest_rebuilt', reason, { ...rebuilt })).durable()
+    }
     if (note !== undefined) {
       const details = { bytes: note.bytes, sha256: note.sha256, file: note.name }
       const reason = 'an incomplete end of the audit log was moved to quarantine'
@@ -131,7 +145,16 @@ export async function openAuditLog(options: OpenOptions): Promise<AuditLog> {
     await log?.close()
     await headFile?.close()
     lock?.release()
-    if (error instanceof AuditError) throw error
+    if (error instanceof AuditError) {
+      if (error.code === 'log_truncated' && segments.entries.length === 0 && hasSegments(options)) {
+        throw new AuditError(
+          error.code,
+          `${files.path}.manifest is missing, and there are segments; restore it, or make it again: signet audit rebuild-manifest ${files.path}`,
+          { cause: error },
+        )
+      }
+      throw error
+    }
     throw new AuditError(
       'log_unreadable',
       `${files.path} cannot be written (${errno(error)}); free space or check the disk`,
@@ -140,6 +163,14 @@ export async function openAuditLog(options: OpenOptions): Promise<AuditLog> {
       },
     )
   }
+}
+
+/** Of a log whose manifest names none. */
+function hasSegments({ path, segmentFolder }: OpenOptions): boolean {
+  const first = basename(rolledName(path, 1))
+  return [dirname(path), segmentFolder ?? dirname(path)].some(
+    folder => existsSync(join(folder, first)) || existsSync(join(folder, `${first}.zst`)),
+  )
 }
 
 async function quarantine(

@@ -15,6 +15,8 @@ export interface Joined {
   readonly lastTsNs: bigint | undefined
   /** Segments that are not there although the manifest knows them. */
   readonly missing: readonly string[]
+  /** Rows of those, and of segments that could not be opened. */
+  readonly unread: number
 }
 
 export interface JoinInput {
@@ -42,6 +44,7 @@ class Joining {
   readonly #breaks: Break[] = []
   readonly #missing: string[] = []
   #more = 0
+  #unread = 0
   #rows: number
   #lastHmac: string | undefined
   #lastTsNs: bigint | undefined
@@ -86,6 +89,7 @@ class Joining {
       lastHmac: this.#lastHmac ?? '',
       lastTsNs: this.#lastTsNs,
       missing: this.#missing,
+      unread: this.#unread,
     }
   }
 
@@ -106,6 +110,7 @@ class Joining {
           )
         }
       } else this.#here('segment_damaged', `${name}: ${fault}`)
+      this.#unread += Number(to.count) - this.#rows
       this.#skipTo(piece)
       return
     }

@@ -11,10 +11,17 @@ function issues(joined: Joined, section: ReturnType<typeof sectionOf>): number {
 export function chainSection(joined: Joined, from: VerifyFrom | undefined): Section {
   const found = issues(joined, 'chain') + joined.moreBreaks
   const first = Number(from?.position.count ?? 0n)
+  const unread = joined.unread === 0 ? '' : ` without ${joined.unread} that could not be read`
   return {
     status: found === 0 ? 'sound' : 'broken',
-    text: `${joined.rows > first ? `rows ${first} to ${joined.rows - 1}` : `no row from ${first} on`}, ${plural(found, 'issue')}`,
-    details: { first_row: first, rows: joined.rows - first, issues: found, last_hmac: joined.lastHmac },
+    text: `${joined.rows > first ? `rows ${first} to ${joined.rows - 1}` : `no row from ${first} on`}${unread}, ${plural(found, 'issue')}`,
+    details: {
+      first_row: first,
+      rows: joined.rows - first,
+      not_read: joined.unread,
+      issues: found,
+      last_hmac: joined.lastHmac,
+    },
   }
 }
 

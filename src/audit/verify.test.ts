@@ -69,7 +69,7 @@ describe('a sound log', () => {
         chain: {
           status: 'sound',
           text: `rows 0 to ${ROWS - 1}, 0 issues`,
-          details: { first_row: 0, rows: ROWS, issues: 0, last_hmac: JSON.parse(line(ROWS - 1)).hmac },
+          details: { first_row: 0, rows: ROWS, not_read: 0, issues: 0, last_hmac: JSON.parse(line(ROWS - 1)).hmac },
         },
         head: { status: 'sound', text: `it knows ${ROWS} rows`, details: { rows: ROWS, bytes: log.length } },
         segments: { status: 'absent', text: 'the log is one file', details: {} },

@@ -28,6 +28,8 @@ export interface VerifyOptions {
   readonly head?: 'check' | 'ignore'
   /** Where packed segments may be, besides the log's own folder. */
   readonly folders?: readonly string[]
+  /** Instead of the manifest's file: one that is not written yet. */
+  readonly manifest?: Buffer
   /** Segments that are in none of them are listed, not broken. */
   readonly allowMissing?: boolean
   /** Begin here; rows before it are not looked at. */
@@ -64,7 +66,7 @@ export async function verifyWith(
   run: RunUnits,
 ): Promise<VerifyReport> {
   const head: HeadState | undefined = options.head === 'ignore' ? undefined : await loadHead(path, ring)
-  const layout = await openLayout(path, { ring, folders: options.folders })
+  const layout = await openLayout(path, { ring, folders: options.folders, manifest: options.manifest })
   try {
     const size = await settledSize(layout.live)
     let done = 0
@@ -87,7 +89,8 @@ export async function verifyWith(
       allowMissing: options.allowMissing === true,
     })
     const report = await reportOf(fault === undefined ? joined : withFault(joined, fault), layout, head, options)
-    if (report.ok) {
+    // What was not read is nothing to begin behind.
+    if (report.ok && joined.unread === 0) {
       options.onSound?.({
         count: BigInt(joined.rows),
         length: layout.base.length + size - layout.liveFrom,

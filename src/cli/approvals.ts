@@ -16,6 +16,7 @@ import type { EscalationOptions } from '../gate/start.ts'
 import { type ApiKeyOptions, hashOfApiKey, newApiKey } from '../identity/api-key.ts'
 import { type IdentityPorts, openIdentity } from '../identity/open.ts'
 import { createPrivate, KeyFolder, readPrivate } from '../keys/store.ts'
+import type { OnStoreState } from '../state/store-thread.ts'
 import { systemClock, systemRandom } from '../state/system.ts'
 import { DEV_FOLDER } from './chain-keys.ts'
 
@@ -46,6 +47,7 @@ export async function openApprovals(
   folder: string,
   ports: IdentityPorts,
   changes: Changes,
+  onStoreState: OnStoreState = () => undefined,
 ): Promise<Approvals> {
   const devKey = dev && controlIdentity === undefined ? devApiKey(folder) : undefined
   const approvers = devKey === undefined || settings.approvers.length > 0 ? settings.approvers : [DEV_APPROVER]
@@ -73,7 +75,7 @@ export async function openApprovals(
         ...(settings.approvalQuorum === undefined ? {} : { quorum: settings.approvalQuorum }),
         ...(settings.approverAuth === 'passkey' ? { auth: settings.approverAuth } : {}),
       },
-      store: await openSqliteEscalations(path),
+      store: await openSqliteEscalations(path, {}, onStoreState),
       key,
       ttlMs: settings.escalationTtlS * 1000,
       onChange: changes.tell,
@@ -90,7 +92,10 @@ export async function openApprovals(
       await loadWebauthn()
       const random = systemRandom()
       return Passkeys.open({
-        store: await openSqlitePasskeys(settings.passkeyStorePath ?? `${settings.auditLogPath}.passkeys.db`),
+        store: await openSqlitePasskeys(
+          settings.passkeyStorePath ?? `${settings.auditLogPath}.passkeys.db`,
+          onStoreState,
+        ),
         box: createBox(key, random),
         audit,
         clock: systemClock,

@@ -38,6 +38,8 @@ export interface ServingEvents {
   readonly onAnchorState?: (ok: boolean, reason: string) => void
   /** The shared state cannot be asked any longer, or can be again. */
   readonly onSharedState?: (ok: boolean, reason: string) => void
+  /** A store on the disk (escalations, passkeys, redemptions) cannot be used, or is again. */
+  readonly onStoreState?: (ok: boolean, text: string) => void
   /** The store of escalations was gone, and was made anew. */
   readonly onStoreLost?: (text: string) => void
   /** The server of the shared state may throw keys away; `policy` is what it calls that. */
@@ -120,7 +122,9 @@ export async function openBacking(
     }
     const changes = new Changes(systemClock)
     // Its thread starts while the log is looked through.
-    opening = openApprovals(resolved, checks, folder, { egress, now: Date.now, randomBytes }, changes)
+    const onStoreState = (ok: boolean, text: string) => events.onStoreState?.(ok, text)
+    const ports = { egress, now: Date.now, randomBytes }
+    opening = openApprovals(resolved, checks, folder, ports, changes, onStoreState)
     opening.catch(() => undefined)
     audit = await openAuditLog({
       path: settings.auditLogPath,
@@ -151,7 +155,7 @@ export async function openBacking(
       approvers: approvals.escalations.policy?.approvers ?? [],
       onState: (ok, text) => events.onNotice?.(ok, text),
     })
-    const capabilities = await openCapabilities(resolved, checks, opened)
+    const capabilities = await openCapabilities(resolved, checks, opened, onStoreState)
     const signer = settings.transparencyLog ? await noteSigner(settings) : undefined
     if (signer !== undefined) {
       const onState = events.onLogState ?? (() => undefined)

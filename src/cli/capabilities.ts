@@ -5,6 +5,7 @@ import type { Check } from '../core/check.ts'
 import type { CapabilityOptions } from '../gate/start.ts'
 import { SigningKey } from '../keys/signing.ts'
 import { ScheduledSigners, type SigningKeys } from '../keys/signing-keys.ts'
+import type { OnStoreState } from '../state/store-thread.ts'
 import type { GateKeys } from './gate-keys.ts'
 import { signingKeyOf } from './signing-file.ts'
 
@@ -13,6 +14,7 @@ export async function openCapabilities(
   { settings, dev }: Resolved,
   checks: readonly Check[],
   keys: Pick<GateKeys, 'kept'>,
+  onState: OnStoreState = () => undefined,
 ): Promise<(CapabilityOptions & { readonly signer: SigningKeys }) | undefined> {
   const executors = Object.keys(settings.redeemers)
   if (!checks.some(check => check.audience?.any === true)) {
@@ -27,7 +29,7 @@ export async function openCapabilities(
   if (executors.length === 0) return options
   const { openSqliteRedemptions } = await import('../state/redemptions/sqlite-thread.ts')
   const path = settings.redemptionStorePath ?? `${settings.auditLogPath}.redemptions.db`
-  return { ...options, redeemers: settings.redeemers, redemptions: await openSqliteRedemptions(path) }
+  return { ...options, redeemers: settings.redeemers, redemptions: await openSqliteRedemptions(path, { onState }) }
 
   function signer(): ScheduledSigners {
     if (settings.capabilityKeyFile !== undefined) return ScheduledSigners.of(signingKeyOf(settings.capabilityKeyFile))

@@ -3,11 +3,12 @@
  * is the shell around them.
  *
  * Guarantees: the same rules for `Host` and `Origin` as on the data plane, before any route is asked; paths are matched
- * raw; nothing is answered that no route takes; a route that throws answers 500 without saying why; who does not read its answer
+ * raw; nothing is answered that no route takes; a route that throws answers 500 without saying why, or 503 where a store failed; who does not read its answer
  * is cut off, and connections are bounded. Does not: know
  * callers: the routes that are not public ask `access.ts`.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { StoreFailed } from '../core/memory-state.ts'
 import type { ListenerRule } from '../identity/host.ts'
 import { escapeJson } from '../text/visible.ts'
 
@@ -70,15 +71,19 @@ export function createControlListener(rule: ListenerRule, routes: readonly Route
   server.maxConnections = MOST_CONNECTIONS
   server.on('request', (req: IncomingMessage, res: ServerResponse) => {
     answer(rule, routes, req, res)
-      .catch((error: unknown) =>
-        error instanceof BodyTooLarge
-          ? problem(413, error.message)
-          : problem(500, 'the control plane failed to answer'),
-      )
+      .catch((error: unknown) => failure(error))
       .then(made => send(req, res, made, stalledMs))
       .catch(() => res.destroy())
   })
   return server
+}
+
+function failure(error: unknown): Answer {
+  if (error instanceof BodyTooLarge) return problem(413, error.message)
+  // Which file, and what the disk said, is for the operator, whose log has it.
+  if (error instanceof StoreFailed)
+    return problem(503, 'state_unavailable', { description: 'it cannot be kept just now; ask again' })
+  return problem(500, 'the control plane failed to answer')
 }
 
 async function answer(

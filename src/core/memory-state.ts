@@ -22,6 +22,11 @@ export class StateFull extends Error {
   override readonly name = 'StateFull'
 }
 
+/** What is kept could not be written or read, or may not have been: for now, not for ever. */
+export class StoreFailed extends Error {
+  override readonly name = 'StoreFailed'
+}
+
 interface Bucket {
   tokens: number
   atMs: number

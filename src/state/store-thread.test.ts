@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import { afterAll, describe, expect, it } from 'vitest'
 import { StateFull } from '../core/memory-state.ts'
-import { StoreThread } from './store-thread.ts'
+import { type OnStoreState, StoreThread } from './store-thread.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'signet-store-thread-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -47,7 +47,7 @@ describe.each(STORES)('the store of %s', (name, path, open, question) => {
 })
 
 /** A thread that opens, and then does as it is told. */
-function thread(open = 'undefined') {
+function thread(open = 'undefined', onState?: OnStoreState) {
   const source = `
     const { parentPort } = require('node:worker_threads')
     import(${address('./store-thread.ts')}).then(({ serveStore }) =>
@@ -57,11 +57,14 @@ function thread(open = 'undefined') {
           if (call === 'die') process.exit(1)
           if (call === 'full') throw Object.assign(new Error('no room'), { name: 'StateFull' })
           if (call === 'odd') throw 5
+          if (call === 'fill') globalThis.filled = true
+          if (call === 'free') globalThis.filled = false
+          if (call === 'write' && globalThis.filled) throw new Error('database or disk is full')
           return call
         }
       }),
     )`
-  return StoreThread.open<string>(new Worker(source, { eval: true }), 'the store')
+  return StoreThread.open<string>(new Worker(source, { eval: true }), 'the store', onState)
 }
 
 describe('a store behind a thread', () => {
@@ -71,7 +74,7 @@ describe('a store behind a thread', () => {
     expect(said.map(s => (s.status === 'fulfilled' ? s.value : String(s.reason)))).toEqual([
       'a',
       'StateFull: no room',
-      'Error: the store failed',
+      'StoreFailed: the store failed',
       'b',
     ])
     await expect(store.ask('full')).rejects.toBeInstanceOf(StateFull)
@@ -93,6 +96,29 @@ describe('a store behind a thread', () => {
     const said = await Promise.allSettled([store.ask('die'), store.ask('a'), store.ask('b')])
     expect(said.map(s => s.status)).toEqual(['rejected', 'rejected', 'rejected'])
     await expect(store.ask('a')).rejects.toThrow('the store is closed')
+  })
+
+  it('tells the operator once that it fails, also while it can still be read, and once that it does not', async () => {
+    const said: string[] = []
+    const store = await thread('undefined', (ok, text) => said.push(`${ok ? 'info' : 'warning'}: ${text}`))
+    const tries = (...calls: string[]) => Promise.allSettled(calls.map(call => store.ask(call)))
+    await tries('write', 'full', 'fill', 'write', 'read', 'write')
+    expect(said).toEqual(['warning: the store cannot be used (database or disk is full)'])
+    await tries('free', 'read', 'write', 'write', 'fill', 'write')
+    expect(said.slice(1)).toEqual([
+      'info: the store is used again',
+      'warning: the store cannot be used (database or disk is full)',
+    ])
+    await tries('die')
+    expect(said.slice(3)).toEqual(['warning: the store is closed (it ended); restart the gate'])
+  })
+
+  it('that is closed says nothing', async () => {
+    const said: string[] = []
+    const store = await thread('undefined', (_, text) => said.push(text))
+    await store.close('last')
+    await new Promise(resolve => setImmediate(resolve))
+    expect(said).toEqual([])
   })
 
   it('that cannot be opened says why', async () => {

@@ -97,6 +97,23 @@ describe('the index', () => {
     }
   })
 
+  it('says that the disk is full, and goes on when it is not', async () => {
+    const full = join(mkdtempSync(join(root, 'full-')), 'audit.jsonl')
+    const log = await openAuditLog({ path: full, ring })
+    // Each of another time: they are what an index has most of.
+    for (let i = 0; i < ROWS; i++) log.append({ ...row(i), entryId: `${26_000_000 + i}-0000-7000-8000-000000000000` })
+    await log.drain()
+    await log.close()
+    const db = openIndex(full)
+    // SQLITE_FULL, as a disk without space answers: it ends the transaction by itself.
+    db.exec('PRAGMA max_page_count = 1')
+    await expect(updateIndex(db, full)).rejects.toThrow('database or disk is full')
+    db.exec('PRAGMA max_page_count = 100000')
+    await updateIndex(db, full)
+    expect(indexedTo(db).rows).toBe(BigInt(ROWS))
+    db.close()
+  })
+
   it('gives the same report for any period', async () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 1, max: 120 }), fc.integer({ min: -4000, max: 100 }), async (m, s) => {

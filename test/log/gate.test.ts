@@ -468,3 +468,26 @@ it('a start whose store of escalations is gone says so, and writes it down', asy
   expect(second.written.out + second.written.error).toMatch(/audit\.jsonl\.escalations\.db was gone and was made anew/)
   expect(readFileSync(join(folder, 'audit.jsonl'), 'utf8')).toContain('escalation.store_lost')
 })
+
+it('a store that cannot be used refuses what needs it, says so once, and is used again', async () => {
+  const folder = newFolder()
+  const served = await startServed(folder)
+  const store = join(folder, 'audit.jsonl.escalations.db')
+  const tools = [{ type: 'function', function: { name: 'issue_refund', parameters: { type: 'object' } } }]
+  const refund = { tools, messages: [{ role: 'user', content: 'Refund $50,000 to account X' }] }
+  const held = async () => (await ask(served.url, 'human:alice@example.com', refund)).status
+  const approve = async (id: string) =>
+    signet(folder, ['escalations', 'approve', id, '--control', served.control, '--json'])
+  expect(await held()).toBe(202)
+  const { out } = await signet(folder, ['escalations', 'list', '--control', served.control, '--json'])
+  const id = /"id": "([^"]+)"/.exec(out)?.[1] ?? ''
+  renameSync(store, `${store}.away`)
+  expect([await held(), await held()]).toEqual([503, 503])
+  expect((await approve(id)).error).toContain('(503): it cannot be kept just now')
+  renameSync(`${store}.away`, store)
+  expect(await held()).toBe(202)
+  expect(await served.stop()).toBe(0)
+  const said = served.written.out + served.written.error
+  expect(said.match(/warning: the store of escalations .*escalations\.db cannot be used \(.*moved/g)).toHaveLength(1)
+  expect(said.match(/the store of escalations .*escalations\.db is used again/g)).toHaveLength(1)
+})

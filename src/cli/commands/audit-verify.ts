@@ -49,8 +49,9 @@ export async function verify(given: string | undefined, options: Options, contex
       state = encodeState(at, ring.active)
     },
   }).finally(() => progress.end())
-  if (options.saveState !== undefined && state !== undefined) {
-    writeNewFile(located(context, options.saveState), state.toString('latin1'), 0o600, true)
+  if (options.saveState !== undefined) {
+    if (state !== undefined) writeNewFile(located(context, options.saveState), state.toString('latin1'), 0o600, true)
+    else terminal.note('no state was saved: the log is not sound, or not all of it could be read')
   }
   context.exit(report.ok ? DONE : FAILED)
   if (options.json === true) {
@@ -75,7 +76,10 @@ function print(report: VerifyReport, shown: string, { terminal }: Context): void
       absent: 'there is no head file',
       ignored: 'the head file was not asked',
     }[report.head]
-    terminal.line({ text: 'OK', colour: 'green' }, `: ${entries} in ${shown}, chain intact, ${head}`)
+    const unread = Number(report.sections.chain?.details['not_read'] ?? 0)
+    const chain =
+      unread === 0 ? 'chain intact' : `of which ${unread} could not be read; the chain of the others is intact`
+    terminal.line({ text: 'OK', colour: 'green' }, `: ${entries} in ${shown}, ${chain}, ${head}`)
   } else {
     const what = `${issues} ${issues === 1 ? 'issue' : 'issues'} in ${shown} (${entries})`
     terminal.line(

@@ -72,6 +72,14 @@ export const registerAudit: Register = (program, context) => {
       (await import('./audit-accept.ts')).acceptMissingHead(log, options, context),
     )
 
+  withKeys(withLog(audit.command('rebuild-manifest')))
+    .description(
+      'make the manifest of a log again that lost it, from its segments, after verifying all of them; writes a row about it',
+    )
+    .action(async (log: string | undefined, options) =>
+      (await import('./audit-rebuild.ts')).rebuildManifest(log, options, context),
+    )
+
   for (const show of [audit.command('show'), program.command('replay')]) {
     withIndex(
       withSealing(

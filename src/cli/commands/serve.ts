@@ -141,6 +141,10 @@ async function serve(options: Options, context: Context): Promise<void> {
         ok
           ? log.info('state_available', `shared state: ${reason}`)
           : log.warn('state_unavailable', `shared state: ${reason}; exchanges are refused until it is back`),
+      onStoreState: (ok, text) =>
+        ok
+          ? log.info('store_available', text)
+          : log.warn('store_unavailable', `${text}; what needs it is refused until it is`),
       onStoreLost: text => log.warn('escalation_store_lost', text),
       onEviction: policy =>
         log.warn(

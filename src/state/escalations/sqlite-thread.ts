@@ -1,7 +1,7 @@
 /** The SQLite store of escalations, in a thread of its own (see `StoreThread`). */
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import type { EscalationBounds, EscalationQuery, EscalationStore, StoredEscalation } from '../../core/state.ts'
-import { StoreThread, serveStore } from '../store-thread.ts'
+import { type OnStoreState, StoreThread, serveStore } from '../store-thread.ts'
 import { SqliteEscalations } from './sqlite-file.ts'
 
 interface Start {
@@ -24,10 +24,14 @@ type Call =
 const WHAT = 'the store of escalations'
 
 /** Opens (or makes) the file; rejects with one line when it cannot. */
-export async function openSqliteEscalations(path: string, bounds: EscalationBounds = {}): Promise<EscalationStore> {
+export async function openSqliteEscalations(
+  path: string,
+  bounds: EscalationBounds = {},
+  onState?: OnStoreState,
+): Promise<EscalationStore> {
   const start: Start = { task: 'signet-escalations', path, bounds }
   const worker = new Worker(new URL(import.meta.url), { workerData: start })
-  return new ThreadedEscalations(await StoreThread.open(worker, WHAT))
+  return new ThreadedEscalations(await StoreThread.open(worker, `${WHAT} ${path}`, onState))
 }
 
 class ThreadedEscalations implements EscalationStore {

@@ -8,7 +8,7 @@ import { isMainThread, parentPort, Worker, workerData } from 'node:worker_thread
 import { StateFull } from '../../core/memory-state.ts'
 import type { PasskeyStore, StoredPasskey } from '../../core/state.ts'
 import { PrivateDatabase } from '../private-database.ts'
-import { StoreThread, serveStore } from '../store-thread.ts'
+import { type OnStoreState, StoreThread, serveStore } from '../store-thread.ts'
 
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS passkey (
@@ -66,10 +66,10 @@ type Call =
 const WHAT = 'the store of passkeys'
 
 /** Opens (or makes) the file; rejects with one line when it cannot. */
-export async function openSqlitePasskeys(path: string): Promise<PasskeyStore> {
+export async function openSqlitePasskeys(path: string, onState?: OnStoreState): Promise<PasskeyStore> {
   const start: Start = { task: 'signet-passkeys', path }
   const worker = new Worker(new URL(import.meta.url), { workerData: start })
-  return new ThreadedPasskeys(await StoreThread.open(worker, WHAT))
+  return new ThreadedPasskeys(await StoreThread.open(worker, `${WHAT} ${path}`, onState))
 }
 
 class ThreadedPasskeys implements PasskeyStore {

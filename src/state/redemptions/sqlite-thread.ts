@@ -8,7 +8,7 @@ import { isMainThread, parentPort, Worker, workerData } from 'node:worker_thread
 import { StateFull } from '../../core/memory-state.ts'
 import type { RedemptionStore } from '../../core/state.ts'
 import { PrivateDatabase } from '../private-database.ts'
-import { StoreThread, serveStore } from '../store-thread.ts'
+import { type OnStoreState, StoreThread, serveStore } from '../store-thread.ts'
 
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS redemption (
@@ -43,10 +43,14 @@ type Call =
 const WHAT = 'the store of redemptions'
 
 /** Opens (or makes) the file; rejects with one line when it cannot. `maxEntries`: default 1,000,000. */
-export async function openSqliteRedemptions(path: string, maxEntries = 1_000_000): Promise<RedemptionStore> {
+export async function openSqliteRedemptions(
+  path: string,
+  options: { readonly maxEntries?: number; readonly onState?: OnStoreState } = {},
+): Promise<RedemptionStore> {
+  const { maxEntries = 1_000_000, onState } = options
   const start: Start = { task: 'signet-redemptions', path, maxEntries }
   const worker = new Worker(new URL(import.meta.url), { workerData: start })
-  return new ThreadedRedemptions(await StoreThread.open(worker, WHAT))
+  return new ThreadedRedemptions(await StoreThread.open(worker, `${WHAT} ${path}`, onState))
 }
 
 class ThreadedRedemptions implements RedemptionStore {
