@@ -1,7 +1,7 @@
 /** The built program: its threads find their code in `dist`, and a served log rolls, packs, is indexed and verifies. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -75,4 +75,14 @@ it('rolls and packs in a thread, keeps the index in another, seals, and verifies
   const counted = JSON.parse(await signet('audit', 'count', '--by', 'owner', '--json'))
   expect(counted.total).toBe(17)
   expect(Object.keys(counted.counts).some(owner => owner.startsWith('[erased] '))).toBe(true)
+  // Segments that are elsewhere: the report is made all the same, and does not call a tree sound that was not compared.
+  const away = readdirSync(folder).filter(name => name.endsWith('.zst'))
+  for (const name of away) renameSync(join(folder, name), join(folder, `${name}.away`))
+  const partly = JSON.parse(await signet('audit', 'verify', '--json', '--missing-ok', '--log-key', key))
+  expect(partly.ok).toBe(true)
+  expect(partly.sections.tree).toMatchObject({ status: 'not_checked', text: expect.stringContaining('is needed') })
+  expect(partly.sections.checkpoints.status).toBe('not_checked')
+  const missing = JSON.parse(await signet('audit', 'verify', '--json', '--log-key', key))
+  expect(missing.ok).toBe(false)
+  expect(missing.breaks.every((b: { kind: string }) => b.kind === 'segment_missing')).toBe(true)
 }, 60_000)
