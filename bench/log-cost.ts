@@ -7,8 +7,15 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Connection, requestBytes } from './client.ts'
+import { benchOptions } from './options.ts'
 import { freePort, start, startUpstream, stop, type Target } from './processes.ts'
 
+benchOptions(
+  `Usage: node bench/log-cost.ts
+
+What the transparency log costs a request: two gates with it and two without, in turns. Takes some minutes.`,
+  {},
+)
 const ROUNDS = 240
 const BLOCK = 25
 const TURNS = 5
