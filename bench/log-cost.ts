@@ -9,9 +9,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { Connection, requestBytes } from './client.ts'
+import { benchOptions } from './options.ts'
 import { freePort, start, startUpstream, stop, type Target } from './processes.ts'
 
-const quick = process.argv.includes('--quick')
+const { quick = false } = benchOptions(
+  `Usage: node bench/log-cost.ts [--quick]
+
+What the transparency log costs a request: two gates with it and two without, in turns. Takes ten minutes, with --quick one.`,
+  { quick: { type: 'boolean' } },
+)
 const ROUNDS = quick ? 2 : 16
 /** Longer than the time between two checkpoints: each block bears the cost of its own. */
 const BLOCK_MS = 2500

@@ -6,11 +6,16 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { Connection, requestBytes } from './client.ts'
+import { benchOptions } from './options.ts'
 import { cpuSeconds, freePort, residentMb, start, startUpstream, stop } from './processes.ts'
 
-const { values } = parseArgs({ options: { requests: { type: 'string', default: '1000000' } } })
+const values = benchOptions(
+  `Usage: node bench/memory.ts [--requests N]
+
+Resident memory after each tenth of N requests (1000000), then a verification of the log.`,
+  { requests: { type: 'string', default: '1000000' } },
+)
 const total = Number(values.requests)
 const CONNECTIONS = 16
 const TENTH = Math.floor(total / 10)

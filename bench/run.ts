@@ -7,12 +7,21 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Connection, requestBytes, type Timing } from './client.ts'
+import { benchOptions } from './options.ts'
 import { cpuSeconds, freePort, residentMb, start, startUpstream, stop, type Target } from './processes.ts'
 import { surfaceRequests } from './surfaces.ts'
 import { printTables, type Results, type SurfaceCost } from './table.ts'
 
-const quick = process.argv.includes('--quick')
-const asJson = process.argv.includes('--json')
+const { quick, json: asJson } = benchOptions(
+  `Usage: npm run bench -- [--quick] [--json]
+
+Measures upstream itself, a bare pass-through, the floor of a durable gate and signet, in turns, and prints a table.
+A whole run takes some minutes and wants a machine that does nothing else.
+
+  --quick   a run of about twenty seconds
+  --json    print JSON`,
+  { quick: { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
+)
 const BLOCK = 25
 const ROUNDS = quick ? 30 : 240
 const WARM = quick ? 1500 : 6000

@@ -16,10 +16,18 @@ import { LINK_FD } from '../src/workers/fd.ts'
 import { Link } from '../src/workers/link.ts'
 import { quietPorts } from '../src/workers/testing/memory.test-support.ts'
 import { Connection, requestBytes } from './client.ts'
+import { benchOptions } from './options.ts'
 import { freePort, start, startUpstream, stop } from './processes.ts'
 import { appendRows } from './targets/appender.ts'
 
-const quick = process.argv.includes('--quick')
+const { quick } = benchOptions(
+  `Usage: npm run bench:workers -- [--quick]
+
+Measures how the rate of rows and of requests goes with the number of workers.
+
+  --quick   fewer and shorter rounds`,
+  { quick: { type: 'boolean', default: false } },
+)
 const ROUNDS = quick ? 2 : 5
 const ROWS = quick ? 4000 : 20_000
 const CLOSED_MS = quick ? 1500 : 4000

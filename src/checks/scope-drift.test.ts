@@ -69,6 +69,19 @@ describe('markers above the ceiling', () => {
     }
   })
 
+  it.each([
+    ['SECRET//NOFORN', 'SECRET//NOFORN'],
+    ['SECRET//SI', 'SECRET//caveat'],
+    ['TOP SECRET//NOFORN', 'TOP SECRET//NOFORN'],
+    ['TOP SECRET//SCI', 'TOP SECRET//SCI'],
+  ])('release nothing of %s where it is run into the word before, one character at a time', async (written, marker) => {
+    const text = `lorem ip${written} and more`
+    const cuts = Array.from(text, (_, i) => i)
+    const { releasable, findings } = await inspectText(new ScopeDriftCheck(), exchangeOf(), text, cuts)
+    expect(Math.max(...(releasable.get('content:0') ?? []))).toBe(8)
+    expect(findings).toMatchObject([{ at: 8, verdict: { because: { details: { marker } } } }])
+  })
+
   it('are found behind a megabyte of padding', async () => {
     const findings = await drift(`${'pad '.repeat(300_000)}SECRET//NOFORN`, {}, {}, [1_048_576, 1_200_003])
     expect(findings).toMatchObject([{ at: 1_200_000 }])

@@ -12,7 +12,7 @@ export interface Context {
   readonly now: () => number
   /** The whole of standard input, as bytes. */
   readonly input: () => Promise<Uint8Array>
-  /** Resolves when the process is asked to end (SIGINT, SIGTERM), with the signal's name. */
+  /** Resolves when the process is asked to end (SIGINT, SIGTERM, or npm that started it is gone), with a word for why. */
   readonly asked: () => Promise<string>
   /** Calls back whenever the process gets SIGHUP; returns how to stop that. */
   readonly onHangup?: (f: () => void) => () => void

@@ -43,10 +43,17 @@ export async function callControl(
   const { url, headers } = controlPlace(options, context)
   const sent = body === undefined ? {} : { body: JSON.stringify(body) }
   const answer = await ask(`${url}${path}`, { method, headers, ...sent })
-  if (!answer.ok) throw new CommandError(`the control plane at ${url} cannot be reached: ${answer.reason}`, UNUSABLE)
+  if (!answer.ok) throw unreachable(url, answer.reason)
   const read = jsonObject(answer.body)
   if ((answer.status !== 200 && answer.status !== 201) || read === undefined) throw refused(answer.status, read, path)
   return read
+}
+
+export function unreachable(url: string, reason: string): CommandError {
+  return new CommandError(
+    `the control plane at ${url.replace(/\/api\/v1$/, '')} cannot be reached (${reason}); start the gate with "signet serve", or say with --control where it is`,
+    UNUSABLE,
+  )
 }
 
 /** `path`: what was asked for. */

@@ -1,4 +1,5 @@
 /** Which transparency log a command is about: an address, or a folder; and the keys it is trusted under. */
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { NO_WAIT } from '../audit/files.ts'
@@ -23,7 +24,13 @@ export function sourceOf(options: SourceOptions, context: Context): TileSource {
   }
   if (options.log !== undefined) return overHttp(options.log)
   const settings = logSettings(context)
-  return inFolder(located(context, options.tiles ?? settings.transparencyLogPath ?? `${settings.auditLogPath}.tlog`))
+  const folder = located(context, options.tiles ?? settings.transparencyLogPath ?? `${settings.auditLogPath}.tlog`)
+  if (!existsSync(folder)) {
+    throw new CommandError(
+      `${folder}: no such folder; run this in the folder of the gate, name the log's folder with --tiles, or the control plane of a running gate with --log`,
+    )
+  }
+  return inFolder(folder)
 }
 
 /** What the environment and `.env` say about the audit log and its transparency log; nothing else of them matters here. */
@@ -56,7 +63,10 @@ function overHttp(url: string): TileSource {
   return {
     read: async name => {
       const answer = await ask(`${url}/${name}`)
-      if (!answer.ok) throw new CommandError(`${url}: ${answer.reason}`)
+      if (!answer.ok)
+        throw new CommandError(
+          `the log at ${url} cannot be reached (${answer.reason}); start the gate there, or name its control plane with --log, or a folder with --tiles`,
+        )
       if (answer.status === 404) return undefined
       if (answer.status !== 200) throw new CommandError(`${url}/${name}: expected 200 or 404, got ${answer.status}`)
       return answer.body

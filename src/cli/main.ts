@@ -18,6 +18,7 @@ import { registerReceipt } from './commands/receipt.ts'
 import { registerServe } from './commands/serve.ts'
 import type { Context } from './context.ts'
 import { CommandError, DONE, type ExitCode, UNUSABLE } from './failure.ts'
+import { isNpmScriptOfOurs, parentGone } from './launcher.ts'
 import { type Output, openTerminal } from './terminal.ts'
 
 export interface Io extends Omit<Context, 'exit' | 'terminal'> {
@@ -99,6 +100,8 @@ function lines(text: string, print: (line: string) => void): void {
 
 /** Run with this process's arguments, streams and signals. */
 export async function start(): Promise<void> {
+  // From here on: a parent that goes while the gate starts counts too.
+  const launcherGone = isNpmScriptOfOurs(process.env) ? parentGone({ id: () => process.ppid, often }) : undefined
   for (const stream of [process.stdout, process.stderr]) {
     // `signet audit tail | head`: the reader has gone, which is no failure of ours.
     stream.on('error', error => process.exit('code' in error && error.code === 'EPIPE' ? DONE : UNUSABLE))
@@ -110,7 +113,7 @@ export async function start(): Promise<void> {
     folder: process.cwd(),
     now: Date.now,
     input: readInput,
-    asked: askedToEnd,
+    asked: () => askedToEnd(launcherGone),
     onHangup,
   })
 }
@@ -126,8 +129,14 @@ function onHangup(f: () => void): () => void {
   return () => process.off('SIGHUP', f)
 }
 
-function askedToEnd(): Promise<string> {
+function askedToEnd(launcherGone: Promise<void> | undefined): Promise<string> {
   return new Promise(resolve => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(signal))
+    void launcherGone?.then(() => resolve('npm, which started this, is gone'))
   })
+}
+
+function often(f: () => void): () => void {
+  const timer = setInterval(f, 1000).unref()
+  return () => clearInterval(timer)
 }

@@ -59,8 +59,9 @@ export async function checkReceipt(
   } catch (error) {
     if (!(error instanceof ReceiptInvalid)) throw error
     const unusable = error.code === 'jwks_unreachable' || error.code === 'jwks_invalid'
-    if (options.json === true) terminal.json({ ok: false, code: error.code, detail: error.message })
-    else terminal.note({ text: unusable ? 'Error: ' : 'INVALID: ', colour: 'red' }, `${error.message} (${error.code})`)
+    const detail = unusable && options.jwks !== undefined ? `${options.jwks}: ${error.message}` : error.message
+    if (options.json === true) terminal.json({ ok: false, code: error.code, detail })
+    else terminal.note({ text: unusable ? 'Error: ' : 'INVALID: ', colour: 'red' }, `${detail} (${error.code})`)
     context.exit(unusable ? UNUSABLE : FAILED)
     return false
   }

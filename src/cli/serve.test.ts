@@ -598,6 +598,32 @@ describe('the program', () => {
     expect(await signet(folder, ['audit', 'verify'])).toMatchObject({ code: 0 })
   })
 
+  it('ends, as on SIGTERM, when npm and the shell that it runs scripts in are gone', async () => {
+    const folder = newFolder()
+    await signet(folder, ['init'])
+    // What npx does: a shell of its own, which no signal gets past. `: ` keeps the shell from becoming the program.
+    const command = `"${process.execPath}" "${BIN}" serve --upstream demo --dev --port 0 --control-port 0; :`
+    const shell = spawn('/bin/sh', ['-c', command], {
+      cwd: folder,
+      env: { PATH: process.env['PATH'] ?? '', npm_lifecycle_script: "'signet'" },
+    })
+    let out = ''
+    const listening = new Promise<void>(resolve =>
+      shell.stdout.setEncoding('utf8').on('data', (text: string) => {
+        out += text
+        if (out.includes('scope_drift')) resolve()
+      }),
+    )
+    // `close` comes once nobody holds the pipes any more: the gate has ended.
+    const ended = new Promise(resolve => shell.on('close', resolve))
+    await listening
+    shell.kill('SIGKILL')
+    await ended
+    expect(out).toContain('npm, which started this, is gone: letting running exchanges end')
+    expect(out).toMatch(/stopped\n$/)
+    expect(await signet(folder, ['audit', 'verify'])).toMatchObject({ code: 0 })
+  })
+
   it('ends when it cannot listen', async () => {
     const other = createServer()
     await new Promise<void>(resolve => other.listen(0, '127.0.0.1', resolve))

@@ -71,6 +71,9 @@ describe('markers that count', () => {
   it.each([
     ['SECRET//NOFORN', 'SECRET'],
     ['secret//noforn', 'SECRET'],
+    ['the planSECRET//NOFORN', 'SECRET'],
+    ['xTOP SECRET//NOFORN', 'TS'],
+    ['xTOP SECRET//SCI', 'TS_SCI'],
     ['This is Secret // NoForn material', 'SECRET'],
     ['SECRET//REL TO USA, GBR', 'SECRET'],
     ['SECRET//SI', 'SECRET'],

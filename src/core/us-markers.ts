@@ -1,10 +1,11 @@
 /**
  * The default markers of the US ladder: banner lines, caveats and portion marks (the forms of the CAPCO register).
  *
- * Caveated forms (`SECRET//NOFORN`) count anywhere and in any case. Short portion marks, `(S)`, `(C)`, `(TS)`, are
- * ordinary writing elsewhere (item(s), (c) 2024, option (S)), so they count only in capitals, where a portion begins
- * (a line, a list item, a sentence), and before a running sentence; and not as an item of a lettered list.
- * `(U)` and other marks of the lowest level are left out: they can never be above anything.
+ * Caveated forms (`SECRET//NOFORN`) count anywhere: in any case where a word begins, and in capitals also run into the
+ * word before them (`the planSECRET//NOFORN`), or the level would have left when its caveat is seen. Short portion marks,
+ * `(S)`, `(C)`, `(TS)`, are ordinary writing elsewhere (item(s), (c) 2024, option (S)), so they count only in capitals,
+ * where a portion begins (a line, a list item, a sentence), and before a running sentence; and not as an item of a
+ * lettered list. `(U)` and other marks of the lowest level are left out: they can never be above anything.
  */
 import { type Marker, type MarkerSet, markerSet } from './classification.ts'
 
@@ -33,21 +34,22 @@ export const US_MARKER_LIST: readonly Marker[] = Object.freeze([
   {
     name: 'TOP SECRET//SCI',
     level: 'TS_SCI',
-    source: LEFT + TOP_SECRET + SLASHES + SHORT_COMPARTMENTS + RIGHT,
+    source: TOP_SECRET + SLASHES + SHORT_COMPARTMENTS + RIGHT,
     flags: 'u',
   },
   { name: 'TS//SCI', level: 'TS_SCI', source: `${LEFT}TS${SLASHES}${COMPARTMENTS}${RIGHT}`, flags: 'iu' },
   { name: 'TS//SCI', level: 'TS_SCI', source: `${LEFT}TS${SLASHES}${SHORT_COMPARTMENTS}${RIGHT}`, flags: 'u' },
   { name: 'TOP SECRET//NOFORN', level: 'TS', source: LEFT + TOP_SECRET + SLASHES + CAVEATS, flags: 'iu' },
-  { name: 'TOP SECRET//NOFORN', level: 'TS', source: LEFT + TOP_SECRET + SLASHES + SHORT_CAVEATS + RIGHT, flags: 'u' },
+  { name: 'TOP SECRET//NOFORN', level: 'TS', source: TOP_SECRET + SLASHES + SHORT_CAVEATS + RIGHT, flags: 'u' },
   { name: 'TS//NOFORN', level: 'TS', source: `${LEFT}TS${SLASHES}${CAVEATS}`, flags: 'iu' },
   { name: 'TS//NOFORN', level: 'TS', source: `${LEFT}TS${SLASHES}${SHORT_CAVEATS}${RIGHT}`, flags: 'u' },
   { name: 'SECRET//NOFORN', level: 'SECRET', source: `${LEFT}SECRET${SLASHES}NO[\\s-]?FORN`, flags: 'iu' },
+  { name: 'SECRET//NOFORN', level: 'SECRET', source: `SECRET${SLASHES}NO[\\s-]?FORN`, flags: 'u' },
   { name: 'SECRET//REL', level: 'SECRET', source: `${LEFT}SECRET${SLASHES}REL${RIGHT}`, flags: 'iu' },
   {
     name: 'SECRET//caveat',
     level: 'SECRET',
-    source: `${LEFT}SECRET${SLASHES}(?:${SHORT_CAVEATS}|${SHORT_COMPARTMENTS})${RIGHT}`,
+    source: `SECRET${SLASHES}(?:${SHORT_CAVEATS}|${SHORT_COMPARTMENTS})${RIGHT}`,
     flags: 'u',
   },
   {

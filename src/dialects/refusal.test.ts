@@ -2,7 +2,9 @@ import OpenAI from 'openai'
 import { describe, expect, it } from 'vitest'
 import type { Refusal } from '../core/wire.ts'
 import { text } from './chat.test-support.ts'
+import { messagesAbort } from './messages-refusal.ts'
 import { abortFrame, openAiRefusal } from './refusal.ts'
+import { abortEvents } from './responses-abort.ts'
 
 const base: Refusal = {
   status: 403,
@@ -149,6 +151,25 @@ describe('refusal bodies', () => {
       for await (const _ of await client.chat.completions.create({ model: 'm', messages: [], stream: true }));
     }
     await expect(read()).rejects.toMatchObject({ code: 'escalated' })
+  })
+
+  it.each<[string, (r: Refusal) => string, string]>([
+    [
+      'chat',
+      r => text(abortFrame(r)),
+      '"error":{"message":"held for approval","type":"permission_error","param":null,"code":"escalated"}',
+    ],
+    ['responses', r => abortEvents(r, 3, 'm'), '"code":"escalated","message":"held for approval"'],
+    ['messages', r => text(messagesAbort(r)), 'held for approval'],
+  ])('a strict stream says of a held answer that it is held, and not why: %s', (_surface, abort, said) => {
+    const held = { code: 'escalated', reason: "tool 'issue_refund' needs a human" } as const
+    const frame = abort({ ...base, strict: true, because: held, escalationId: 'e1' })
+    expect(frame).toContain(said)
+    expect(frame).toContain('"reason":"escalated"')
+    expect(frame).toContain('"escalation_id":"e1"')
+    expect(frame).not.toContain('issue_refund')
+    expect(frame).not.toContain('tool_call_inspector')
+    expect(frame).not.toContain('"refused"')
   })
 
   it('tells clients not to repeat what policy refused, but lets them repeat what may pass', () => {

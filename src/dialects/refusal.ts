@@ -8,6 +8,9 @@ import { encodeString } from './json-edit.ts'
 
 const encoder = new TextEncoder()
 
+/** What strict mode says of an answer that waits for a human. */
+const HELD = 'held for approval'
+
 type Body = Record<string, unknown>
 
 export interface Answer {
@@ -38,12 +41,14 @@ export function refusalBody(r: Refusal): Body {
   return policyBody(r)
 }
 
-/** What a stream's error frame says; see `abortFrame`. Strict hides everything but transport tokens, and that it waits. */
+/**
+ * What a stream's error frame says; see `abortFrame`. Strict hides everything but transport tokens, and that an answer is held:
+ * a 202 says so too, and without the code an SDK's caller could not tell it from a refusal.
+ */
 export function abortReason(r: Refusal): { readonly reason: string; readonly code: string; readonly message: string } {
   const code = r.because.code
   if (code.startsWith('upstream_') && code !== 'upstream_tool') return { reason: code, code, message: code }
-  // The frame says in any case that a human decides (`heldFacts`); SDKs keep of it no more than its error.
-  if (r.strict && code === 'escalated') return { reason: 'refused', code, message: 'held for approval' }
+  if (r.strict && code === 'escalated') return { reason: code, code, message: HELD }
   if (r.strict) return { reason: 'refused', code: 'refused', message: 'refused' }
   return { reason: r.because.reason, code, message: `signet refused this response: ${r.because.reason}` }
 }
@@ -156,7 +161,7 @@ function escalatedBody(r: Refusal): Body {
 
 /** For operators who want SDKs to raise instead of reading a 202: an OpenAI error object with a code. */
 function escalatedErrorBody(r: Refusal): Body {
-  const message = r.strict ? 'held for approval' : r.because.reason
+  const message = r.strict ? HELD : r.because.reason
   return {
     error: { message, type: 'signet_refusal', code: 'escalated' },
     ...escalatedBody(r),

@@ -86,6 +86,44 @@ describe('a receipt becomes a proof', () => {
     expect(await served.stop()).toBe(0)
   })
 
+  it('not where no gate is there: commands name the address that they tried, and the way out', async () => {
+    const folder = newFolder()
+    const served = await startServed(folder)
+    const { receipt } = await receiptOf(served)
+    await served.stop()
+    const jwks = `${served.url}/.well-known/jwks.json`
+    for (const args of [
+      ['log', 'checkpoint', '--log', served.control],
+      ['receipt', 'upgrade', receipt, '--log', served.control],
+    ]) {
+      expect(await signet(folder, args)).toMatchObject({
+        code: 2,
+        error: expect.stringMatching(
+          `the log at ${served.control} cannot be reached \\(ECONNREFUSED\\); start the gate .*--log.*--tiles`,
+        ),
+      })
+    }
+    const elsewhere = newFolder()
+    for (const args of [
+      ['log', 'checkpoint'],
+      ['receipt', 'upgrade', receipt],
+    ]) {
+      expect(await signet(elsewhere, args)).toMatchObject({
+        code: 2,
+        error: expect.stringMatching(`${join(elsewhere, 'audit.jsonl.tlog')}: no such folder; .*--tiles.*--log`),
+      })
+    }
+    expect(await signet(folder, ['receipt', 'verify', receipt, '--jwks', jwks])).toMatchObject({
+      code: 2,
+      error: expect.stringContaining(`${jwks}: the key set could not be fetched`),
+    })
+    const control = ['escalations', 'list', '--control', served.control]
+    expect(await signet(folder, control)).toMatchObject({
+      code: 2,
+      error: expect.stringMatching(`${served.control} cannot be reached .*ECONNREFUSED.*; start the gate .*--control`),
+    })
+  })
+
   it('from a checkpoint that nobody has signed only where no key is given, and says so', async () => {
     const folder = newFolder()
     const served = await startServed(folder)

@@ -170,7 +170,7 @@ function whatToTry(self: string, reason: string, isTls: boolean): string {
   if (isTls) return 'name its certificate, or the authority of that, with --ca FILE'
   if (reason === 'ECONNRESET' && self.startsWith('http:'))
     return 'somebody is there and hangs up: if the gate speaks TLS, give its https:// URL'
-  return 'start it with "signet serve"'
+  return 'start it with "signet serve" (to try it: "signet serve --upstream demo --dev"), or say with --self where it is'
 }
 
 /** False: nobody is there, and nothing more can be asked. */

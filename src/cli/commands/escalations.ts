@@ -9,9 +9,10 @@ import {
   refused,
   type Shown,
   text,
+  unreachable,
 } from '../control-call.ts'
 import type { EvidenceOptions } from '../evidence.ts'
-import { CommandError, UNUSABLE } from '../failure.ts'
+import { CommandError } from '../failure.ts'
 import { jsonObject } from '../http.ts'
 
 type Options = ControlFlags
@@ -125,9 +126,7 @@ async function watch(options: Options, context: Context): Promise<void> {
     }
   } catch (error) {
     if (leaving.signal.aborted) return
-    throw error instanceof CommandError
-      ? error
-      : new CommandError(`the control plane at ${url} cannot be reached`, UNUSABLE)
+    throw error instanceof CommandError ? error : unreachable(url, 'the connection failed')
   }
 }
 
