@@ -81,7 +81,9 @@ it('the pipeline of the walk holds the refund, for the executor that is started 
   const { default: pipeline } = await import('../examples/refunds.ts')
   const inspector = pipeline.checks.find(check => check.name === 'tool_call_inspector')
   expect(inspector?.describe()).toMatchObject({
-    registry: [{ tool: 'issue_refund', riskTier: 'high', irreversible: true, audience: AUDIENCE }],
+    options: {
+      registry: [{ tool: 'issue_refund', riskTier: 'high', irreversible: true, audience: AUDIENCE }],
+    },
   })
 })
 
