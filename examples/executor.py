@@ -18,7 +18,11 @@ from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-import jwt
+try:
+    import cryptography  # noqa: F401  PyJWT verifies EdDSA with it
+    import jwt
+except ImportError as missing:
+    sys.exit(f"{missing.name} is not installed; run: pip install 'pyjwt[crypto]'")
 
 TYP = "signet-capability+jwt"
 SKEW_S = 5
@@ -245,10 +249,14 @@ def main():
     missing = [name for name in ("GATE", "AUDIENCE", "REDEEM_SECRET") if not os.environ.get(name)]
     if missing:
         sys.exit(f"{missing[0]} is not set; it needs GATE, AUDIENCE and REDEEM_SECRET")
-    gate = Gate(os.environ["GATE"], os.environ["REDEEM_SECRET"])
-    # Pinned for the life of the process: after a rotation, restart it or fetch the set again.
+    try:
+        gate = Gate(os.environ["GATE"], os.environ["REDEEM_SECRET"])
+        # Pinned for the life of the process: after a rotation, restart it or fetch the set again.
+        keys = gate.jwks()
+    except (OSError, ValueError) as error:
+        sys.exit(f"GATE: no key set from {os.environ['GATE']}/.well-known/jwks.json ({error}); is the gate running?")
     rules = {
-        "jwks": gate.jwks(),
+        "jwks": keys,
         "issuer": os.environ.get("ISSUER", "signet"),
         "audience": os.environ["AUDIENCE"],
         "use": gate.use,

@@ -77,6 +77,16 @@ it('an attacker with an agent’s own process and the network runs nothing but t
   expect(executions.filter(r => JSON.stringify(r).includes('capability.redeemed')).length).toBe(1)
 })
 
+it('the pipeline of the walk holds the refund, for the executor that is started beside it', async () => {
+  const { default: pipeline } = await import('../examples/refunds.ts')
+  const inspector = pipeline.checks.find(check => check.name === 'tool_call_inspector')
+  expect(inspector?.describe()).toMatchObject({
+    options: {
+      registry: [{ tool: 'issue_refund', riskTier: 'high', irreversible: true, audience: AUDIENCE }],
+    },
+  })
+})
+
 it('without what they need both say so in one line', async () => {
   const said = async (child: ChildProcess): Promise<string> => {
     let text = ''

@@ -217,4 +217,20 @@ describe('executor.py', () => {
     const rows = gate.rows().filter(r => r['check_name'] === 'pipeline.execution')
     expect(rows.map(r => r['reason'])).toEqual(['an executor used a capability', 'the executor says that the tool ran'])
   })
+
+  it('says in one line what it lacks: a package, a setting, the gate', () => {
+    const start = (args: readonly string[], env: Record<string, string>) => {
+      const { status, stderr } = spawnSync('python3', ['-B', ...args, RECIPE], { encoding: 'utf8', env })
+      return [status, stderr]
+    }
+    const settings = { AUDIENCE, REDEEM_SECRET: SECRET }
+    // Without what is installed beside Python itself.
+    expect(start(['-I', '-S'], { ...settings, GATE: gate.url })).toEqual([
+      1,
+      expect.stringMatching(/^(cryptography|jwt) is not installed; run: pip install 'pyjwt\[crypto\]'\n$/),
+    ])
+    expect(start([], settings)).toEqual([1, expect.stringMatching(/^GATE is not set[^\n]+\n$/)])
+    for (const GATE of ['http://127.0.0.1:1', 'http://gate.example'])
+      expect(start([], { ...settings, GATE })).toEqual([1, expect.stringMatching(/^GATE: no key set from [^\n]+\n$/)])
+  })
 })

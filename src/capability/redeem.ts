@@ -48,7 +48,8 @@ export class GateRedeemer implements ReplayStore {
     const { fetch: send = fetch, secret, timeoutMs = 5000 } = this.#o
     const response = await send(this.#base + path, {
       method: 'POST',
-      redirect: 'error',
+      // Not followed: a redirect is neither 200 nor 409. Workers have no 'error' here.
+      redirect: 'manual',
       credentials: 'omit',
       headers: { authorization: `Bearer ${secret}`, 'content-type': 'application/json' },
       body: JSON.stringify(body),

@@ -30,7 +30,7 @@ export interface OpenConsole {
 
 export async function consoleOf(
   { settings, consoleOidc }: Pick<Resolved, 'consoleOidc'> & { readonly settings: Settings },
-  { counters, audit: log, log: parts, logName, keys, egress, times }: Backing,
+  { counters, audit: log, log: parts, logName, keys, capabilities, egress, times }: Backing,
   listening: Listening & Pick<ListeningGate, 'gate'>,
   pipeline: ServedPipeline,
 ): Promise<OpenConsole> {
@@ -80,6 +80,7 @@ export async function consoleOf(
                 headerName: settings.receiptHeaderName,
                 form: settings.receipts,
               },
+        capabilities: capabilities?.signer,
         log:
           parts === undefined || logName === undefined
             ? undefined

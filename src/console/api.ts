@@ -104,13 +104,15 @@ const readTrust = shape({
 export type Trust = ReturnType<typeof readTrust>
 
 const publicKey = shape({ kid: text, nbf: nullable(number), exp: nullable(number) })
+const signingKeys = nullable(shape({ signing: nullable(text), published: list(publicKey) }))
 const readHealth = shape({
   version: text,
   started_at: text,
   audit: shape({ ok: flag, rows: number }),
   load: shape({ exchanges: number, held_bytes: number }),
   chain_keys: shape({ ids: list(text), active: text }),
-  receipt_keys: nullable(shape({ signing: nullable(text), published: list(publicKey) })),
+  receipt_keys: signingKeys,
+  capability_keys: signingKeys,
   log: nullable(
     shape({
       origin: text,

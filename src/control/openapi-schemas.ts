@@ -234,7 +234,7 @@ export const SCHEMAS = {
   },
   Health: {
     type: 'object',
-    required: ['version', 'started_at', 'audit', 'load', 'chain_keys', 'receipt_keys', 'log'],
+    required: ['version', 'started_at', 'audit', 'load', 'chain_keys', 'receipt_keys', 'capability_keys', 'log'],
     properties: {
       version: { type: 'string' },
       started_at: { type: 'string', format: 'date-time' },
@@ -242,6 +242,7 @@ export const SCHEMAS = {
       load: { type: 'object' },
       chain_keys: { type: 'object', description: 'Names, no keys.' },
       receipt_keys: { type: ['object', 'null'] },
+      capability_keys: { type: ['object', 'null'], description: 'Null where no tool has an audience.' },
       log: { type: ['object', 'null'] },
     },
   },

@@ -33,6 +33,8 @@ export interface StandingOptions {
   readonly receipts:
     | { readonly keys: SigningKeys; readonly issuer: string; readonly headerName: string; readonly form: string }
     | undefined
+  /** What signs capabilities; absent where no tool has an audience. */
+  readonly capabilities: SigningKeys | undefined
   readonly log:
     | {
         readonly origin: string
@@ -109,6 +111,14 @@ function asReceiptKey(key: PublishedKey) {
   return { ...key, signet_purpose: 'receipts' }
 }
 
+function keysAt(keys: SigningKeys | undefined, now: number, purpose: 'receipts' | 'capabilities') {
+  if (keys === undefined) return null
+  return {
+    signing: keys.at(now)?.kid ?? null,
+    published: keys.published(now).map(key => ({ ...key, signet_purpose: purpose })),
+  }
+}
+
 function health(o: StandingOptions) {
   const { log, receipts } = o
   const { head } = o.audit
@@ -121,10 +131,8 @@ function health(o: StandingOptions) {
     audit: { ok: o.audit.ok, rows: Number(head.size) },
     load: { exchanges: o.load().active, held_bytes: o.load().heldBytes },
     chain_keys: o.chainKeys(),
-    receipt_keys:
-      receipts === undefined
-        ? null
-        : { signing: receipts.keys.at(now)?.kid ?? null, published: receipts.keys.published(now).map(asReceiptKey) },
+    receipt_keys: keysAt(receipts?.keys, now, 'receipts'),
+    capability_keys: keysAt(o.capabilities, now, 'capabilities'),
     log:
       log === undefined || status === undefined
         ? null

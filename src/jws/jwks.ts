@@ -131,7 +131,8 @@ export async function fetchJwks(url: string, options: FetchJwksOptions = {}): Pr
   let bytes: Uint8Array
   try {
     const response = await send(target, {
-      redirect: 'error',
+      // Not followed: anything but 200 is refused below. Workers have no 'error' here.
+      redirect: 'manual',
       credentials: 'omit',
       headers: { accept: 'application/jwk-set+json, application/json' },
       signal: AbortSignal.timeout(timeoutMs),

@@ -68,6 +68,39 @@ it('counts what was blocked in decisions, and makes no share of requests of it',
   expect(await page.locator('dl.tiles').innerText()).not.toContain('%')
 })
 
+it('says what each number counts, and of how long', async () => {
+  await page.goto(`${s.control}/console/#/overview`)
+  await page.getByRole('button', { name: '1h', exact: true }).click()
+  await page.getByRole('img', { name: /^Decisions, per minute\. / }).waitFor()
+  await page.getByRole('img', { name: /^Tokens, per minute\. / }).waitFor()
+  for (const name of ['Check', 'Decisions', 'Owner', 'Tokens', 'Answers'])
+    await page.getByRole('columnheader', { name, exact: true }).first().waitFor()
+})
+
+it('names the keys that executors verify with', async () => {
+  await page.goto(`${s.control}/console/#/health`)
+  const health = (await (await s.api('admin', '/api/v1/health')).json()) as {
+    readonly capability_keys: { readonly signing: string }
+  }
+  const { keys } = (await (await fetch(`${s.serving.url}/.well-known/jwks.json`)).json()) as {
+    readonly keys: readonly { readonly kid: string; readonly signet_purpose: string }[]
+  }
+  const kid = keys.find(key => key.signet_purpose === 'capabilities')?.kid ?? ''
+  expect(health.capability_keys.signing).toBe(kid)
+  const card = page.locator('section.card', { has: page.getByRole('heading', { name: 'Keys of capabilities' }) })
+  await card.getByText(kid.slice(0, 22)).waitFor()
+  await card.getByText('signs now').waitFor()
+})
+
+it('what is decided is not said to be held', async () => {
+  await page.goto(`${s.control}/console/#/approvals`)
+  await page.getByRole('button', { name: 'Decided' }).click()
+  await page.getByRole('heading', { level: 2, name: 'A tool call', exact: true }).waitFor()
+  await page.getByText('Nothing is left to decide.').waitFor()
+  await page.getByText('as the caller says; not verified').waitFor()
+  await s.shot(page, 'decided')
+})
+
 describe.each(['light', 'dark'])('%s', theme => {
   it.each(PAGES)('%s', async (name, fragment, text) => {
     await page.goto(`${s.control}/console/${fragment}`)

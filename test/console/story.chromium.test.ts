@@ -149,7 +149,7 @@ it('what is different from the call before stands beside it', async () => {
     body: JSON.stringify({ digest: await digestOf(e?.id ?? ''), reason: 'no' }),
   })
   // Somebody else was faster: the page says so, and offers nothing any more.
-  await bob.getByText('It is over.').waitFor()
+  await bob.getByText('Nothing is left to decide.').waitFor()
   expect(await bob.getByRole('button', { name: /Approve/ }).count()).toBe(0)
   await answer
 })
@@ -190,7 +190,7 @@ it('one approves in the page while another decides: whoever is second is told th
   })
   await bob.getByRole('dialog').getByRole('button', { name: 'Approve this call' }).click()
   await bob.locator('.decisions').getByText('denied').waitFor()
-  await bob.getByText('It is over.').waitFor()
+  await bob.getByText('Nothing is left to decide.').waitFor()
   expect(((await (await s.api('viewer', `/api/v1/escalations/${e?.id}`)).json()) as { state: string }).state).toBe(
     'denied',
   )

@@ -183,6 +183,7 @@ export async function startStand(o: StandOptions = {}): Promise<Stand> {
           headerName: 'X-Signet-Receipt',
           form: 'jws',
         },
+        capabilities: ScheduledSigners.of(gate.permits),
         log: o.log?.standing,
       },
     },

@@ -113,7 +113,8 @@ describe.each(ATTACKS)('%s', (what, text) => {
     const got = mail.got[before[1]]
     checkMail(got?.text ?? '', escalationMail(notice, plain, OPTIONS).text)
     expect(got?.to).toEqual(['bob@mail.example'])
-    expect(got?.head).not.toMatch(/evil|bcc/i)
+    // At the start of a line: the ids in a subject are hexadecimal, and may hold these letters.
+    expect(got?.head).not.toMatch(/evil|^bcc\s*:/im)
     expect(UNSEEN.test(hook?.body ?? '\0')).toBe(false)
     const said = JSON.parse(hook?.body ?? '') as { data: { calls: { arguments: string }[] } }
     expect(said.data.calls.map(c => UNSEEN.test(c.arguments.replaceAll('\n', '')))).toEqual([false, false, false])

@@ -56,7 +56,7 @@ export function Approvals({
       <div class="inbox">
         <nav class="items" aria-label={over ? 'Decided' : 'Waiting'}>
           {value !== undefined && list.length === 0 && (
-            <p class="quiet pad">{over ? 'Nothing was decided in the last seven days.' : 'Nobody waits for you.'}</p>
+            <p class="quiet pad">{over ? 'None in the last seven days.' : 'None just now.'}</p>
           )}
           <ul>
             {list.map(e => (
@@ -67,7 +67,7 @@ export function Approvals({
         <div class="proposal">
           {chosen === '' ? (
             value === undefined ? null : (
-              <Empty title="Nothing waits">
+              <Empty title={over ? 'Nothing was decided' : 'Nothing waits'}>
                 <p>
                   When a check holds a tool call, it appears here with what exactly would happen. The caller waits;
                   nothing fires until somebody whose word counts says yes, and time-out says no.

@@ -46,7 +46,22 @@ export function Health() {
               ))}
             </ul>
           </Card>
-          <Receipts keys={value.receipt_keys} />
+          <Signing
+            title="Keys of receipts"
+            keys={value.receipt_keys}
+            none="No receipts are issued."
+            bad="no key is valid now: answers are refused"
+          />
+          <Signing
+            title="Keys of capabilities"
+            keys={value.capability_keys}
+            none={
+              <>
+                None are issued: no tool of the registry has an <code>audience</code>.
+              </>
+            }
+            bad="no key is valid now: calls with an audience are refused"
+          />
           {value.log !== null && <Witnesses log={value.log} />}
           {value.log !== null && <Anchors log={value.log} now={now} />}
         </div>
@@ -129,16 +144,22 @@ function Log({ log }: { readonly log: Shown['log'] }) {
   )
 }
 
-function Receipts({ keys }: { readonly keys: Shown['receipt_keys'] }) {
+/** What executors and readers of receipts verify with. */
+function Signing({
+  title,
+  keys,
+  none,
+  bad,
+}: {
+  readonly title: string
+  readonly keys: Shown['receipt_keys']
+  readonly none: ComponentChildren
+  readonly bad: string
+}) {
   return (
-    <Card
-      title="Keys of receipts"
-      {...(keys === null
-        ? {}
-        : { ok: keys.signing !== null, good: 'sign', bad: 'no key is valid now: answers are refused' })}
-    >
+    <Card title={title} {...(keys === null ? {} : { ok: keys.signing !== null, good: 'signs', bad })}>
       {keys === null ? (
-        <p>No receipts are issued.</p>
+        <p>{none}</p>
       ) : (
         <ul class="keys">
           {keys.published.map(k => (

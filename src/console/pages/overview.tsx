@@ -52,6 +52,7 @@ function Shown({
       <Empty title={`Nothing came by in the last ${period}`}>
         <p>Point a client at the gate, and what is decided shows up here within seconds:</p>
         <pre>OPENAI_BASE_URL=http://127.0.0.1:8443/v1</pre>
+        <p>or at the address that the gate said when it started.</p>
       </Empty>
     )
   }
@@ -82,15 +83,15 @@ function Shown({
         />
         <Tile name="Redacted" value={whole(sum('redact'))} note="cut from what was said" tone="redact" />
         <Tile
-          name="p95, at worst"
+          name="Slowest p95"
           value={slow.length === 0 ? '–' : duration(Math.max(...slow))}
-          note="admission to end"
+          note={`admission to end, ${each(bucketMs)}`}
         />
         <Tile name="Tokens" value={whole(tokens)} note="in and out" />
       </dl>
       <div class="board">
         <section class="card wide">
-          <Bars title="Decisions" series={series} {...common} />
+          <Bars title="Decisions" unit={each(bucketMs)} series={series} {...common} />
         </section>
         <section class="card">
           <ByCheck numbers={numbers} />
@@ -98,6 +99,7 @@ function Shown({
         <section class="card">
           <Lines
             title="From admission to the end of the answer"
+            unit={each(bucketMs)}
             format={duration}
             series={[
               { name: 'p95', tone: 'tone-escalate', values: sample.latency.map(l => l.p95) },
@@ -109,6 +111,7 @@ function Shown({
         <section class="card">
           <Bars
             title="Tokens"
+            unit={each(bucketMs)}
             series={[
               { name: 'in', tone: 'tone-allow', values: sample.tokens.map(t => t.input) },
               { name: 'out', tone: 'tone-accent', values: sample.tokens.map(t => t.output) },
@@ -155,6 +158,19 @@ function ByCheck({ numbers }: { readonly numbers: Numbers }) {
       <h2>By check</h2>
       {rows.length === 0 && <p class="quiet">No check had anything to say: everything passed.</p>}
       <table class="ranks">
+        {rows.length > 0 && (
+          <thead>
+            <tr>
+              <th scope="col">Check</th>
+              <th scope="col" class="bar">
+                <span class="hidden">Shares</span>
+              </th>
+              <th scope="col" class="right">
+                Decisions
+              </th>
+            </tr>
+          </thead>
+        )}
         <tbody>
           {rows.map(c => (
             <tr key={c.check}>
@@ -219,11 +235,27 @@ function Budgets({
       <p class="quiet">
         {cap === undefined
           ? 'No check sets a token budget.'
-          : `Each owner may use ${whole(cap)} tokens of output per ${window ?? 'window'}${shared ? '; the last column says how much of it is used now' : ''}.`}{' '}
-        Tokens in the last {period}:
+          : `Each owner may use ${whole(cap)} tokens of output per ${window ?? 'window'}.`}{' '}
+        Tokens are of the last {period}, in and out.
       </p>
       {owners.length === 0 && <p class="quiet">No answer came to its end.</p>}
       <table class="ranks">
+        {owners.length > 0 && (
+          <thead>
+            <tr>
+              <th scope="col">Owner</th>
+              <th scope="col" class="bar">
+                <span class="hidden">Shares</span>
+              </th>
+              <th scope="col" class="right">
+                Tokens
+              </th>
+              <th scope="col" class="right">
+                {shared ? 'Budget used' : 'Answers'}
+              </th>
+            </tr>
+          </thead>
+        )}
         <tbody>
           {owners.slice(0, 8).map(o => (
             <tr key={o.owner}>
@@ -239,7 +271,7 @@ function Budgets({
               </td>
               <td class="num">{whole(o.tokens)}</td>
               <td class="num quiet">
-                {shared ? share(window === 'hour' ? o.outThisHour : o.outToday, cap) : `${whole(o.exchanges)}×`}
+                {shared ? share(window === 'hour' ? o.outThisHour : o.outToday, cap) : whole(o.exchanges)}
               </td>
             </tr>
           ))}
@@ -247,6 +279,14 @@ function Budgets({
       </table>
     </>
   )
+}
+
+/** How long one bar or point is. */
+function each(bucketMs: number): string {
+  const minutes = bucketMs / 60_000
+  const [n, unit] =
+    minutes < 60 ? [minutes, 'minute'] : minutes < 1440 ? [minutes / 60, 'hour'] : [minutes / 1440, 'day']
+  return n === 1 ? `per ${unit}` : `per ${n} ${unit}s`
 }
 
 const WINDOW_MS = { hour: 3_600_000, day: 86_400_000 } as const

@@ -10,6 +10,8 @@ export interface Series {
 
 export interface ChartProps {
   readonly title: string
+  /** What one bar or point stands for. */
+  readonly unit: string
   readonly fromMs: number
   readonly bucketMs: number
   readonly series: readonly Series[]
@@ -98,6 +100,7 @@ interface Scale {
 
 function Chart({
   title,
+  unit,
   fromMs,
   bucketMs,
   series,
@@ -122,12 +125,15 @@ function Chart({
   const width = (wide - LEFT) / Math.max(1, n)
   const x = (i: number): number => LEFT + i * width
   const y = (v: number): number => height - BOTTOM - (v / top) * (height - BOTTOM - TOP)
-  const times = labels(fromMs, bucketMs, n, wide)
+  // One that would be cut at the edge is left out: moved, it would stand at another time.
+  const times = labels(fromMs, bucketMs, n, wide).filter(({ i, label }) => x(i) + label.length * 3.2 <= wide)
   const at = over === undefined || over >= n ? undefined : over
   return (
     <figure class="chart">
       <figcaption>
-        <h2>{title}</h2>
+        <h2>
+          {title} <small class="quiet">{unit}</small>
+        </h2>
         <ul class="legend">
           {series.map(s => (
             <li key={s.name}>
@@ -146,7 +152,7 @@ function Chart({
           width={wide}
           height={height}
           role="img"
-          aria-label={`${title}. ${summary(series, format)}`}
+          aria-label={`${title}, ${unit}. ${summary(series, format)}`}
           onPointerMove={event => {
             const left = event.currentTarget.getBoundingClientRect().left
             const i = Math.floor((event.clientX - left - LEFT) / width)
@@ -164,13 +170,7 @@ function Chart({
             </g>
           ))}
           {times.map(({ i, label }) => (
-            <text
-              class="time"
-              key={i}
-              x={x(i)}
-              y={height - 4}
-              text-anchor={x(i) < LEFT + 24 ? 'start' : x(i) > wide - 32 ? 'end' : 'middle'}
-            >
+            <text class="time" key={i} x={x(i)} y={height - 4} text-anchor="middle">
               {label}
             </text>
           ))}
@@ -179,7 +179,9 @@ function Chart({
         </svg>
       </div>
       <table class="hidden">
-        <caption>{title}</caption>
+        <caption>
+          {title}, {unit}
+        </caption>
         <thead>
           <tr>
             <th scope="col">from</th>

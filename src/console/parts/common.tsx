@@ -32,7 +32,8 @@ export function Verdict({ of }: { readonly of: string }) {
 export function Time({ ms, date = false }: { readonly ms: number; readonly date?: boolean }) {
   const at = new Date(ms)
   const time = at.toLocaleTimeString('en-GB', { hour12: false })
-  const day = at.toLocaleDateString('en-GB', { day: '2-digit', month: 'short' })
+  const year = at.getFullYear() === new Date().getFullYear() ? {} : ({ year: 'numeric' } as const)
+  const day = at.toLocaleDateString('en-GB', { day: '2-digit', month: 'short', ...year })
   return (
     <time class="num" dateTime={at.toISOString()} title={at.toISOString()}>
       {date ? `${day} ${time}` : time}

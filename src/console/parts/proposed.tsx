@@ -49,10 +49,14 @@ export function Proposed({ e, proposal, me, act, onDecided }: ProposedProps) {
       <header>
         <h2>
           {e.calls.length === 0
-            ? 'Held before the model is called'
+            ? open
+              ? 'Held before the model is called'
+              : 'A request before the model is called'
             : e.calls.length === 1
-              ? 'A tool call is held'
-              : `${e.calls.length} tool calls are held together`}
+              ? open
+                ? 'A tool call is held'
+                : 'A tool call'
+              : `${e.calls.length} tool calls${open ? ' are held' : ''} together`}
         </h2>
         <Verdict of={e.state} />
         {open && (
@@ -85,7 +89,7 @@ export function Proposed({ e, proposal, me, act, onDecided }: ProposedProps) {
         )}
         {checked?.kind === 'intact' && (
           <span class="digest quiet">
-            ✓ computed here: <Id of={checked.digest} keep={16} />
+            ✓ digest computed here: <Id of={checked.digest} keep={16} />
           </span>
         )}
       </footer>
@@ -104,7 +108,7 @@ export function Proposed({ e, proposal, me, act, onDecided }: ProposedProps) {
 }
 
 function whyNot(e: Escalation, me: Me, open: boolean): string {
-  if (!open) return 'It is over.'
+  if (!open) return e.state === 'pending' ? 'Its time is over.' : 'Nothing is left to decide.'
   if (me.role === 'viewer') return 'You may look. Approvers decide.'
   if (e.owner === me.principal) return 'It is your own request: somebody else decides.'
   if (e.decisions.some(d => d.approver === me.principal)) return 'You have decided; others are asked.'
@@ -127,7 +131,12 @@ function Shown({ e, checked }: { readonly e: Escalation; readonly checked: Extra
       <dl class="facts">
         <dt>Asked by</dt>
         <dd>
-          <Untrusted text={facts.owner} /> <span class="quiet">known by {e.owner_authenticated_by}</span>
+          <Untrusted text={facts.owner} />{' '}
+          <span class="quiet">
+            {e.owner_authenticated_by === 'asserted'
+              ? 'as the caller says; not verified'
+              : `known by ${e.owner_authenticated_by}`}
+          </span>
         </dd>
         <dt>Held by</dt>
         <dd>
@@ -296,6 +305,7 @@ function Confirm({ e, decision, digest, calls, onClose, onDecided }: ConfirmProp
         }}
       >
         <h2 id="confirm">{approve ? 'Let this happen?' : 'Deny it?'}</h2>
+        {e.calls.length === 0 && <p>The request goes to the model.</p>}
         {calls.map(call => (
           <p key={call.id}>
             <code class="tool">
@@ -337,7 +347,7 @@ function Confirm({ e, decision, digest, calls, onClose, onDecided }: ConfirmProp
               : approve
                 ? e.passkey_required
                   ? 'Approve with a passkey'
-                  : 'Approve this call'
+                  : `Approve ${calls.length === 0 ? 'this request' : calls.length === 1 ? 'this call' : `these ${calls.length} calls`}`
                 : 'Deny'}
           </button>
         </div>
