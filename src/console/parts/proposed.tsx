@@ -184,7 +184,7 @@ function Call({ call, number }: { readonly call: ShownCall; readonly number: num
       )}
       <Arguments text={call.argumentsText} before={compared ? similar?.arguments : undefined} />
       {similar === null ? (
-        <p class="quiet">No call of this tool before it is known.</p>
+        <p class="quiet">No earlier call of this tool is known.</p>
       ) : (
         <p class="quiet similar">
           <label class="check">
