@@ -187,43 +187,47 @@ describe('the audit writer', () => {
 })
 
 describe('a power cut', () => {
-  it('at any step leaves every acknowledged row and an unbroken chain', async () => {
-    const { log, disk } = await bench()
-    /** Rows acknowledged before step n. */
-    const acknowledged: string[][] = []
-    const acks: string[] = []
-    const note = () => {
-      while (acknowledged.length < disk.steps.length) acknowledged.push([...acks])
-    }
-    disk.onWrite = () => (disk.writes % 4 === 2 ? 'short' : 'none')
-    for (let i = 0; i < 12; i++) {
-      const ticket = log.append(testRow(i * 2))
-      if (i % 3 === 0) log.append(testRow(i * 2 + 1))
-      const placed = await ticket.durable()
-      note()
-      acks.push(`${placed.index}`)
-    }
-    await log.close()
-    note()
-    expect(acks).toHaveLength(12)
-    for (const [n, step] of disk.steps.entries()) {
-      // The cut comes just before the next step.
-      const must = acknowledged[n + 1] ?? acks
-      // Between the last sync and the cut any prefix of the written bytes may have reached the disk.
-      const spread = [
-        0,
-        1,
-        Math.floor((step.bytes.length - step.synced.length) / 2),
-        step.bytes.length - step.synced.length,
-      ]
-      for (const extra of spread) {
-        const left = step.bytes.subarray(0, step.synced.length + Math.max(0, extra))
-        const report = walk(left)
-        expect(report.breaks).toEqual([])
-        for (const index of must) expect(Number(index)).toBeLessThan(report.rows)
+  /** Which prefixes of the bytes since the last sync reached the disk: all of them for a short log, some for a longer one. */
+  const EVERY = (length: number): number[] => Array.from({ length: length + 1 }, (_, i) => i)
+  const SOME = (length: number): number[] => [0, Math.min(1, length), Math.floor(length / 2), length]
+
+  it.each([
+    [12, 'some prefixes', SOME],
+    [4, 'every prefix', EVERY],
+  ] as const)(
+    'at any step leaves every acknowledged row and an unbroken chain: %i rows, %s',
+    async (rows, _name, prefixes) => {
+      const { log, disk } = await bench()
+      /** Rows acknowledged before step n. */
+      const acknowledged: string[][] = []
+      const acks: string[] = []
+      const note = () => {
+        while (acknowledged.length < disk.steps.length) acknowledged.push([...acks])
       }
-    }
-  })
+      disk.onWrite = () => (disk.writes % 4 === 2 ? 'short' : 'none')
+      for (let i = 0; i < rows; i++) {
+        const ticket = log.append(testRow(i * 2))
+        if (i % 3 === 0) log.append(testRow(i * 2 + 1))
+        const placed = await ticket.durable()
+        note()
+        acks.push(`${placed.index}`)
+      }
+      await log.close()
+      note()
+      expect(acks).toHaveLength(rows)
+      for (const [n, step] of disk.steps.entries()) {
+        // The cut comes just before the next step.
+        const must = acknowledged[n + 1] ?? acks
+        // Between the last sync and the cut any prefix of the written bytes may have reached the disk.
+        for (const extra of prefixes(Math.max(0, step.bytes.length - step.synced.length))) {
+          const left = step.bytes.subarray(0, step.synced.length + extra)
+          const report = walk(left)
+          expect(report.breaks).toEqual([])
+          for (const index of must) expect(Number(index)).toBeLessThan(report.rows)
+        }
+      }
+    },
+  )
 
   it('with a torn row is repaired at the next start', async () => {
     const { log, disk } = await bench()
