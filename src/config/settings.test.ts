@@ -359,8 +359,15 @@ describe('unknown settings', () => {
   })
 
   it('says why a setting of the Python implementation is gone', () => {
-    expect(problemsOf(() => env({ SIGNET_INSPECT_ALL_SSE_LINES: 'true' }))[0]).toContain('always; remove the setting')
+    expect(problemsOf(() => env({ SIGNET_INSPECT_ALL_SSE_LINES: 'false' }))[0]).toContain('always; remove the setting')
+    expect(problemsOf(() => env({ SIGNET_INSPECT_ALL_SSE_LINES: 'perhaps' }))).toHaveLength(1)
     expect(problemsOf(() => file({ realtimeEnabled: true }))[0]).toContain('no realtime endpoint')
+  })
+
+  it('takes one that asks for what always holds', () => {
+    for (const on of ['true', '1', 'yes', 'on']) env({ SIGNET_INSPECT_ALL_SSE_LINES: on })
+    file({ inspectAllSseLines: true })
+    expect(problemsOf(() => file({ inspectAllSseLines: false }))).toHaveLength(1)
   })
 
   it('other variables and what Kubernetes adds are left alone', () => {

@@ -3,7 +3,7 @@
  * environment, then `.env`, then `pipeline.ts`, then the default. Nothing here reads a file or the environment.
  */
 import { ConfigError, nearest, shown } from './problem.ts'
-import { trimBlanks } from './reading.ts'
+import { asBoolean, type Reading, trimBlanks } from './reading.ts'
 import {
   DEFAULTS,
   environmentName,
@@ -42,9 +42,12 @@ const COMMAND_VARIABLES = new Set(['SIGNET_ANONYMIZE_SALT', TRUST_VARIABLE])
 const SERVICE_LINK =
   /^SIGNET_(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT_[0-9]+_(?:TCP|UDP)(?:_(?:PROTO|PORT|ADDR))?)$/
 
+/** Of the Python implementation; what it asks for when it is on cannot be turned off here. */
+const ALWAYS = 'inspectAllSseLines'
+
 /** Settings of the Python implementation that have no counterpart, and why. */
 const RETIRED: ReadonlyMap<string, string> = new Map([
-  ['inspectAllSseLines', 'every line of a stream is inspected, always; remove the setting'],
+  [ALWAYS, 'every line of a stream is inspected, always; remove the setting, or set it to true'],
   ['realtimeEnabled', 'there is no realtime endpoint to turn on or off; remove the setting'],
   [
     'upstreamPoolMaxKeepaliveConnections',
@@ -85,6 +88,7 @@ export function fromEnvironment(environment: Readonly<Record<string, string | un
     if (name !== undefined) readText(name, text, from, values, problems)
     else if (variable === TRUST_VARIABLE && where !== '')
       problems.push(`${from}: a file cannot vouch for itself; set it in the environment of the process`)
+    else if (variable === variableName(ALWAYS) && isOn(asBoolean(text))) continue
     else if (!COMMAND_VARIABLES.has(variable) && !SERVICE_LINK.test(variable)) {
       const retired = RETIRED_VARIABLES.get(variable)
       problems.push(
@@ -101,6 +105,7 @@ export function fromPipeline(settings: Readonly<Record<string, unknown>>, where:
   const problems: string[] = []
   for (const [name, given] of Object.entries(settings)) {
     const from = where === '' ? name.slice(0, 80) : `${name.slice(0, 80)} (${where})`
+    if (name === ALWAYS && given === true) continue
     if (!isSettingName(name)) {
       problems.push(
         `${from}: ${RETIRED.get(name) ?? `unknown setting${suggestion(name, SETTING_NAMES)}; correct the name or remove it`}`,
@@ -108,6 +113,11 @@ export function fromPipeline(settings: Readonly<Record<string, unknown>>, where:
     } else if (given !== undefined) values.set(name, { value: given, from })
   }
   return { values, problems }
+}
+
+/** Read as every switch is. */
+function isOn(reading: Reading): boolean {
+  return 'value' in reading && reading.value === true
 }
 
 function suggestion(name: string, known: Iterable<string>): string {

@@ -4,11 +4,12 @@
  * Guarantees: a file under its name is complete (written aside, synced, renamed); a tile is never overwritten with other
  * bytes; after `settle()` every name written so far outlives a power cut. Does not: know what the tiles say.
  */
-import { dirname } from 'node:path/posix'
+import { basename, dirname } from 'node:path/posix'
 import { same } from './bytes.ts'
 import { LogInvalid } from './errors.ts'
 import type { FolderFiles } from './folder-files.ts'
 import { TILE_WIDTH, type Tile, tilePath } from './tile.ts'
+import type { TileBytes } from './tree.ts'
 
 /** The last checkpoint signed; written before anybody is shown it. */
 const SIGNED = 'signed'
@@ -16,12 +17,19 @@ const SIGNED = 'signed'
 const PUBLISHED = 'checkpoint'
 /** Files on their way. */
 const ASIDE = 'aside'
+/**
+ * Tiles written at a time. One after the other, each of a file's steps waits for the thread pool and then for a turn of the gate's
+ * loop: under load a checkpoint took seconds, and the rows that came meanwhile had to be read again.
+ */
+const LANES = 8
 
 export class LogFolder {
   readonly #files: FolderFiles
   /** Folders with names in them that a power cut could still take. */
   readonly #unsettled = new Set<string>()
   readonly #known = new Set<string>()
+  /** Of a folder that was there before this process, the names in it; what is written since needs no asking. */
+  readonly #found = new Map<string, ReadonlySet<string>>()
   #next = 0
 
   constructor(files: FolderFiles) {
@@ -44,13 +52,24 @@ export class LogFolder {
     return this.#files.read(path)
   }
 
-  async writeTile(tile: Tile, bytes: Uint8Array): Promise<void> {
+  /** In no order. When it rejects, nothing is being written any more, and any of them may be there. */
+  async writeTiles(tiles: readonly TileBytes[]): Promise<void> {
+    const rest = tiles.values()
+    const lane = async () => {
+      for (const tile of rest) await this.#writeTile(tile)
+    }
+    const lanes = await Promise.allSettled(Array.from({ length: Math.min(LANES, tiles.length) }, lane))
+    for (const ended of lanes) if (ended.status === 'rejected') throw ended.reason
+  }
+
+  async #writeTile({ tile, bytes }: TileBytes): Promise<void> {
     const path = tilePath(tile)
-    const found = await this.#files.read(path)
+    await this.#folder(dirname(path))
+    const isThere = this.#found.get(dirname(path))?.has(basename(path)) === true
+    const found = isThere ? await this.#files.read(path) : undefined
     if (found !== undefined) {
       if (same(found, bytes)) {
         // It may have been renamed just before a crash: its name is made to last with the others.
-        await this.#folder(dirname(path))
         this.#unsettled.add(dirname(path))
         return
       }
@@ -81,7 +100,9 @@ export class LogFolder {
 
   /** The partial tiles that a full tile has made unnecessary. */
   async removePartials({ level, index }: Tile): Promise<void> {
-    await this.#removeAll(`${tilePath({ level, index, width: TILE_WIDTH })}.p`)
+    const partials = `${tilePath({ level, index, width: TILE_WIDTH })}.p`
+    const isThere = this.#known.has(partials) || this.#found.get(dirname(partials))?.has(basename(partials)) === true
+    if (isThere) await this.#removeAll(partials)
   }
 
   /** Partial tiles left of the edge, which a crash kept from being removed. */
@@ -98,6 +119,7 @@ export class LogFolder {
     for (const name of await this.#files.list(folder)) await this.#files.remove(`${folder}/${name}`)
     await this.#files.removeFolder(folder)
     this.#known.delete(folder)
+    this.#found.delete(folder)
     this.#unsettled.delete(folder)
   }
 
@@ -115,6 +137,7 @@ export class LogFolder {
     if (this.#known.has(path)) return
     if (path !== '.') await this.#folder(dirname(path))
     if (await this.#files.makeFolder(path)) this.#unsettled.add(dirname(path))
+    else this.#found.set(path, new Set(await this.#files.list(path)))
     this.#known.add(path)
   }
 }

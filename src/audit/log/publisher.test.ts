@@ -331,7 +331,7 @@ describe('a folder that cannot be written', () => {
     }
     await reference.log.close()
     const count = reference.folder.steps.length
-    for (let failing = 0; failing < count + 20; failing += 3) {
+    for (let failing = 0; failing < count + 20; failing++) {
       const folder = new MemoryFolder()
       const states: boolean[] = []
       const { log, timers } = await openLog([], folder, { onState: ok => states.push(ok) })

@@ -2,7 +2,7 @@
  * Takes durable rows into the log: leaves, tiles, checkpoints. All of it is off the request path: rows are handed over
  * by reference, hashed in short slices, written in the thread pool.
  *
- * Guarantees: entry i is the leaf of row i, and only durable rows are entries. Order: bundles, tiles bottom up, their
+ * Guarantees: entry i is the leaf of row i, and only durable rows are entries. Order: tiles and bundles, their
  * names made to last, then the signature, the signed checkpoint kept, and only then shown to anybody. `reached` resolves
  * when the row is under a signed checkpoint that is kept (`logged`), or one that enough witnesses have cosigned
  * (`witnessed`). A folder that cannot be written loses nothing: rows stay in the audit log and are read again from there,
@@ -21,6 +21,7 @@ import type { LogFolder } from './folder.ts'
 import { leafOfLine } from './leaf.ts'
 import { type NoteSigner, signNote } from './note.ts'
 import type { RowSource } from './rows.ts'
+import type { Tile } from './tile.ts'
 import type { GrowingTree, TileBytes } from './tree.ts'
 import { Waiters } from './waiters.ts'
 import type { Witnesses } from './witnesses.ts'
@@ -35,8 +36,8 @@ const SLICE = 64
 const WORTH_IT = 16
 /** Rows of one checkpoint, so that a long catching up is not lost when it is interrupted. */
 const MOST_AT_ONCE = 65_536
-/** Full tiles kept in memory before they are written. */
-const MAX_UNWRITTEN = 32
+/** Full tiles kept in memory before they are written: some five megabytes, less than their rows are. */
+const MAX_UNWRITTEN = 128
 const FIRST_BACKOFF_MS = 100
 const LAST_BACKOFF_MS = 5000
 
@@ -82,7 +83,8 @@ export class Publisher {
   /** The last signed checkpoint, while witnesses have not seen it. */
   #unwitnessed: { readonly note: string; readonly size: number } | undefined
   #unwritten: TileBytes[] = []
-  #filled: TileBytes[] = []
+  /** Whose partial tiles are still to be removed. */
+  #filled: Tile[] = []
   readonly #waiters = new Waiters()
   #running: Promise<void> | undefined
   #soaking = false
@@ -284,13 +286,12 @@ export class Publisher {
     await this.#ports.pause()
   }
 
-  /** Kept until it is written: after a failure the same bytes are written again. */
-  async #writeFull(): Promise<void> {
-    for (let full = this.#unwritten[0]; full !== undefined; full = this.#unwritten[0]) {
-      await this.#ports.folder.writeTile(full.tile, full.bytes)
-      this.#unwritten.shift()
-      this.#filled.push(full)
-    }
+  /** Kept until all are written: after a failure the same bytes are written again. */
+  async #writeFull(edge: readonly TileBytes[] = []): Promise<void> {
+    const full = this.#unwritten
+    await this.#ports.folder.writeTiles([...full, ...edge])
+    this.#unwritten = []
+    for (const { tile } of full) this.#filled.push(tile)
   }
 
   async #checkpoint(): Promise<void> {
@@ -300,8 +301,7 @@ export class Publisher {
     const text = formatCheckpoint({ origin, size, root: this.#tree.root() })
     const edge = this.#tree.edge()
     this.#unwritten.push(...this.#tree.takeFull())
-    await this.#writeFull()
-    for (const { tile, bytes } of edge) await folder.writeTile(tile, bytes)
+    await this.#writeFull(edge)
     await folder.settle()
     if (this.#halted !== undefined) return
     const note = await signNote(text, [signer])
@@ -317,7 +317,19 @@ export class Publisher {
     }
     this.#waiters.wake(level => this.#has(level))
     // The last thing: partial tiles are what the checkpoints before this one are proved with until full ones are there.
-    for (const { tile } of this.#filled.splice(0)) await folder.removePartials(tile)
+    await this.#removePartials()
+  }
+
+  /** What cannot be removed is in nobody's way, and is tried again with the next checkpoint. */
+  async #removePartials(): Promise<void> {
+    for (let tile = this.#filled[0]; tile !== undefined; tile = this.#filled[0]) {
+      try {
+        await this.#ports.folder.removePartials(tile)
+      } catch {
+        return
+      }
+      this.#filled.shift()
+    }
   }
 
   /** One submission at a time; what was signed meanwhile goes with the next. */
