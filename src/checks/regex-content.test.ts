@@ -162,7 +162,7 @@ describe('the secret patterns', () => {
     'the ghp_ prefix; ghp_example',
     'git clone xoxo-love-and-kisses',
     'sk_test_4eC39HqLyjWDarjtT1zdp7dc',
-    'npm_config_registry=https://registry.npmjs.org',
+    'npm_config_registry=https://registry.example.com',
     'task-ant-colony-optimisation-of-a-very-long-identifier-name',
     'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
     'eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U',
