@@ -8,7 +8,7 @@ import type { WitnessStatus } from '../audit/log/witness-client.ts'
 import type { Check } from '../core/check.ts'
 import type { AuditWriter, RowLogStatus } from '../core/row.ts'
 import { HOOK_STAGES } from '../core/timing.ts'
-import type { PublishedKey, SigningKeys } from '../keys/signing-keys.ts'
+import type { SigningKeys } from '../keys/signing-keys.ts'
 import type { CheckDurations } from '../telemetry/check-durations.ts'
 import { type Access, asPerson } from './access.ts'
 import { json, type Route } from './listener.ts'
@@ -100,22 +100,24 @@ function trust({ receipts, log, nowMs }: StandingOptions) {
             issuer: receipts.issuer,
             header: receipts.headerName,
             form: receipts.form,
-            jwks: { keys: receipts.keys.published(nowMs()).map(asReceiptKey) },
+            jwks: { keys: publishedAt(receipts.keys, nowMs(), 'receipts') },
           },
     log: log === undefined ? null : { origin: log.origin, key: log.key },
   }
 }
 
 /** As the data plane publishes them. */
-function asReceiptKey(key: PublishedKey) {
-  return { ...key, signet_purpose: 'receipts' }
+type Purpose = 'receipts' | 'capabilities'
+
+function publishedAt(keys: SigningKeys, now: number, purpose: Purpose) {
+  return keys.published(now).map(key => ({ ...key, signet_purpose: purpose }))
 }
 
-function keysAt(keys: SigningKeys | undefined, now: number, purpose: 'receipts' | 'capabilities') {
+function keysAt(keys: SigningKeys | undefined, now: number, purpose: Purpose) {
   if (keys === undefined) return null
   return {
     signing: keys.at(now)?.kid ?? null,
-    published: keys.published(now).map(key => ({ ...key, signet_purpose: purpose })),
+    published: publishedAt(keys, now, purpose),
   }
 }
 

@@ -259,7 +259,8 @@ function readWhole(fd: number, into: Uint8Array, position: number): void {
   }
 }
 
-function syncFolderOf(path: string): void {
+/** A new name is durable only when its folder is (fsync(2)). */
+export function syncFolderOf(path: string): void {
   const fd = openSync(dirname(path), constants.O_RDONLY)
   try {
     fsyncSync(fd)

@@ -27,10 +27,11 @@ import type { KeyRing } from '../../keys/ring.ts'
 import { EMPTY, type Position } from '../chain.ts'
 import { AuditError, errno, NO_WAIT, rolledName } from '../files.ts'
 import { parseHead } from '../head.ts'
+import { countLines, LONGEST_LINE } from '../lines.ts'
 import { readStored, type StoredRow } from '../stored.ts'
 import { verifyParallel } from '../verify-parallel.ts'
 import { encodePacked, encodeRolled, macOf } from './manifest.ts'
-import { PackedFile, SegmentFault } from './packed.ts'
+import { PackedFile, SegmentFault, syncFolderOf } from './packed.ts'
 
 export interface RebuildOptions {
   readonly path: string
@@ -49,7 +50,6 @@ export interface Rebuilt {
 }
 
 const CHUNK = 1024 * 1024
-const LONGEST_LINE = 16 * 1024 * 1024
 const NEWLINE = 0x0a
 
 /** The log must be locked. Throws `AuditError` with one line, and leaves nothing behind, when the log is not whole. */
@@ -225,7 +225,7 @@ function summed(path: string, chunks: Iterable<Buffer>): Omit<Facts, 'packed'> &
     raw.update(lines)
     rawBytes += lines.length
     first ??= rowOf(path, lines.subarray(0, lines.indexOf(NEWLINE)))
-    for (let at = lines.indexOf(NEWLINE); at >= 0; at = lines.indexOf(NEWLINE, at + 1)) rows++
+    rows += countLines(lines)
     last = Buffer.from(lines.subarray(lines.lastIndexOf(NEWLINE, lines.length - 2) + 1, -1))
   }
   if (first === undefined) throw new SegmentFault('holds no row')
@@ -251,10 +251,5 @@ function writeWhole(path: string, bytes: Uint8Array): void {
     closeSync(fd)
   }
   renameSync(aside, path)
-  const folder = openSync(dirname(path), constants.O_RDONLY)
-  try {
-    fsyncSync(folder)
-  } finally {
-    closeSync(folder)
-  }
+  syncFolderOf(path)
 }

@@ -158,19 +158,7 @@ function ByCheck({ numbers }: { readonly numbers: Numbers }) {
       <h2>By check</h2>
       {rows.length === 0 && <p class="quiet">No check had anything to say: everything passed.</p>}
       <table class="ranks">
-        {rows.length > 0 && (
-          <thead>
-            <tr>
-              <th scope="col">Check</th>
-              <th scope="col" class="bar">
-                <span class="hidden">Shares</span>
-              </th>
-              <th scope="col" class="right">
-                Decisions
-              </th>
-            </tr>
-          </thead>
-        )}
+        {rows.length > 0 && <RankHead name="Check" numbers={['Decisions']} />}
         <tbody>
           {rows.map(c => (
             <tr key={c.check}>
@@ -240,22 +228,7 @@ function Budgets({
       </p>
       {owners.length === 0 && <p class="quiet">No answer came to its end.</p>}
       <table class="ranks">
-        {owners.length > 0 && (
-          <thead>
-            <tr>
-              <th scope="col">Owner</th>
-              <th scope="col" class="bar">
-                <span class="hidden">Shares</span>
-              </th>
-              <th scope="col" class="right">
-                Tokens
-              </th>
-              <th scope="col" class="right">
-                {shared ? 'Budget used' : 'Answers'}
-              </th>
-            </tr>
-          </thead>
-        )}
+        {owners.length > 0 && <RankHead name="Owner" numbers={['Tokens', shared ? 'Budget used' : 'Answers']} />}
         <tbody>
           {owners.slice(0, 8).map(o => (
             <tr key={o.owner}>
@@ -278,6 +251,25 @@ function Budgets({
         </tbody>
       </table>
     </>
+  )
+}
+
+/** Of a table of names, a bar each, and numbers. */
+function RankHead({ name, numbers }: { readonly name: string; readonly numbers: readonly string[] }) {
+  return (
+    <thead>
+      <tr>
+        <th scope="col">{name}</th>
+        <th scope="col" class="bar">
+          <span class="hidden">Shares</span>
+        </th>
+        {numbers.map(number => (
+          <th scope="col" class="right" key={number}>
+            {number}
+          </th>
+        ))}
+      </tr>
+    </thead>
   )
 }
 

@@ -47,17 +47,7 @@ export function Proposed({ e, proposal, me, act, onDecided }: ProposedProps) {
   return (
     <article>
       <header>
-        <h2>
-          {e.calls.length === 0
-            ? open
-              ? 'Held before the model is called'
-              : 'A request before the model is called'
-            : e.calls.length === 1
-              ? open
-                ? 'A tool call is held'
-                : 'A tool call'
-              : `${e.calls.length} tool calls${open ? ' are held' : ''} together`}
-        </h2>
+        <h2>{heading(e.calls.length, open)}</h2>
         <Verdict of={e.state} />
         {open && (
           <span class={`num clock ${Date.parse(e.expires_at) - now < 120_000 ? 'soon' : ''}`}>
@@ -105,6 +95,20 @@ export function Proposed({ e, proposal, me, act, onDecided }: ProposedProps) {
       )}
     </article>
   )
+}
+
+/** `open`: nobody has decided it. */
+function heading(calls: number, open: boolean): string {
+  if (calls === 0) return open ? 'Held before the model is called' : 'A request before the model is called'
+  if (calls === 1) return open ? 'A tool call is held' : 'A tool call'
+  return `${calls} tool calls${open ? ' are held' : ''} together`
+}
+
+/** What the button says. */
+function approval(calls: number, passkey: boolean): string {
+  if (passkey) return 'Approve with a passkey'
+  if (calls === 0) return 'Approve this request'
+  return calls === 1 ? 'Approve this call' : `Approve these ${calls} calls`
 }
 
 function whyNot(e: Escalation, me: Me, open: boolean): string {
@@ -342,13 +346,7 @@ function Confirm({ e, decision, digest, calls, onClose, onDecided }: ConfirmProp
             Cancel
           </button>
           <button type="submit" class={approve ? 'approve' : 'deny'} disabled={busy}>
-            {busy
-              ? 'Sending…'
-              : approve
-                ? e.passkey_required
-                  ? 'Approve with a passkey'
-                  : `Approve ${calls.length === 0 ? 'this request' : calls.length === 1 ? 'this call' : `these ${calls.length} calls`}`
-                : 'Deny'}
+            {busy ? 'Sending…' : approve ? approval(calls.length, e.passkey_required) : 'Deny'}
           </button>
         </div>
       </form>
