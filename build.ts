@@ -45,6 +45,7 @@ const APART = [
   'audit/log/cosignature.',
   'audit/log/errors.',
   'audit/log/index.',
+  'audit/log/integrator-thread.',
   'audit/log/merkle.',
   'audit/log/note.',
   'audit/log/policy.',
@@ -137,6 +138,20 @@ const STORES = [
   'state/private-database.',
   'state/store-thread.',
 ]
+/** What the thread of the transparency log loads, likewise. */
+const INTEGRATION = [
+  'audit/files.',
+  'audit/log/blocking-files.',
+  'audit/log/folder-files.',
+  'audit/log/folder.',
+  'audit/log/growing.',
+  'audit/log/integrator.',
+  'audit/log/range.',
+  'audit/log/restore.',
+  'audit/log/sha256.',
+  'audit/log/tree.',
+]
+const isIntegration = (id: string): boolean => INTEGRATION.some(start => inSrc(id)?.startsWith(start))
 const isStore = (id: string): boolean => STORES.some(start => inSrc(id)?.startsWith(start))
 
 const bundle = await rolldown({
@@ -157,6 +172,7 @@ const bundle = await rolldown({
     'audit/verify-parallel': 'src/audit/verify-parallel.ts',
     'audit/segments/packer': 'src/audit/segments/packer.ts',
     'audit/index-thread': 'src/audit/index-thread.ts',
+    'audit/log/integrator-thread': 'src/audit/log/integrator-thread.ts',
     'audit/reading-thread': 'src/audit/reading-thread.ts',
     'state/escalations/sqlite-thread': 'src/state/escalations/sqlite-thread.ts',
     'state/notices/sqlite-thread': 'src/state/notices/sqlite-thread.ts',
@@ -184,6 +200,7 @@ await bundle.write({
     groups: [
       { name: 'program', test: isProgram, priority: 1 },
       { name: 'stores', test: isStore, priority: 1 },
+      { name: 'integration', test: isIntegration, priority: 1 },
       { name: 'serving', test: isServing },
     ],
   },

@@ -1,8 +1,8 @@
 /**
- * What the transparency log costs a request: two gates with it and two without, the same otherwise, in turns. Latency at one
- * connection, then requests a second and processor time of each kind of thread at 64. The two that are alike differ by chance
- * alone. Below the table: with the log minus without it, round by round, as mean and standard error; a difference below two
- * standard errors is not measurable in that many rounds.
+ * What the transparency log costs a request: two gates without it, two with it, and two that have its checkpoints stamped as
+ * well, once in each turn; the same otherwise, in turns. Latency at one connection, then requests a second and processor time of
+ * each kind of thread at 64. Two that are alike differ by chance alone. Below the table: one kind minus another, round by round,
+ * as mean and standard error; a difference below two standard errors is not measurable in that many rounds.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -15,7 +15,7 @@ import { freePort, start, startUpstream, stop, type Target } from './processes.t
 const { quick = false } = benchOptions(
   `Usage: node bench/log-cost.ts [--quick]
 
-What the transparency log costs a request: two gates with it and two without, in turns. Takes ten minutes, with --quick one.`,
+What the transparency log and its anchors cost a request: two gates of each kind, in turns. Takes thirteen minutes, with --quick two.`,
   { quick: { type: 'boolean' } },
 )
 const ROUNDS = quick ? 2 : 16
@@ -39,13 +39,26 @@ async function gate(name: string, env: Readonly<Record<string, string>>): Promis
   return start(name, args, { HOME: folder, ...env }, port, '/healthz')
 }
 
+const roots = join(folder, 'tsa.pem')
+const tsaPort = await freePort()
+const tsa = await start('tsa', [join(root, 'bench/targets/tsa.ts'), String(tsaPort), roots], {}, tsaPort, '/')
+
 const WITHOUT = { SIGNET_TRANSPARENCY_LOG: 'false' }
+/** 1,800 times as often as it is usual. */
+const ANCHORED = {
+  SIGNET_ANCHOR_URLS: `http://127.0.0.1:${tsaPort}/`,
+  SIGNET_ANCHOR_CA_FILE: roots,
+  SIGNET_ANCHOR_INTERVAL_S: '2',
+}
 const targets = [
   await gate('without', WITHOUT),
   await gate('with', {}),
+  await gate('anchored', ANCHORED),
   await gate('without again', WITHOUT),
   await gate('with again', {}),
+  await gate('anchored again', ANCHORED),
 ]
+const PLACES = { without: [0, 3], with: [1, 4], anchored: [2, 5] } as const
 const body = { model: 'bench', messages: [{ role: 'user', content: 'What grows beside a wall in spring? '.repeat(9) }] }
 const request = requestBytes('/v1/chat/completions', JSON.stringify(body))
 
@@ -67,11 +80,15 @@ interface Block {
   readonly p99: number
 }
 
+const NAMED = ['main', 'V8Worker', 'libuv-worker']
+
 interface Closed {
   readonly perSecond: number
   readonly main: number
   readonly helpers: number
   readonly pool: number
+  /** Threads of JavaScript but the gate's own: the log's is the one that works. */
+  readonly threads: number
 }
 
 const all = await Promise.all(
@@ -118,6 +135,7 @@ async function many({ connections, target, closed }: Measured): Promise<void> {
     main: each('main'),
     helpers: each('V8Worker'),
     pool: each('libuv-worker'),
+    threads: [...after.keys()].reduce((sum, name) => sum + (NAMED.includes(name) ? 0 : each(name)), 0),
   })
 }
 
@@ -133,6 +151,7 @@ const MEASURES: readonly (readonly [name: string, digits: number, of: (target: M
   ['CPU us: main', 0, t => t.closed.map(c => c.main)],
   ['V8 helpers', 0, t => t.closed.map(c => c.helpers)],
   ['pool', 0, t => t.closed.map(c => c.pool)],
+  ['threads', 1, t => t.closed.map(c => c.threads)],
 ]
 const mean = (values: readonly number[]) => values.reduce((sum, v) => sum + v, 0) / values.length
 const line = (name: string, cells: readonly string[]) =>
@@ -168,12 +187,14 @@ function compare(name: string, plus: readonly number[], minus: readonly number[]
   )
 }
 function fail(): never {
-  throw new Error('expected four gates')
+  throw new Error('expected six gates')
 }
-compare('with - without', [1, 3], [0, 2])
-compare('again - first', [2, 3], [0, 1])
+compare('with - without', PLACES.with, PLACES.without)
+compare('anchored - with', PLACES.anchored, PLACES.with)
+compare('anch. - without', PLACES.anchored, PLACES.without)
+compare('again - first', [3, 4, 5], [0, 1, 2])
 
-for (const target of targets) await stop(target)
+for (const target of [...targets, tsa]) await stop(target)
 await stop(upstream)
 rmSync(folder, { recursive: true, force: true })
 process.exit(0)

@@ -24,6 +24,9 @@ export interface FolderFiles {
   removeFolder(path: string): Promise<void>
 }
 
+/** A partial tile's folder has the name of no file, and `000` is a file where `000/001` is asked for. */
+export const NO_FILE: readonly string[] = ['ENOENT', 'ENOTDIR', 'EISDIR']
+
 export class NodeFolderFiles implements FolderFiles {
   readonly path: string
   constructor(path: string) {
@@ -34,8 +37,7 @@ export class NodeFolderFiles implements FolderFiles {
     try {
       return await readFile(join(this.path, path), { flag: NO_WAIT })
     } catch (error) {
-      // A partial tile's folder has the name of no file, and `000` is a file where `000/001` is asked for.
-      if (['ENOENT', 'ENOTDIR', 'EISDIR'].includes(errno(error))) return undefined
+      if (NO_FILE.includes(errno(error))) return undefined
       throw error
     }
   }

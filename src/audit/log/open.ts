@@ -6,9 +6,9 @@
  * signed must be the one in the log; else nothing starts, and nothing is ever signed again over it. Rows that came after
  * are taken into the log from the audit log.
  *
- * Does not: compare every row with its entry (`check.ts` does).
+ * Does not: compare every row with its entry (`check.ts` does). What grows the log afterwards takes the tree up from the same
+ * tiles by itself, in its own thread.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { RowLog } from '../../core/row.ts'
 import type { DurableRow } from '../writer.ts'
 import { fromUtf8, same } from './bytes.ts'
@@ -16,15 +16,17 @@ import { type OpenedCheckpoint, openCheckpoint } from './checkpoint.ts'
 import { LogInvalid } from './errors.ts'
 import { LogFolder } from './folder.ts'
 import { type FolderFiles, NodeFolderFiles } from './folder-files.ts'
+import { FolderIntegrator, type Integrator, type TreeHead } from './integrator.ts'
+import { IntegratorThread } from './integrator-thread.ts'
 import { leafOfLine } from './leaf.ts'
-import { HASH_BYTES } from './merkle.ts'
 import type { NoteSigner } from './note.ts'
 import { Publisher, type Restored } from './publisher.ts'
 import { LogReader } from './reader.ts'
+import { forked, restoreTree } from './restore.ts'
 import type { RowSource } from './rows.ts'
 import { NODE_SHA256 } from './sha256.ts'
-import { decodeBundle, edgeTiles, encodeBundle, parseTilePath, TILE_WIDTH, type Tile, tilePath } from './tile.ts'
-import { GrowingTree, type TileBytes } from './tree.ts'
+import { edgeTiles, parseTilePath } from './tile.ts'
+import { GrowingTree } from './tree.ts'
 import type { Witnesses } from './witnesses.ts'
 
 export interface OpenLogOptions {
@@ -44,8 +46,10 @@ export interface OpenLogOptions {
   readonly onState?: ((ok: boolean, reason: string) => void) | undefined
   readonly nowMs?: () => number
   readonly later?: (ms: number, f: () => void) => () => void
-  /** For tests. */
+  /** For tests; the log is then grown in this thread. */
   readonly files?: FolderFiles
+  /** For tests: another than a thread. */
+  readonly integrator?: (kept: TreeHead) => Integrator
 }
 
 export interface TransparencyLog extends RowLog {
@@ -66,17 +70,18 @@ export async function openTransparencyLog(o: OpenLogOptions): Promise<Transparen
   const folder = new LogFolder(files)
   const { key } = o.signer
   await folder.open()
-  const restored = await restore(folder, o)
+  const { tree, ...restored } = await restore(folder, o)
+  const grown = (kept: TreeHead) =>
+    o.files === undefined ? new IntegratorThread(o.path, kept) : new FolderIntegrator(folder, tree)
   const publisher = new Publisher(
     {
-      folder,
+      integrator: (o.integrator ?? grown)({ size: tree.size, root: tree.root() }),
       source: o.source,
       signer: o.signer,
       origin: key.name,
       intervalMs: o.intervalMs,
       nowMs: o.nowMs ?? Date.now,
       later: o.later ?? timer,
-      pause: nextTurn,
       witnesses: o.witnesses,
       onState: o.onState,
       halted: o.halted,
@@ -98,11 +103,13 @@ export async function openTransparencyLog(o: OpenLogOptions): Promise<Transparen
   }
 }
 
-async function restore(folder: LogFolder, o: OpenLogOptions): Promise<Restored> {
+async function restore(folder: LogFolder, o: OpenLogOptions): Promise<Restored & { readonly tree: GrowingTree }> {
   const signed = await readNote(folder, 'signed', o.signer)
   const shown = await readNote(folder, 'checkpoint', o.signer)
   const last = (signed?.checkpoint.size ?? -1) >= (shown?.checkpoint.size ?? -1) ? signed : shown
-  if (last === undefined) return { tree: new GrowingTree(NODE_SHA256), signed: undefined, shown: 0 }
+  if (last === undefined) {
+    return { tree: new GrowingTree(NODE_SHA256), size: 0, signed: undefined, shown: 0 }
+  }
   const { size, root } = last.checkpoint
   if (o.rows < size) {
     throw new LogInvalid(
@@ -110,8 +117,7 @@ async function restore(folder: LogFolder, o: OpenLogOptions): Promise<Restored> 
       `the audit log has ${o.rows} rows, but ${folder.path} has a checkpoint signed over ${size}; restore the missing rows: a gate does not run behind what it signed`,
     )
   }
-  const tree = await restoreTree(folder, size)
-  if (!same(tree.root(), root)) throw forked(folder, size, 'its tiles make another tree than was signed')
+  const tree = await restoreTree(folder, { size, root })
   if (shown !== undefined && shown.note !== last.note) {
     const reader = new LogReader({ read: path => folder.read(path) }, size)
     const then = shown.checkpoint.size === size ? root : await reader.rootAt(shown.checkpoint.size)
@@ -123,29 +129,7 @@ async function restore(folder: LogFolder, o: OpenLogOptions): Promise<Restored> 
   for (const edge of edgeTiles(size)) await folder.removeOldPartials(edge)
   // One that was shown without witnesses, or with others, is none that they have cosigned.
   const counts = shown !== undefined && (o.witnesses === undefined || (await o.witnesses.accepts(shown.note)))
-  return { tree, signed: last.note, shown: counts ? shown.checkpoint.size : 0 }
-}
-
-async function restoreTree(folder: LogFolder, size: number): Promise<GrowingTree> {
-  try {
-    const edge: TileBytes[] = []
-    for (const tile of edgeTiles(size)) {
-      const bytes = (await folder.read(tilePath(tile))) ?? (await beginning(folder, tile))
-      if (bytes !== undefined) edge.push({ tile, bytes })
-    }
-    return GrowingTree.restore(NODE_SHA256, size, edge)
-  } catch (error) {
-    if (!(error instanceof LogInvalid)) throw error
-    throw forked(folder, size, error.message)
-  }
-}
-
-/** Of a full tile, what a partial one had: a copy of the folder may hold the one and an older checkpoint. */
-async function beginning(folder: LogFolder, tile: Tile): Promise<Uint8Array | undefined> {
-  const full = await folder.read(tilePath({ ...tile, width: TILE_WIDTH }))
-  if (full === undefined) return undefined
-  if (tile.level !== 'entries') return full.subarray(0, tile.width * HASH_BYTES)
-  return encodeBundle(decodeBundle(full, TILE_WIDTH).slice(0, tile.width))
+  return { tree, size, signed: last.note, shown: counts ? shown.checkpoint.size : 0 }
 }
 
 /** The last row under the checkpoint: an audit log of enough rows may still be another one. */
@@ -180,13 +164,6 @@ async function readNote(
       `${folder.path}/${name} is not a checkpoint of ${key.name} signed with this key (${why}); configure the origin and the key that the log began with, or begin a new log in another folder`,
     )
   }
-}
-
-function forked(folder: LogFolder, size: number, why: string): LogInvalid {
-  return new LogInvalid(
-    'log_forked',
-    `${folder.path} does not hold the log that was signed at ${size} entries: ${why}; restore the folder, a gate never signs a second history`,
-  )
 }
 
 function timer(ms: number, f: () => void): () => void {

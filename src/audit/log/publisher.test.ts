@@ -146,7 +146,8 @@ describe('the publisher', () => {
     log.push(many.slice(0, 8999))
     log.push(many.slice(8999))
     await log.reached(8999, 'logged')
-    expect(source.read).toBe(8999)
+    // The queue begins anew where it is full: the last 808 came from it.
+    expect(source.read).toBe(8192)
     await log.close()
   })
 

@@ -1,6 +1,6 @@
 /**
- * Takes durable rows into the log: leaves, tiles, checkpoints. All of it is off the request path: rows are handed over
- * by reference, hashed in short slices, written in the thread pool.
+ * Takes durable rows into the log and signs its checkpoints. Hashes, tiles and files are the integrator's, off the request path;
+ * what is done here for a row is its leaf.
  *
  * Guarantees: entry i is the leaf of row i, and only durable rows are entries. Order: tiles and bundles, their
  * names made to last, then the signature, the signed checkpoint kept, and only then shown to anybody. `reached` resolves
@@ -9,40 +9,34 @@
  * with back-off; meanwhile `status` says how far behind the log is. Once halted it signs and shows nothing, and lets nobody
  * through who waits for it; rows are not concerned.
  *
- * Does not: keep more than `MAX_WAITING` rows in memory, or hold up a row.
+ * Does not: hold up a row, or keep more of them in memory than a queue of entries does.
  */
 import type { LogLevel, RowLogStatus } from '../../core/row.ts'
 import { errno } from '../files.ts'
 import type { DurableRow } from '../writer.ts'
 import { toUtf8 } from './bytes.ts'
 import { formatCheckpoint } from './checkpoint.ts'
+import { EntryQueue } from './entry-queue.ts'
 import { LogInvalid } from './errors.ts'
-import type { LogFolder } from './folder.ts'
+import type { Integrator, TreeHead } from './integrator.ts'
 import { leafOfLine } from './leaf.ts'
 import { type NoteSigner, signNote } from './note.ts'
 import type { RowSource } from './rows.ts'
-import type { Tile } from './tile.ts'
-import type { GrowingTree, TileBytes } from './tree.ts'
+import { TILE_WIDTH } from './tile.ts'
 import { Waiters } from './waiters.ts'
 import type { Witnesses } from './witnesses.ts'
 
-/** Rows kept in memory for the log; more are read again from the audit log. */
-const MAX_WAITING = 8192
 /** Rows that are not left waiting for the interval. */
 const MANY = 4096
-/** Hashed in one go, a quarter of a millisecond. */
-const SLICE = 64
-/** Fewer rows wait for more: taking each by itself costs the next request more than the row does. */
-const WORTH_IT = 16
+/** Fewer entries wait for more, or for the checkpoint: to hand over one costs as much as to hand over many. */
+const WORTH_IT = TILE_WIDTH
 /** Rows of one checkpoint, so that a long catching up is not lost when it is interrupted. */
 const MOST_AT_ONCE = 65_536
-/** Full tiles kept in memory before they are written: some five megabytes, less than their rows are. */
-const MAX_UNWRITTEN = 128
 const FIRST_BACKOFF_MS = 100
 const LAST_BACKOFF_MS = 5000
 
 export interface PublisherPorts {
-  readonly folder: LogFolder
+  readonly integrator: Integrator
   readonly source: RowSource
   readonly signer: NoteSigner
   readonly origin: string
@@ -51,8 +45,6 @@ export interface PublisherPorts {
   readonly nowMs: () => number
   /** Calls back after a delay; returns how to cancel. */
   readonly later: (ms: number, f: () => void) => () => void
-  /** Lets everything else run. */
-  readonly pause: () => Promise<void>
   readonly witnesses: Witnesses | undefined
   readonly onState: ((ok: boolean, reason: string) => void) | undefined
   /** From the start on; see `halt`. */
@@ -61,8 +53,8 @@ export interface PublisherPorts {
 
 /** A log as its folder has it. */
 export interface Restored {
-  /** As of the last signed checkpoint. */
-  readonly tree: GrowingTree
+  /** Entries under the last signed checkpoint. */
+  readonly size: number
   /** That checkpoint. */
   readonly signed: string | undefined
   /** Entries under the checkpoint that is shown. */
@@ -71,9 +63,10 @@ export interface Restored {
 
 export class Publisher {
   readonly #ports: PublisherPorts
-  readonly #tree: GrowingTree
-  /** The rows that come next for the tree, while none is missing in between. */
-  #waiting: DurableRow[] = []
+  /** The entries that come next for the tree, while none is missing in between. */
+  readonly #queue = new EntryQueue()
+  /** Entries in the tree, as the integrator last said. */
+  #taken: number
   #durable: number
   #signed: number
   /** There is a signed checkpoint, of an empty log at least. */
@@ -82,12 +75,12 @@ export class Publisher {
   #shown: number
   /** The last signed checkpoint, while witnesses have not seen it. */
   #unwitnessed: { readonly note: string; readonly size: number } | undefined
-  #unwritten: TileBytes[] = []
-  /** Whose partial tiles are still to be removed. */
-  #filled: Tile[] = []
   readonly #waiters = new Waiters()
   #running: Promise<void> | undefined
-  #soaking = false
+  /** Handing entries over between two checkpoints. */
+  #feeding: Promise<void> | undefined
+  /** Handing over all that the next checkpoint is to have. */
+  #integrating = false
   #witnessing: Promise<void> | undefined
   #cancelTimer: (() => void) | undefined
   #cancelWitnessTimer: (() => void) | undefined
@@ -100,18 +93,18 @@ export class Publisher {
   #closed = false
 
   /** `rows`: how many are durable. */
-  constructor(ports: PublisherPorts, { tree, signed, shown }: Restored, rows: number) {
+  constructor(ports: PublisherPorts, { size, signed, shown }: Restored, rows: number) {
     this.#ports = ports
-    this.#tree = tree
+    this.#taken = size
     this.#durable = rows
-    this.#signed = tree.size
+    this.#signed = size
     this.#begun = signed !== undefined
     this.#shown = shown
     this.#halted = ports.halted
     this.#lastAt = ports.nowMs()
-    if (rows > tree.size) this.#behindSince = this.#lastAt
-    if (signed !== undefined && shown < tree.size && ports.witnesses !== undefined) {
-      this.#unwitnessed = { note: signed, size: tree.size }
+    if (rows > size) this.#behindSince = this.#lastAt
+    if (signed !== undefined && shown < size && ports.witnesses !== undefined) {
+      this.#unwitnessed = { note: signed, size }
       this.#witness(ports.witnesses)
     }
     this.#schedule()
@@ -134,37 +127,26 @@ export class Publisher {
   push(rows: readonly DurableRow[]): void {
     const last = rows.at(-1)
     if (last === undefined) return
-    if (this.#halted !== undefined || this.#waiting.length + rows.length > MAX_WAITING) this.#waiting = []
-    else for (const row of rows) this.#waiting.push(row)
+    if (this.#halted === undefined) {
+      for (const { placed } of rows) this.#queue.push(Number(placed.index), placed.leaf)
+    }
     this.#durable = Number(last.placed.index) + 1
     this.#behindSince ??= this.#ports.nowMs()
-    if (this.#waiting.length >= WORTH_IT) this.#soak().catch(() => undefined)
+    if (this.#queue.length >= WORTH_IT) this.#feed()
     this.#schedule()
   }
 
-  /** Into the tree soon, in memory: a row that is kept until the next checkpoint outlives its garbage collection. */
-  async #soak(): Promise<void> {
-    if (this.#soaking) return
-    this.#soaking = true
-    try {
-      // The callers who were just told that their rows are durable go first.
-      await this.#ports.pause()
-      while (this.#trouble === undefined && this.#unwritten.length + this.#tree.untaken < MAX_UNWRITTEN) {
-        if (!this.#appendSlice(this.#durable)) break
-        await this.#ports.pause()
-      }
-    } finally {
-      this.#soaking = false
+  /** Into the tree soon: a checkpoint is to find little left to do. What fails here, the next checkpoint meets again. */
+  #feed(): void {
+    if (this.#feeding !== undefined || this.#integrating || this.#trouble !== undefined) return
+    const feeding = async () => {
+      while (this.#queue.length >= WORTH_IT) if (!(await this.#takeQueued())) return
     }
-  }
-
-  /** The next rows that are in memory; false when there are none. Synchronous: two that do this do not meet. */
-  #appendSlice(to: number): boolean {
-    const waiting = this.#nextWaiting()
-    if (waiting === undefined) return false
-    const slice = waiting.splice(0, Math.min(SLICE, to - this.#tree.size))
-    for (const row of slice) this.#tree.append(row.placed.leaf)
-    return slice.length > 0
+    this.#feeding = feeding()
+      .catch(() => undefined)
+      .finally(() => {
+        this.#feeding = undefined
+      })
   }
 
   /** Asking makes the next checkpoint come at once. Rejects with `LogInvalid` when it cannot be made. */
@@ -185,7 +167,7 @@ export class Publisher {
     this.#halted ??= why
     this.#cancelTimer?.()
     this.#cancelWitnessTimer?.()
-    this.#waiting = []
+    this.#queue.clear()
     this.#waiters.refuse(this.#halted)
   }
 
@@ -197,6 +179,8 @@ export class Publisher {
     await this.#running
     if (this.#isBehind && this.#trouble === undefined && this.#halted === undefined) await this.#round()
     await this.#witnessing
+    await this.#feeding
+    await this.#ports.integrator.close()
     this.#waiters.refuse(new LogInvalid('not_yet_logged', 'the transparency log was closed'))
   }
 
@@ -236,11 +220,11 @@ export class Publisher {
   /** One checkpoint. Never rejects. */
   async #round(): Promise<void> {
     // A row that becomes durable while this runs comes with the next one, and so does who waits for it.
-    const to = Math.min(this.#durable, this.#tree.size + MOST_AT_ONCE)
+    const to = Math.min(this.#durable, this.#taken + MOST_AT_ONCE)
     try {
-      await this.#integrate(to)
+      const head = await this.#integrate(to)
       if (this.#halted !== undefined) return
-      await this.#checkpoint()
+      await this.#checkpoint(head)
     } catch (error) {
       this.#fail(error)
       return
@@ -254,62 +238,61 @@ export class Publisher {
     }
   }
 
-  async #integrate(to: number): Promise<void> {
-    while (this.#tree.size < to) {
-      if (!this.#appendSlice(to)) await this.#reread(to)
-      await this.#settleSlice()
+  /** The tree with at least these entries, its tiles written. */
+  async #integrate(to: number): Promise<TreeHead> {
+    await this.#feeding
+    this.#integrating = true
+    try {
+      for (;;) {
+        while (this.#taken < to) if (!(await this.#takeQueued())) await this.#reread(to)
+        const head = await this.#ports.integrator.settle()
+        if (head.size >= to) return head
+        // An integrator that had to begin anew has fewer than it had taken.
+        this.#taken = head.size
+      }
+    } finally {
+      this.#integrating = false
     }
   }
 
-  /** The rows in memory, when the first of them is the next; those that the tree has already are dropped. */
-  #nextWaiting(): DurableRow[] | undefined {
-    const next = this.#tree.size
-    const waiting = this.#waiting
-    const first = waiting[0]
-    if (first === undefined || Number(first.placed.index) > next) return undefined
-    waiting.splice(0, next - Number(first.placed.index))
-    return waiting.length === 0 ? undefined : waiting
+  /** False when the next entry is not among those in memory. */
+  async #takeQueued(): Promise<boolean> {
+    const queue = this.#queue
+    if (queue.first !== this.#taken) return false
+    const { first, bundle } = queue.take()
+    this.#taken = await this.#ports.integrator.take(first, bundle)
+    return true
   }
 
+  /** From the audit log, up to those that are in memory. */
   async #reread(to: number): Promise<void> {
-    const first = this.#waiting[0]
-    const until = first === undefined ? to : Math.min(to, Number(first.placed.index))
-    for await (const line of this.#ports.source.rows(this.#tree.size, until)) {
-      this.#tree.append(leafOfLine(line))
-      if (this.#tree.size % SLICE === 0) await this.#settleSlice()
+    const { source, integrator } = this.#ports
+    const queued = this.#queue.first ?? to
+    // What the tree has already is not needed again.
+    if (queued < this.#taken) this.#queue.clear()
+    const until = queued < this.#taken ? to : Math.min(to, queued)
+    const batch = new EntryQueue()
+    const hand = async (): Promise<boolean> => {
+      const { first, count, bundle } = batch.take()
+      this.#taken = await integrator.take(first, bundle)
+      return this.#taken === first + count
     }
+    let index = this.#taken
+    for await (const line of source.rows(index, until)) {
+      batch.push(index++, leafOfLine(line))
+      if (batch.length === TILE_WIDTH && !(await hand())) return
+    }
+    if (batch.length > 0) await hand()
   }
 
-  async #settleSlice(): Promise<void> {
-    this.#unwritten.push(...this.#tree.takeFull())
-    if (this.#unwritten.length >= MAX_UNWRITTEN) await this.#writeFull()
-    await this.#ports.pause()
-  }
-
-  /** Kept until all are written: after a failure the same bytes are written again. */
-  async #writeFull(edge: readonly TileBytes[] = []): Promise<void> {
-    const full = this.#unwritten
-    await this.#ports.folder.writeTiles([...full, ...edge])
-    this.#unwritten = []
-    for (const { tile } of full) this.#filled.push(tile)
-  }
-
-  async #checkpoint(): Promise<void> {
-    const { folder, signer, origin, witnesses } = this.#ports
-    // The tree as it is now: it goes on growing while this is written.
-    const { size } = this.#tree
-    const text = formatCheckpoint({ origin, size, root: this.#tree.root() })
-    const edge = this.#tree.edge()
-    this.#unwritten.push(...this.#tree.takeFull())
-    await this.#writeFull(edge)
-    await folder.settle()
-    if (this.#halted !== undefined) return
-    const note = await signNote(text, [signer])
-    await folder.writeSigned(toUtf8(note))
+  async #checkpoint({ size, root }: TreeHead): Promise<void> {
+    const { integrator, signer, origin, witnesses } = this.#ports
+    const note = await signNote(formatCheckpoint({ origin, size, root }), [signer])
+    await integrator.keep(toUtf8(note))
     this.#signed = size
     this.#begun = true
     if (witnesses === undefined) {
-      await folder.publish(toUtf8(note))
+      await integrator.show(toUtf8(note))
       this.#shown = size
     } else {
       this.#unwitnessed = { note, size }
@@ -317,19 +300,7 @@ export class Publisher {
     }
     this.#waiters.wake(level => this.#has(level))
     // The last thing: partial tiles are what the checkpoints before this one are proved with until full ones are there.
-    await this.#removePartials()
-  }
-
-  /** What cannot be removed is in nobody's way, and is tried again with the next checkpoint. */
-  async #removePartials(): Promise<void> {
-    for (let tile = this.#filled[0]; tile !== undefined; tile = this.#filled[0]) {
-      try {
-        await this.#ports.folder.removePartials(tile)
-      } catch {
-        return
-      }
-      this.#filled.shift()
-    }
+    await integrator.tidy().catch(() => undefined)
   }
 
   /** One submission at a time; what was signed meanwhile goes with the next. */
@@ -359,7 +330,7 @@ export class Publisher {
     try {
       const cosigned = await witnesses.cosign(note, size)
       if (this.#halted !== undefined) throw this.#halted
-      await this.#ports.folder.publish(toUtf8(cosigned))
+      await this.#ports.integrator.show(toUtf8(cosigned))
       this.#shown = size
       this.#waiters.wake(level => this.#has(level))
       return false

@@ -97,8 +97,8 @@ export function encodeBundle(entries: readonly Uint8Array[]): Uint8Array<ArrayBu
   return concat(...entries.flatMap(entry => [entryLength(entry), entry]))
 }
 
-/** The entries of a bundle; a bundle that is not exactly `width` entries is refused. */
-export function decodeBundle(bytes: Uint8Array, width: number): readonly Uint8Array[] {
+/** The entries of a bundle, however many. Throws `LogInvalid` where it does not end with one. */
+export function entriesOf(bytes: Uint8Array): Uint8Array[] {
   const entries: Uint8Array[] = []
   let at = 0
   while (at < bytes.length) {
@@ -108,6 +108,12 @@ export function decodeBundle(bytes: Uint8Array, width: number): readonly Uint8Ar
     entries.push(bytes.subarray(at + 2, end))
     at = end
   }
+  return entries
+}
+
+/** The entries of a bundle; a bundle that is not exactly `width` entries is refused. */
+export function decodeBundle(bytes: Uint8Array, width: number): readonly Uint8Array[] {
+  const entries = entriesOf(bytes)
   if (entries.length !== width) {
     throw new LogInvalid('malformed', `expected an entry bundle of ${width} entries, got ${entries.length}`)
   }

@@ -1,0 +1,86 @@
+/**
+ * A log's folder for a thread that may block: each step is a system call in that thread. Through the thread pool a file takes five
+ * hand-overs, more processor time than the file itself.
+ */
+import {
+  closeSync,
+  fdatasyncSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import { errno, NO_WAIT } from '../files.ts'
+import { type FolderFiles, NO_FILE } from './folder-files.ts'
+
+export class BlockingFolderFiles implements FolderFiles {
+  readonly path: string
+  constructor(path: string) {
+    this.path = path
+  }
+
+  async read(path: string): Promise<Uint8Array | undefined> {
+    return unless(NO_FILE, () => readFileSync(join(this.path, path), { flag: NO_WAIT }))
+  }
+
+  async writeSynced(path: string, bytes: Uint8Array): Promise<void> {
+    withFile(openSync(join(this.path, path), 'w', 0o644), file => {
+      writeFileSync(file, bytes)
+      fdatasyncSync(file)
+    })
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    renameSync(join(this.path, from), join(this.path, to))
+  }
+
+  async makeFolder(path: string): Promise<boolean> {
+    const made = unless(['EEXIST'], () => {
+      mkdirSync(join(this.path, path), { mode: 0o755 })
+      return true
+    })
+    return made === true
+  }
+
+  async syncFolder(path: string): Promise<void> {
+    // The folder above the log's own holds the log's name.
+    withFile(openSync(path === '.' ? dirname(join(this.path, '.')) : join(this.path, path), 'r'), fsyncSync)
+    if (path === '.') withFile(openSync(this.path, 'r'), fsyncSync)
+  }
+
+  async list(path: string): Promise<readonly string[]> {
+    return unless(['ENOENT'], () => readdirSync(join(this.path, path))) ?? []
+  }
+
+  async remove(path: string): Promise<void> {
+    unless(['ENOENT'], () => unlinkSync(join(this.path, path)))
+  }
+
+  async removeFolder(path: string): Promise<void> {
+    unless(['ENOENT'], () => rmdirSync(join(this.path, path)))
+  }
+}
+
+function withFile(file: number, work: (file: number) => void): void {
+  try {
+    work(file)
+  } finally {
+    closeSync(file)
+  }
+}
+
+/** `undefined` where it fails with one of these. */
+function unless<T>(codes: readonly string[], work: () => T): T | undefined {
+  try {
+    return work()
+  } catch (error) {
+    if (codes.includes(errno(error))) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,64 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { EntryQueue } from './entry-queue.ts'
+import { entriesOf } from './tile.ts'
+
+const entry = (index: number) => Buffer.from(`{"entry":${index},"pad":"${'x'.repeat(index % 700)}"}`)
+
+describe('a queue of entries', () => {
+  it('gives them as they came, each once, and never with a gap', () => {
+    const step = fc.oneof(
+      fc.record({ kind: fc.constant('push' as const), skip: fc.constantFrom(0, 0, 0, 0, 1, 5), n: fc.nat(400) }),
+      fc.record({ kind: fc.constant('take' as const) }),
+      fc.record({ kind: fc.constant('clear' as const) }),
+    )
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), steps => {
+        const queue = new EntryQueue()
+        let next = 0
+        let queued: number[] = []
+        for (const s of steps) {
+          switch (s.kind) {
+            case 'push':
+              if (s.skip > 0 && s.n > 0) queued = []
+              next += s.skip
+              for (let i = 0; i < s.n; i++, next++) {
+                if (queued.length === 8192) queued = []
+                queue.push(next, entry(next))
+                queued.push(next)
+              }
+              break
+            case 'take': {
+              const { first, count, bundle } = queue.take()
+              expect(entriesOf(bundle).map(e => Buffer.from(e).toString())).toEqual(
+                queued.map(index => entry(index).toString()),
+              )
+              expect(count).toBe(queued.length)
+              if (count > 0) expect(first).toBe(queued[0])
+              expect(bundle.buffer.byteLength).toBe(bundle.length)
+              queued = []
+              break
+            }
+            case 'clear':
+              queue.clear()
+              queued = []
+          }
+          expect([queue.length, queue.first]).toEqual([queued.length, queued[0]])
+        }
+      }),
+    )
+  })
+
+  it('begins anew where it is full', () => {
+    const queue = new EntryQueue()
+    for (let index = 7; index < 7 + 8192; index++) queue.push(index, entry(index))
+    expect(queue.length).toBe(8192)
+    queue.push(7 + 8192, entry(7 + 8192))
+    expect([queue.length, queue.first]).toEqual([1, 7 + 8192])
+  })
+
+  it('refuses an entry that no bundle can hold', () => {
+    const queue = new EntryQueue()
+    expect(() => queue.push(0, Buffer.alloc(65_536))).toThrowError(expect.objectContaining({ code: 'too_large' }))
+  })
+})
