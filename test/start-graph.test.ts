@@ -22,6 +22,7 @@ describe('a thread of the published program', () => {
     'state/notices/sqlite-thread.js',
     'state/passkeys/sqlite-thread.js',
     'audit/index-thread.js',
+    'audit/anchor/stamper-thread.js',
     'audit/log/integrator-thread.js',
     'audit/segments/packer.js',
   ])('loads what it works with, and not the gate: %s', entry => {

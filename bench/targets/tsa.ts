@@ -7,7 +7,7 @@ import { makeTsa, pemOf, respond } from '../../src/audit/anchor/testing/tsa.test
 const [port, rootFile] = process.argv.slice(2)
 if (port === undefined || rootFile === undefined) throw new Error('expected a port and a file for the root certificate')
 const tsa = await makeTsa()
-writeFileSync(rootFile, pemOf(tsa))
+writeFileSync(rootFile, pemOf(tsa.root))
 createServer(async (request, response) => {
   if (request.method === 'GET') return response.end()
   const stamp = await respond(tsa, await buffer(request))

@@ -164,7 +164,7 @@ async function anchorsOf(
   const { urls, roots, policy, intervalS, everyRows } = anchors
   const { Anchorer } = await import('../audit/anchor/anchorer.ts')
   const { AnchorInvalid } = await import('../audit/anchor/errors.ts')
-  const { loadStamper } = await import('../audit/anchor/load.ts')
+  const { openStamper } = await import('../audit/anchor/stamper-thread.ts')
   try {
     return await Anchorer.open({
       urls,
@@ -174,7 +174,7 @@ async function anchorsOf(
       files,
       size: () => log.status.size,
       egress,
-      stamper: await loadStamper(roots),
+      stamper: await openStamper(roots),
       nowMs: Date.now,
       random: randomBytes,
       later: (ms, f) => {

@@ -116,6 +116,7 @@ export class Anchorer {
     this.#cancel?.()
     this.#closing.abort(new Error('the gate is closing'))
     await Promise.all(this.#authorities.map(({ running }) => running))
+    await this.#o.stamper.close()
   }
 
   #look(): void {

@@ -5,6 +5,7 @@ import type { Stamper } from './load.ts'
 import type { Stamp } from './response.ts'
 
 const TIMEOUT_MS = 20_000
+const NONCE_BYTES = 16
 /** A response with a few certificates has some 6 kB. */
 const MAX_BYTES = 64 * 1024
 
@@ -24,7 +25,7 @@ export async function askAuthority(
   { egress, stamper, nowMs, random, timeoutMs = TIMEOUT_MS }: AuthorityPorts,
   signal: AbortSignal,
 ): Promise<{ readonly stamp: Stamp; readonly response: Uint8Array }> {
-  const { bytes, nonce } = stamper.request(data, policy, random)
+  const { bytes, nonce } = await stamper.request(data, policy, random(NONCE_BYTES))
   const atMs = nowMs()
   const answer = await egress
     .send({

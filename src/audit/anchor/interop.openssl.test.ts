@@ -195,14 +195,14 @@ describe('an authority run by OpenSSL', () => {
 
   it('reads our requests as we meant them, and refuses what it does not do', async () => {
     const stamper = await loadStamper(readFileSync(at('root.pem'), 'utf8'))
-    const { bytes, nonce } = stamper.request(Buffer.from('data'), '1.2.3.4.2', randomBytes)
+    const { bytes, nonce } = await stamper.request(Buffer.from('data'), '1.2.3.4.2', randomBytes(16))
     writeFileSync(at('ours.tsq'), bytes)
     const text = openssl('ts', '-query', '-in', 'ours.tsq', '-text').toString()
     expect(text).toContain('Hash Algorithm: sha256')
     expect(text).toContain('Policy OID: 1.2.3.4.2')
     expect(text).toContain('Certificate required: yes')
     expect(text.toLowerCase().replace(/\s/g, '')).toContain(`nonce:0x${Buffer.from(nonce).toString('hex')}`)
-    const other = stamper.request(Buffer.from('data'), '1.9.9', randomBytes)
+    const other = await stamper.request(Buffer.from('data'), '1.9.9', randomBytes(16))
     writeFileSync(at('other.tsq'), other.bytes)
     openssl(
       'ts',
@@ -228,7 +228,7 @@ describe('an authority run by OpenSSL', () => {
     writeFileSync(at('stranger.pem'), pemOf(stranger.root))
     writeFileSync(at('data'), 'data')
     writeFileSync(at('changed'), 'Data')
-    writeFileSync(at('mine.tsq'), stamper.request(Buffer.from('data'), undefined, randomBytes).bytes)
+    writeFileSync(at('mine.tsq'), (await stamper.request(Buffer.from('data'), undefined, randomBytes(16))).bytes)
     openssl(
       'ts',
       '-reply',
@@ -258,7 +258,7 @@ describe('an authority run by OpenSSL', () => {
   it("accepts the test authority's honest answers, and refuses the lies that ours refuses", async () => {
     const tsa = await makeTsa()
     const stamper = await loadStamper(pemOf(tsa.root))
-    const { bytes } = stamper.request(Buffer.from('data'), undefined, randomBytes)
+    const { bytes } = await stamper.request(Buffer.from('data'), undefined, randomBytes(16))
     writeFileSync(at('data'), 'data')
     writeFileSync(at('tsa-root.pem'), pemOf(tsa.root))
     const said = async (lie: Parameters<typeof respond>[2]) => {

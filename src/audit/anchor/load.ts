@@ -1,11 +1,13 @@
-/** The part that needs pkijs, loaded when anchors are configured or looked at and not before: it is an optional peer. */
+/** The part that needs pkijs, loaded when anchors are configured or looked at and not before: it is an optional peer. A gate has it in a thread. */
 import { AnchorInvalid } from './errors.ts'
 import type { StampRequest } from './request.ts'
 import type { Stamp, StampTrust } from './response.ts'
 
 export interface Stamper {
-  request(data: Uint8Array, policy: string | undefined, random: (bytes: number) => Uint8Array): StampRequest
+  /** `nonce`: random bytes. */
+  request(data: Uint8Array, policy: string | undefined, nonce: Uint8Array): Promise<StampRequest>
   verify(response: Uint8Array, data: Uint8Array, trust: Omit<StampTrust, 'roots'>): Promise<Stamp>
+  close(): Promise<void>
 }
 
 /** `roots`: PEM. Rejects with `unavailable` when the package is not there. */
@@ -13,8 +15,9 @@ export async function loadStamper(roots: string): Promise<Stamper> {
   const { makeRequest, readRoots, verifyStamp } = await load()
   const trusted = readRoots(roots)
   return {
-    request: makeRequest,
+    request: async (data, policy, nonce) => makeRequest(data, policy, nonce),
     verify: (response, data, trust) => verifyStamp(response, data, { ...trust, roots: trusted }),
+    close: async () => undefined,
   }
 }
 

@@ -4,8 +4,6 @@ import { Integer, OctetString } from 'asn1js'
 import { AlgorithmIdentifier, MessageImprint, TimeStampReq } from 'pkijs'
 
 export const SHA256 = '2.16.840.1.101.3.4.2.1'
-const NONCE_BYTES = 16
-
 export interface StampRequest {
   /** DER. */
   readonly bytes: Uint8Array
@@ -13,13 +11,9 @@ export interface StampRequest {
   readonly nonce: Uint8Array
 }
 
-/** `policy`: an object identifier, to be stamped under this policy only. */
-export function makeRequest(
-  data: Uint8Array,
-  policy: string | undefined,
-  random: (bytes: number) => Uint8Array,
-): StampRequest {
-  const nonce = Uint8Array.from(random(NONCE_BYTES))
+/** `policy`: an object identifier, to be stamped under this policy only. `random`: what the nonce is made of. */
+export function makeRequest(data: Uint8Array, policy: string | undefined, random: Uint8Array): StampRequest {
+  const nonce = Uint8Array.from(random)
   // A positive INTEGER in its shortest form: the first byte is neither zero nor negative.
   nonce[0] = ((nonce[0] ?? 0) & 0x3f) | 0x40
   const request = new TimeStampReq({

@@ -1,6 +1,9 @@
 import { randomBytes } from 'node:crypto'
+import { fromBER } from 'asn1js'
 import fc from 'fast-check'
+import { TimeStampReq } from 'pkijs'
 import { describe, expect, it } from 'vitest'
+import { askAuthority } from './authority.ts'
 import { AnchorInvalid } from './errors.ts'
 import { loadStamper } from './load.ts'
 import { type Lie, makeIdentity, makeTsa, POLICY, pemOf, respond, type Tsa } from './testing/tsa.test-support.ts'
@@ -11,7 +14,7 @@ const tsa = await makeTsa()
 const stamper = await loadStamper(pemOf(tsa.root))
 
 async function stamped(lie: Lie = {}, by: Tsa = tsa, policy?: string) {
-  const request = stamper.request(DATA, policy, randomBytes)
+  const request = await stamper.request(DATA, policy, randomBytes(16))
   return { request, response: await respond(by, request.bytes, lie) }
 }
 
@@ -40,17 +43,28 @@ describe('a time stamp', () => {
     await expect(stamper.verify(response, DATA, { nowMs: Date.now() })).resolves.toMatchObject({ policy: POLICY })
   })
 
-  it('asks with another number each time, and for the certificates', async () => {
-    const nonces = new Set(
-      Array.from({ length: 50 }, () =>
-        Buffer.from(stamper.request(DATA, undefined, randomBytes).nonce).toString('hex'),
-      ),
-    )
-    expect(nonces.size).toBe(50)
-    // Whatever the random bytes are, the number is positive and has one spelling.
+  it('is asked for with another number each time', async () => {
+    const nonces = new Set<string>()
+    const egress = {
+      send: async ({ body }: { readonly body: string | Uint8Array }) => {
+        const bytes = Buffer.from(body)
+        const asked = new TimeStampReq({ schema: fromBER(bytes).result })
+        nonces.add(Buffer.from(asked.nonce?.valueBlock.valueHexView ?? []).toString('hex'))
+        return { status: 200, contentType: 'application/timestamp-reply', body: await respond(tsa, bytes) }
+      },
+    }
+    const ports = { egress, stamper, nowMs: Date.now, random: randomBytes }
+    for (let i = 0; i < 20; i++) {
+      await askAuthority('http://127.0.0.1/', DATA, undefined, ports, new AbortController().signal)
+    }
+    expect(nonces.size).toBe(20)
+    for (const nonce of nonces) expect(nonce).toMatch(/^[4-7][0-9a-f]{31}$/)
+  })
+
+  it('is asked for with a number that is positive and has one spelling, whatever the random bytes are', async () => {
     for (const byte of [0x00, 0x7f, 0x80, 0xff]) {
       const { request, response } = await (async () => {
-        const made = stamper.request(DATA, undefined, bytes => new Uint8Array(bytes).fill(byte))
+        const made = await stamper.request(DATA, undefined, new Uint8Array(16).fill(byte))
         return { request: made, response: await respond(tsa, made.bytes) }
       })()
       const trust = { nowMs: Date.now(), asked: asked(request) }
@@ -135,7 +149,7 @@ describe('an authority that lies', () => {
   })
 
   it("with an honest answer to somebody else's request is refused", async () => {
-    const other = stamper.request(Buffer.from('other bytes'), undefined, randomBytes)
+    const other = await stamper.request(Buffer.from('other bytes'), undefined, randomBytes(16))
     const response = await respond(tsa, other.bytes)
     await expect(stamper.verify(response, DATA, { nowMs: Date.now() })).rejects.toMatchObject({ code: 'imprint_wrong' })
     const first = await stamped()
