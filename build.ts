@@ -55,6 +55,7 @@ const APART = [
   'audit/log/subtree.',
   'audit/log/tile.',
   'audit/archive',
+  'audit/background-thread.',
   'audit/erasures',
   'audit/facts',
   'audit/fast-facts',

@@ -1,8 +1,11 @@
 /**
- * What the transparency log costs a request: two gates without it, two with it, and two that have its checkpoints stamped as
- * well, once in each turn; the same otherwise, in turns. Latency at one connection, then requests a second and processor time of
- * each kind of thread at 64. Two that are alike differ by chance alone. Below the table: one kind minus another, round by round,
- * as mean and standard error; a difference below two standard errors is not measurable in that many rounds.
+ * What the transparency log costs a request: gates without it, with it, and with its checkpoints stamped as well; the same
+ * otherwise. Latency at one connection, then requests a second and processor time of each kind of thread at 64, in turns.
+ *
+ * Two gates of the same kind differ by some percent, each for as long as it runs: where its memory lies, what was compiled when.
+ * So the gates are started anew for every round, and what is below the table is over rounds: one kind minus another, as mean
+ * and standard error. A difference below two standard errors is not measurable in that many rounds. `again` is the first kind
+ * once more: what chance alone does.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -15,10 +18,12 @@ import { freePort, start, startUpstream, stop, type Target } from './processes.t
 const { quick = false } = benchOptions(
   `Usage: node bench/log-cost.ts [--quick]
 
-What the transparency log and its anchors cost a request: two gates of each kind, in turns. Takes thirteen minutes, with --quick two.`,
+What the transparency log and its anchors cost a request: gates of each kind, started anew for every round. Takes twenty
+minutes, with --quick three.`,
   { quick: { type: 'boolean' } },
 )
-const ROUNDS = quick ? 2 : 16
+const ROUNDS = quick ? 2 : 14
+const TURNS = 2
 /** Longer than the time between two checkpoints: each block bears the cost of its own. */
 const BLOCK_MS = 2500
 /** What a gate that had its turn still does, a last checkpoint, is not to fall into the turn of another. */
@@ -28,6 +33,27 @@ const CONNECTIONS = 64
 const root = join(import.meta.dirname, '..')
 const folder = mkdtempSync(join(tmpdir(), 'signet-log-cost-'))
 const upstream = await startUpstream()
+const roots = join(folder, 'tsa.pem')
+const tsaPort = await freePort()
+const tsa = await start('tsa', [join(root, 'bench/targets/tsa.ts'), String(tsaPort), roots], {}, tsaPort, '/')
+
+const WITHOUT = { SIGNET_TRANSPARENCY_LOG: 'false' }
+/** Sixty times as often as is usual: in a round, a turn or two have one. */
+const ANCHORED = {
+  SIGNET_ANCHOR_URLS: `http://127.0.0.1:${tsaPort}/`,
+  SIGNET_ANCHOR_CA_FILE: roots,
+  SIGNET_ANCHOR_INTERVAL_S: '60',
+}
+const KINDS = { without: WITHOUT, with: {}, anchored: ANCHORED, again: WITHOUT }
+type Kind = keyof typeof KINDS
+const kinds: readonly Kind[] = ['without', 'with', 'anchored', 'again']
+/** Each kind in each place, and after each other, equally often. */
+const ORDERS = [
+  [0, 1, 2, 3],
+  [1, 3, 0, 2],
+  [2, 0, 3, 1],
+  [3, 2, 1, 0],
+] as const
 
 async function gate(name: string, env: Readonly<Record<string, string>>): Promise<Target> {
   const port = await freePort()
@@ -39,26 +65,6 @@ async function gate(name: string, env: Readonly<Record<string, string>>): Promis
   return start(name, args, { HOME: folder, ...env }, port, '/healthz')
 }
 
-const roots = join(folder, 'tsa.pem')
-const tsaPort = await freePort()
-const tsa = await start('tsa', [join(root, 'bench/targets/tsa.ts'), String(tsaPort), roots], {}, tsaPort, '/')
-
-const WITHOUT = { SIGNET_TRANSPARENCY_LOG: 'false' }
-/** 1,800 times as often as it is usual. */
-const ANCHORED = {
-  SIGNET_ANCHOR_URLS: `http://127.0.0.1:${tsaPort}/`,
-  SIGNET_ANCHOR_CA_FILE: roots,
-  SIGNET_ANCHOR_INTERVAL_S: '2',
-}
-const targets = [
-  await gate('without', WITHOUT),
-  await gate('with', {}),
-  await gate('anchored', ANCHORED),
-  await gate('without again', WITHOUT),
-  await gate('with again', {}),
-  await gate('anchored again', ANCHORED),
-]
-const PLACES = { without: [0, 3], with: [1, 4], anchored: [2, 5] } as const
 const body = { model: 'bench', messages: [{ role: 'user', content: 'What grows beside a wall in spring? '.repeat(9) }] }
 const request = requestBytes('/v1/chat/completions', JSON.stringify(body))
 
@@ -73,36 +79,11 @@ function cpuOf({ child }: Target): ReadonlyMap<string, number> {
   }
   return found
 }
-
-interface Block {
-  readonly p50: number
-  readonly p90: number
-  readonly p99: number
-}
-
 const NAMED = ['main', 'V8Worker', 'libuv-worker']
 
-interface Closed {
-  readonly perSecond: number
-  readonly main: number
-  readonly helpers: number
-  readonly pool: number
-  /** Threads of JavaScript but the gate's own: the log's is the one that works. */
-  readonly threads: number
-}
-
-const all = await Promise.all(
-  targets.map(async target => ({
-    target,
-    connections: await Promise.all(Array.from({ length: CONNECTIONS }, () => Connection.open(target.port))),
-    latency: [] as Block[],
-    closed: [] as Closed[],
-  })),
-)
-type Measured = (typeof all)[number]
-
-/** Each has every place in the order equally often. */
-const inTurn = (turn: number) => all.map((_, k) => all[(k + turn) % all.length]).filter(one => one !== undefined)
+/** `threads`: of JavaScript but the gate's own: the log's is the one that works. */
+const MEASURES = ['p50 ms', 'p90 ms', 'p99 ms', 'requests/s', 'CPU us: main', 'V8 helpers', 'pool', 'threads'] as const
+const DIGITS = [3, 3, 3, 0, 0, 0, 0, 1]
 
 /** Requests one after the other on each of the connections, for `BLOCK_MS`; milliseconds of each, and seconds in all. */
 async function block(connections: readonly Connection[]): Promise<{ times: number[]; seconds: number }> {
@@ -118,11 +99,17 @@ async function block(connections: readonly Connection[]): Promise<{ times: numbe
   return { times, seconds }
 }
 
+interface Measured {
+  readonly target: Target
+  readonly connections: readonly Connection[]
+  readonly latency: (readonly number[])[]
+  readonly closed: (readonly number[])[]
+}
+
 async function one({ connections, latency }: Measured): Promise<void> {
   const { times } = await block(connections.slice(0, 1))
   times.sort((a, b) => a - b)
-  const at = (part: number) => times[Math.floor(times.length * part)] ?? Number.NaN
-  latency.push({ p50: at(0.5), p90: at(0.9), p99: at(0.99) })
+  latency.push([0.5, 0.9, 0.99].map(part => times[Math.floor(times.length * part)] ?? Number.NaN))
 }
 
 async function many({ connections, target, closed }: Measured): Promise<void> {
@@ -130,71 +117,60 @@ async function many({ connections, target, closed }: Measured): Promise<void> {
   const { times, seconds } = await block(connections)
   const after = cpuOf(target)
   const each = (name: string) => ((after.get(name) ?? 0) - (before.get(name) ?? 0)) / times.length
-  closed.push({
-    perSecond: times.length / seconds,
-    main: each('main'),
-    helpers: each('V8Worker'),
-    pool: each('libuv-worker'),
-    threads: [...after.keys()].reduce((sum, name) => sum + (NAMED.includes(name) ? 0 : each(name)), 0),
-  })
+  const threads = [...after.keys()].filter(name => !NAMED.includes(name)).reduce((sum, name) => sum + each(name), 0)
+  closed.push([times.length / seconds, ...NAMED.map(each), threads])
 }
 
-for (const { connections } of all) await block(connections)
-for (let round = 0; round < ROUNDS; round++) for (const target of inTurn(round)) await one(target)
-for (let round = 0; round < ROUNDS; round++) for (const target of inTurn(round)) await many(target)
-
-const MEASURES: readonly (readonly [name: string, digits: number, of: (target: Measured) => readonly number[]])[] = [
-  ['p50 ms', 3, t => t.latency.map(l => l.p50)],
-  ['p90 ms', 3, t => t.latency.map(l => l.p90)],
-  ['p99 ms', 3, t => t.latency.map(l => l.p99)],
-  ['requests/s', 0, t => t.closed.map(c => c.perSecond)],
-  ['CPU us: main', 0, t => t.closed.map(c => c.main)],
-  ['V8 helpers', 0, t => t.closed.map(c => c.helpers)],
-  ['pool', 0, t => t.closed.map(c => c.pool)],
-  ['threads', 1, t => t.closed.map(c => c.threads)],
-]
 const mean = (values: readonly number[]) => values.reduce((sum, v) => sum + v, 0) / values.length
+/** Of each column. */
+const means = (rows: readonly (readonly number[])[]) =>
+  (rows[0] ?? []).map((_, k) => mean(rows.map(row => row[k] ?? 0)))
+
+/** A round: of each kind, the measures. */
+async function round(number: number): Promise<Record<Kind, readonly number[]>> {
+  const order = (turn: number) => (ORDERS[(number + turn) % ORDERS.length] ?? ORDERS[0]).map(k => kinds[k] ?? 'without')
+  const measured = {} as Record<Kind, Measured>
+  for (const kind of order(0)) {
+    const target = await gate(`${number}-${kind}`, KINDS[kind])
+    const connections = await Promise.all(Array.from({ length: CONNECTIONS }, () => Connection.open(target.port)))
+    measured[kind] = { target, connections, latency: [], closed: [] }
+  }
+  for (let turn = 0; turn < 2; turn++) for (const kind of order(turn)) await block(measured[kind].connections)
+  for (let turn = 0; turn < TURNS; turn++) for (const kind of order(turn)) await one(measured[kind])
+  for (let turn = 0; turn < TURNS; turn++) for (const kind of order(turn + 2)) await many(measured[kind])
+  const results = {} as Record<Kind, readonly number[]>
+  for (const kind of kinds) {
+    const { target, connections, latency, closed } = measured[kind]
+    for (const connection of connections) connection.close()
+    await stop(target)
+    results[kind] = [...means(latency), ...means(closed)]
+  }
+  return results
+}
+
+const results: Record<Kind, readonly number[]>[] = []
+for (let number = 0; number < ROUNDS; number++) results.push(await round(number))
+
 const line = (name: string, cells: readonly string[]) =>
   console.log(name.padEnd(20) + cells.map(cell => cell.padStart(14)).join(''))
-
-line(
-  'mean of rounds',
-  MEASURES.map(([name]) => name),
-)
-for (const target of all)
-  line(
-    target.target.name,
-    MEASURES.map(([, digits, of]) => mean(of(target)).toFixed(digits)),
-  )
-/** Per round: the mean of one pair minus the mean of the other. */
-function compare(name: string, plus: readonly number[], minus: readonly number[]): void {
-  const differences = MEASURES.map(([, , of]) => {
-    const pick = (places: readonly number[], round: number) =>
-      mean(places.map(place => of(all[place] ?? fail())[round] ?? Number.NaN))
-    return Array.from({ length: ROUNDS }, (_, round) => pick(plus, round) - pick(minus, round))
-  })
-  line(
-    name,
-    MEASURES.map(([, digits], k) => mean(differences[k] ?? []).toFixed(digits)),
-  )
-  line(
-    '  standard error',
-    MEASURES.map(([, digits], k) => {
-      const values = differences[k] ?? []
-      const centre = mean(values)
-      return Math.sqrt(mean(values.map(v => (v - centre) ** 2)) / (values.length - 1)).toFixed(digits)
-    }),
-  )
+const numbers = (values: readonly number[]) => values.map((value, k) => value.toFixed(DIGITS[k]))
+/** Round by round. */
+function compare(plus: Kind, minus: Kind): void {
+  const differences = results.map(of => of[plus].map((value, k) => value - (of[minus][k] ?? 0)))
+  const centre = means(differences)
+  const squares = means(differences.map(row => row.map((value, k) => (value - (centre[k] ?? 0)) ** 2)))
+  line(`${plus} - ${minus}`, numbers(centre))
+  line('  standard error', numbers(squares.map(square => Math.sqrt(square / (ROUNDS - 1)))))
 }
-function fail(): never {
-  throw new Error('expected six gates')
-}
-compare('with - without', PLACES.with, PLACES.without)
-compare('anchored - with', PLACES.anchored, PLACES.with)
-compare('anch. - without', PLACES.anchored, PLACES.without)
-compare('again - first', [3, 4, 5], [0, 1, 2])
 
-for (const target of [...targets, tsa]) await stop(target)
+line(`mean of ${ROUNDS} rounds`, MEASURES)
+for (const kind of kinds) line(kind, numbers(means(results.map(of => of[kind]))))
+compare('with', 'without')
+compare('with', 'again')
+compare('anchored', 'with')
+compare('again', 'without')
+
 await stop(upstream)
+await stop(tsa)
 rmSync(folder, { recursive: true, force: true })
 process.exit(0)

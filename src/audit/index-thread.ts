@@ -1,6 +1,7 @@
 /** Keeps the index of a running gate's log up to date, in a thread of its own: SQLite never runs on the request path. */
 import { setTimeout } from 'node:timers/promises'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+import { stepBack } from './background-thread.ts'
 
 interface Task {
   readonly task: 'signet-audit-index'
@@ -8,6 +9,8 @@ interface Task {
   readonly folders: readonly string[]
 }
 
+/** Nobody waits for the index. */
+const NICE = 10
 /** How far the index may lag. */
 const EVERY_MS = 2000
 
@@ -39,6 +42,7 @@ function isTask(data: unknown): data is Task {
 }
 
 async function keep(task: Task): Promise<void> {
+  stepBack(NICE)
   const { openIndex, updateIndex } = await import('./index-db.ts')
   const stopping = new AbortController()
   parentPort?.once('message', () => stopping.abort())

@@ -3,6 +3,7 @@
  * nobody. Also where pkijs is loaded.
  */
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+import { stepBack } from '../background-thread.ts'
 import { type Fault, serveCalls, ThreadCalls } from '../thread-calls.ts'
 import { type AnchorErrorCode, AnchorInvalid } from './errors.ts'
 import type { Stamper } from './load.ts'
@@ -14,6 +15,9 @@ interface Task {
   /** PEM. */
   readonly roots: string
 }
+/** Nobody waits for an anchor. */
+const NICE = 10
+
 type Call =
   | { readonly op: 'open' }
   | {
@@ -53,6 +57,7 @@ function isTask(data: unknown): data is Task {
 
 if (!isMainThread && parentPort !== null && isTask(workerData)) {
   const { roots } = workerData
+  stepBack(NICE)
   let loaded: Promise<Stamper> | undefined
   serveCalls<Call>(parentPort, async call => {
     loaded ??= import('./load.ts').then(({ loadStamper }) => loadStamper(roots))

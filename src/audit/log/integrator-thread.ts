@@ -6,6 +6,7 @@
  * kept; that it has fewer entries than the one before shows in what `take` and `settle` resolve with.
  */
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+import { stepBack } from '../background-thread.ts'
 import { type Fault, serveCalls, ThreadCalls } from '../thread-calls.ts'
 import { type LogErrorCode, LogInvalid } from './errors.ts'
 import type { Integrator, TreeHead } from './integrator.ts'
@@ -17,6 +18,9 @@ export interface Task {
   /** Of the last checkpoint that was kept. */
   readonly from: TreeHead
 }
+/** Requests go first; of cores that are all busy it still gets the tenth of one that it needs. */
+const NICE = 5
+
 type Call =
   | { readonly op: 'take'; readonly first: number; readonly bundle: Uint8Array<ArrayBuffer> }
   | { readonly op: 'keep' | 'show'; readonly note: Uint8Array }
@@ -103,6 +107,7 @@ async function open({ path, from }: Task): Promise<Integrator> {
 
 if (!isMainThread && parentPort !== null && isTask(workerData)) {
   const task = workerData
+  stepBack(NICE)
   let opened: Promise<Integrator> | undefined
   serveCalls<Call>(parentPort, async call => {
     opened ??= open(task)

@@ -127,13 +127,20 @@ export class Publisher {
   push(rows: readonly DurableRow[]): void {
     const last = rows.at(-1)
     if (last === undefined) return
-    if (this.#halted === undefined) {
-      for (const { placed } of rows) this.#queue.push(Number(placed.index), placed.leaf)
-    }
+    if (this.#halted === undefined) this.#enqueue(rows)
     this.#durable = Number(last.placed.index) + 1
     this.#behindSince ??= this.#ports.nowMs()
     if (this.#queue.length >= WORTH_IT) this.#feed()
     this.#schedule()
+  }
+
+  #enqueue(rows: readonly DurableRow[]): void {
+    try {
+      for (const { placed } of rows) this.#queue.push(Number(placed.index), placed.leaf)
+    } catch {
+      // The next checkpoint reads it again, and says what is wrong with it.
+      this.#queue.clear()
+    }
   }
 
   /** Into the tree soon: a checkpoint is to find little left to do. What fails here, the next checkpoint meets again. */
@@ -240,9 +247,9 @@ export class Publisher {
 
   /** The tree with at least these entries, its tiles written. */
   async #integrate(to: number): Promise<TreeHead> {
-    await this.#feeding
     this.#integrating = true
     try {
+      await this.#feeding
       for (;;) {
         while (this.#taken < to) if (!(await this.#takeQueued())) await this.#reread(to)
         const head = await this.#ports.integrator.settle()

@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+import { stepBack } from '../background-thread.ts'
 
 export interface PackedSegment {
   readonly file: string
@@ -20,6 +21,9 @@ export interface Packer {
   /** Gives up what is under way; the next start does it again. */
   close(): Promise<void>
 }
+
+/** Nobody waits for a segment. */
+const NICE = 10
 
 interface Task {
   readonly task: 'signet-audit-pack'
@@ -59,6 +63,7 @@ function isTask(data: unknown): data is Task {
 
 if (!isMainThread && isTask(workerData)) {
   const { from, to } = workerData
+  stepBack(NICE)
   // Compression is code of this thread alone. Not awaited: what is imported may import this file.
   void import('./packed.ts').then(({ packFile }) => parentPort?.postMessage(packFile(from, to)))
 }
