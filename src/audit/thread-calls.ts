@@ -61,7 +61,7 @@ export class ThreadCalls<Call> {
       if ('fault' in answer) asked?.reject(this.#errorOf(answer.fault))
       else asked?.resolve(answer.value)
     })
-    worker.once('error', error => {
+    worker.on('error', error => {
       why = `its thread failed: ${error instanceof Error ? error.message : 'unknown error'}`
     })
     worker.once('exit', () => {

@@ -37,7 +37,10 @@ type Call =
 export async function openStamper(roots: string): Promise<Stamper> {
   const task: Task = { task: 'signet-anchor-stamper', roots }
   const calls = new ThreadCalls<Call>(() => new Worker(new URL(import.meta.url), { workerData: task }), errorOf)
-  await calls.ask({ op: 'open' })
+  await calls.ask({ op: 'open' }).catch(async error => {
+    await calls.close()
+    throw error
+  })
   return {
     // What comes back is what the same methods made in the other thread.
     request: async (data, policy, nonce) => (await calls.ask({ op: 'request', data, policy, nonce })) as StampRequest,
@@ -61,7 +64,11 @@ if (!isMainThread && parentPort !== null && isTask(workerData)) {
   let loaded: Promise<Stamper> | undefined
   serveCalls<Call>(parentPort, async call => {
     loaded ??= import('./load.ts').then(({ loadStamper }) => loadStamper(roots))
-    const stamper = await loaded
+    const stamper = await loaded.catch(error => {
+      // The disk may be back for the next one.
+      loaded = undefined
+      throw error
+    })
     switch (call.op) {
       case 'open':
         return undefined

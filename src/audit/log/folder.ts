@@ -127,8 +127,14 @@ export class LogFolder {
     const folder = dirname(path)
     await this.#folder(folder)
     const aside = `${ASIDE}/${this.#next++}`
-    await this.#files.writeSynced(aside, bytes)
-    await this.#files.rename(aside, path)
+    try {
+      await this.#files.writeSynced(aside, bytes)
+      await this.#files.rename(aside, path)
+    } catch (error) {
+      // Tried again for as long as the disk is full: what half a file takes is room that it needs.
+      await this.#files.remove(aside).catch(() => undefined)
+      throw error
+    }
     this.#unsettled.add(folder)
   }
 

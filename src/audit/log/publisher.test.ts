@@ -4,6 +4,8 @@ import { describe, expect, it } from 'vitest'
 import type { Timers } from '../testing/disk.test-support.ts'
 import { fromUtf8, toBase64 } from './bytes.ts'
 import { type OpenedCheckpoint, openCheckpoint } from './checkpoint.ts'
+import { LogInvalid } from './errors.ts'
+import type { Integrator } from './integrator.ts'
 import { leafHash, verifyConsistency, verifyInclusion } from './merkle.ts'
 import { CompactRange } from './range.ts'
 import { LogReader } from './reader.ts'
@@ -13,7 +15,7 @@ import { MemoryFolder, type View } from './testing/folder.test-support.ts'
 import { mth } from './testing/naive.test-support.ts'
 import { leavesOf, makeRows, openLog, sourceOf } from './testing/rows.test-support.ts'
 import { logSigner } from './testing/vectors.test-support.ts'
-import { decodeBundle, edgeTiles, encodeBundle, hashesAt, tilePath } from './tile.ts'
+import { decodeBundle, edgeTiles, encodeBundle, entriesOf, hashesAt, tilePath } from './tile.ts'
 
 const { key } = await logSigner()
 const ALL = makeRows(1100)
@@ -71,6 +73,16 @@ async function expectLog(view: View, size: number): Promise<void> {
     ])
   }
 }
+
+/** An integrator that does nothing; a test says what it does instead. */
+const fake = (): Integrator => ({
+  take: async () => 0,
+  settle: async () => ({ size: 0, root: growing[0] as Uint8Array }),
+  keep: async () => undefined,
+  show: async () => undefined,
+  tidy: async () => undefined,
+  close: async () => undefined,
+})
 
 /** Lets time pass until something has happened. */
 async function firing<T>(timers: Timers, happens: Promise<T>): Promise<T> {
@@ -149,6 +161,97 @@ describe('the publisher', () => {
     // The queue begins anew where it is full: the last 808 came from it.
     expect(source.read).toBe(8192)
     await log.close()
+  })
+
+  it('makes a checkpoint while rows go on coming faster than they are taken', async () => {
+    const many = makeRows(9000)
+    let pushed = 300
+    const { log } = await openLog([], new MemoryFolder(), {
+      integrator: () => ({
+        ...fake(),
+        take: async (first, bundle) => {
+          // As a slow thread under load: before it has answered, there are as many rows again.
+          log.push(many.slice(pushed, pushed + 300))
+          pushed += 300
+          await nextTurn()
+          return first + entriesOf(bundle).length
+        },
+        settle: async () => ({ size: Math.min(pushed, many.length) - 300, root: growing[0] as Uint8Array }),
+      }),
+    })
+    log.push(many.slice(0, 300))
+    await log.reached(10, 'logged')
+    expect(pushed).toBeLessThan(many.length)
+    await log.close()
+  })
+
+  it('never signs fewer entries than it has signed, whatever becomes of its integrator', async () => {
+    const line = (ALL[0] as (typeof ALL)[number]).line.subarray(0, -1)
+    const kept: number[] = []
+    let size = 0
+    const { log, timers } = await openLog([], new MemoryFolder(), {
+      rows: 131_072,
+      source: {
+        async *rows(from, to) {
+          for (let i = from; i < to; i++) yield line
+        },
+      },
+      integrator: () => ({
+        ...fake(),
+        take: async (first, bundle) => {
+          if (first === size) size += entriesOf(bundle).length
+          return size
+        },
+        settle: async () => ({ size, root: growing[0] as Uint8Array }),
+        keep: async note => {
+          kept.push(Number(fromUtf8(note).split('\n')[1]))
+          // Its thread has died, and another one began from the start.
+          if (kept.length === 2) size = 0
+        },
+      }),
+    })
+    await firing(timers, log.reached(131_071, 'logged'))
+    const { hmac, canonical, tsNs, commit, leaf } = (ALL[0] as (typeof ALL)[number]).placed
+    const placed = (i: number) => ({ index: BigInt(131_072 + i), hmac, canonical, tsNs, commit, leaf })
+    // Handed over between two checkpoints: that is when the smaller size is learned.
+    log.push(Array.from({ length: 256 }, (_, i) => ({ entryId: '', line, placed: placed(i) })))
+    await nextTurn()
+    await firing(timers, log.reached(131_327, 'logged'))
+    await log.close()
+    expect(kept).toEqual([65_536, 131_072, 131_072, 131_328])
+  })
+
+  it('keeps and shows nothing once it is halted, also in the middle of a checkpoint', async () => {
+    const why = new LogInvalid('log_halted', 'somebody has seen another history')
+    const signer = await logSigner()
+    const inSign = await openLog(ALL.slice(0, 5), new MemoryFolder(), {
+      signer: {
+        ...signer,
+        sign: async data => {
+          inSign.log.halt(why)
+          return signer.sign(data)
+        },
+      },
+    })
+    await expect(inSign.log.reached(4, 'logged')).rejects.toBe(why)
+    await inSign.log.close()
+    expect([...inSign.folder.view.keys()].filter(path => !path.startsWith('tile/'))).toEqual([])
+
+    const shown: Uint8Array[] = []
+    const inKeep = await openLog(ALL.slice(0, 5), new MemoryFolder(), {
+      integrator: () => ({
+        ...fake(),
+        take: async (first, bundle) => first + entriesOf(bundle).length,
+        settle: async () => ({ size: 5, root: growing[5] as Uint8Array }),
+        keep: async () => inKeep.log.halt(why),
+        show: async note => {
+          shown.push(note)
+        },
+      }),
+    })
+    await expect(inKeep.log.reached(4, 'logged')).rejects.toBe(why)
+    await inKeep.log.close()
+    expect(shown).toEqual([])
   })
 
   it('removes partial tiles when full ones are there, not before', async () => {
@@ -362,6 +465,7 @@ describe('a folder that cannot be written', () => {
       await log.close()
       await expectLog(folder.view, 300)
       expect(states.length % 2).toBe(0)
+      expect([...folder.view.keys()].filter(path => path.startsWith('aside/'))).toEqual([])
     }
   })
 

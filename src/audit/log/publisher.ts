@@ -69,6 +69,8 @@ export class Publisher {
   #taken: number
   #durable: number
   #signed: number
+  /** The most entries that a checkpoint was made of; whether it was kept may not be known. Never fewer from then on. */
+  #offered: number
   /** There is a signed checkpoint, of an empty log at least. */
   #begun: boolean
   /** Entries under the checkpoint that is shown; with witnesses, under the one that they have cosigned. */
@@ -98,6 +100,7 @@ export class Publisher {
     this.#taken = size
     this.#durable = rows
     this.#signed = size
+    this.#offered = size
     this.#begun = signed !== undefined
     this.#shown = shown
     this.#halted = ports.halted
@@ -130,7 +133,7 @@ export class Publisher {
     if (this.#halted === undefined) this.#enqueue(rows)
     this.#durable = Number(last.placed.index) + 1
     this.#behindSince ??= this.#ports.nowMs()
-    if (this.#queue.length >= WORTH_IT) this.#feed()
+    if (this.#queue.length >= WORTH_IT && !this.#closed) this.#feed()
     this.#schedule()
   }
 
@@ -147,7 +150,8 @@ export class Publisher {
   #feed(): void {
     if (this.#feeding !== undefined || this.#integrating || this.#trouble !== undefined) return
     const feeding = async () => {
-      while (this.#queue.length >= WORTH_IT) if (!(await this.#takeQueued())) return
+      // A checkpoint does not wait for rows that go on coming.
+      while (!this.#integrating && this.#queue.length >= WORTH_IT) if (!(await this.#takeQueued())) return
     }
     this.#feeding = feeding()
       .catch(() => undefined)
@@ -227,7 +231,7 @@ export class Publisher {
   /** One checkpoint. Never rejects. */
   async #round(): Promise<void> {
     // A row that becomes durable while this runs comes with the next one, and so does who waits for it.
-    const to = Math.min(this.#durable, this.#taken + MOST_AT_ONCE)
+    const to = Math.max(this.#offered, Math.min(this.#durable, this.#taken + MOST_AT_ONCE))
     try {
       const head = await this.#integrate(to)
       if (this.#halted !== undefined) return
@@ -294,10 +298,13 @@ export class Publisher {
 
   async #checkpoint({ size, root }: TreeHead): Promise<void> {
     const { integrator, signer, origin, witnesses } = this.#ports
+    this.#offered = size
     const note = await signNote(formatCheckpoint({ origin, size, root }), [signer])
+    if (this.#halted !== undefined) return
     await integrator.keep(toUtf8(note))
     this.#signed = size
     this.#begun = true
+    if (this.#halted !== undefined) return
     if (witnesses === undefined) {
       await integrator.show(toUtf8(note))
       this.#shown = size
