@@ -18,11 +18,11 @@ import { freePort, start, startUpstream, stop, type Target } from './processes.t
 const { quick = false } = benchOptions(
   `Usage: node bench/log-cost.ts [--quick]
 
-What the transparency log and its anchors cost a request: gates of each kind, started anew for every round. Takes twenty
+What the transparency log and its anchors cost a request: gates of each kind, started anew for every round. Takes thirteen
 minutes, with --quick three.`,
   { quick: { type: 'boolean' } },
 )
-const ROUNDS = quick ? 2 : 14
+const ROUNDS = quick ? 2 : 8
 const TURNS = 2
 /** Longer than the time between two checkpoints: each block bears the cost of its own. */
 const BLOCK_MS = 2500
