@@ -64,6 +64,7 @@ describe('a decimal', () => {
           return `${n < 0n ? '-' : ''}${digits.slice(0, cut)}${places === 0 ? '' : `.${digits.slice(cut)}`}`
         }
         expect(compared(text(a), text(b))).toBe(a < b ? -1 : a > b ? 1 : 0)
+        expect(compared(text(a), text(a))).toBe(0)
       }),
     )
   })

@@ -38,7 +38,8 @@ export function compareDecimals(a: Decimal, b: Decimal): number {
   if (signA !== signB) return signA - signB
   if (signA === 0) return 0
   const size = a.point !== b.point ? a.point - b.point : a.digits < b.digits ? -1 : a.digits > b.digits ? 1 : 0
-  return signA * size
+  // Not −0 for two that are the same.
+  return size === 0 ? 0 : signA * size
 }
 
 /** Is `a` a whole multiple of `b`? For numbers of ordinary size; anything else is none. */
