@@ -17,11 +17,6 @@ const SIGNED = 'signed'
 const PUBLISHED = 'checkpoint'
 /** Files on their way. */
 const ASIDE = 'aside'
-/**
- * Tiles written at a time. One after the other, each of a file's steps waits for the thread pool and then for a turn of the gate's
- * loop: under load a checkpoint took seconds, and the rows that came meanwhile had to be read again.
- */
-const LANES = 8
 
 export class LogFolder {
   readonly #files: FolderFiles
@@ -52,14 +47,9 @@ export class LogFolder {
     return this.#files.read(path)
   }
 
-  /** In no order. When it rejects, nothing is being written any more, and any of them may be there. */
+  /** One after the other. When it rejects, those before the failure are there. */
   async writeTiles(tiles: readonly TileBytes[]): Promise<void> {
-    const rest = tiles.values()
-    const lane = async () => {
-      for (const tile of rest) await this.#writeTile(tile)
-    }
-    const lanes = await Promise.allSettled(Array.from({ length: Math.min(LANES, tiles.length) }, lane))
-    for (const ended of lanes) if (ended.status === 'rejected') throw ended.reason
+    for (const tile of tiles) await this.#writeTile(tile)
   }
 
   async #writeTile({ tile, bytes }: TileBytes): Promise<void> {
