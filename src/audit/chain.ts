@@ -104,7 +104,7 @@ class PlacedRow implements Placed {
     return this.#leaf.commit
   }
 
-  get leaf(): Uint8Array {
-    return Buffer.from(leafJson(this.#leaf))
+  get leaf(): string {
+    return leafJson(this.#leaf)
   }
 }

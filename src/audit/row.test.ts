@@ -96,7 +96,7 @@ describe('a stored row', () => {
       _signing_key_id: 'k1',
       _stage: 'record',
     })
-    expect(Buffer.from(placed.leaf).toString()).toBe(
+    expect(placed.leaf).toBe(
       `{"commit":"${placed.commit}","decision":"allow","entry_id":"${testRow(7).entryId}","exchange":"exchange-7","ts_ns":"1747000000000000000","v":1}`,
     )
   })

@@ -54,8 +54,8 @@ export interface Placed {
   readonly commit: string
   /** The row's canonical text without `hmac`: what the chain and a `signet=v1` receipt sign. */
   readonly canonical: string
-  /** The exact public leaf bytes (JCS of `{v, entry_id, exchange, ts_ns, decision, commit}`). */
-  readonly leaf: Uint8Array
+  /** The public leaf, JCS of `{v, entry_id, exchange, ts_ns, decision, commit}`; in the log are its bytes as UTF-8. */
+  readonly leaf: string
 }
 
 /**

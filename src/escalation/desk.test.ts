@@ -39,7 +39,7 @@ class Log implements AuditWriter {
     if (lost === undefined) this.rows.push(row)
     const placed = () =>
       lost === undefined
-        ? Promise.resolve({ index: 0n, tsNs: 0n, hmac: '', commit: '', canonical: '', leaf: new Uint8Array(0) })
+        ? Promise.resolve({ index: 0n, tsNs: 0n, hmac: '', commit: '', canonical: '', leaf: '' })
         : Promise.reject(lost)
     return {
       entryId: row.entryId,

@@ -182,14 +182,13 @@ class RemoteTicket implements Ticket {
   }
 }
 
-/** The leaf's bytes are made when somebody asks for them. */
 class RemotePlaced implements Placed {
   readonly index: bigint
   readonly tsNs: bigint
   readonly hmac: string
   readonly commit: string
   readonly canonical: string
-  readonly #leaf: string
+  readonly leaf: string
 
   constructor({ index, tsNs, hmac, commit, canonical, leaf }: PlacedFacts) {
     this.index = index
@@ -197,10 +196,6 @@ class RemotePlaced implements Placed {
     this.hmac = hmac
     this.commit = commit
     this.canonical = canonical
-    this.#leaf = leaf
-  }
-
-  get leaf(): Uint8Array {
-    return Buffer.from(this.#leaf)
+    this.leaf = leaf
   }
 }

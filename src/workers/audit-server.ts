@@ -29,8 +29,7 @@ export class AuditServer {
     this.#open.set(n, ticket)
     ticket.placed.then(
       ({ index, tsNs, hmac, commit, canonical, leaf }) => {
-        const text = Buffer.from(leaf.buffer, leaf.byteOffset, leaf.byteLength).toString()
-        this.#frames.say(['placed', n, [index.toString(), tsNs.toString(), hmac, commit, canonical, text]])
+        this.#frames.say(['placed', n, [index.toString(), tsNs.toString(), hmac, commit, canonical, leaf]])
       },
       (error: unknown) => this.#lost(n, error),
     )

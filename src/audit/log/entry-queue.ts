@@ -5,13 +5,15 @@
  * Guarantees: they follow one another without a gap, and are at most `MOST`. What does not fit, or does not follow, begins the
  * queue anew: what is lost here is read again from the audit log.
  */
-import { Growing } from './growing.ts'
-import { entryLength } from './tile.ts'
+import { checkEntryBytes } from './tile.ts'
 
 /** Some two megabytes. */
 const MOST = 8192
 /** Of as many entries as are handed over at a time. */
 const USUAL_BYTES = 96 * 1024
+/** What a UTF-16 unit takes as UTF-8, at most. */
+const UNIT_BYTES = 3
+const LENGTH_BYTES = 2
 
 export interface QueuedEntries {
   /** Index of the first of them. */
@@ -22,7 +24,8 @@ export interface QueuedEntries {
 }
 
 export class EntryQueue {
-  #bytes = new Growing(USUAL_BYTES)
+  #buffer = Buffer.allocUnsafeSlow(USUAL_BYTES)
+  #used = 0
   #first = 0
   #length = 0
 
@@ -35,23 +38,38 @@ export class EntryQueue {
     return this.#length === 0 ? undefined : this.#first
   }
 
-  push(index: number, entry: Uint8Array): void {
+  /** The entry's text: its bytes come to be here, and nowhere else. Throws `LogInvalid` for one that is too long. */
+  push(index: number, entry: string): void {
     if (this.#length === MOST || index !== this.#first + this.#length) this.clear()
+    const at = this.#used + LENGTH_BYTES
+    this.#makeRoom(at + entry.length * UNIT_BYTES)
+    const bytes = this.#buffer.write(entry, at)
+    checkEntryBytes(bytes)
+    this.#buffer.writeUInt16BE(bytes, this.#used)
+    this.#used = at + bytes
     if (this.#length === 0) this.#first = index
-    this.#bytes.push(entryLength(entry))
-    this.#bytes.push(entry)
     this.#length++
   }
 
   /** All of them. */
   take(): QueuedEntries {
-    const taken = { first: this.#first, count: this.#length, bundle: this.#bytes.copy() }
+    const bundle = new Uint8Array(this.#used)
+    bundle.set(this.#buffer.subarray(0, this.#used))
+    const taken = { first: this.#first, count: this.#length, bundle }
     this.clear()
     return taken
   }
 
   clear(): void {
     this.#length = 0
-    this.#bytes = new Growing(USUAL_BYTES)
+    this.#used = 0
+    if (this.#buffer.length > USUAL_BYTES) this.#buffer = Buffer.allocUnsafeSlow(USUAL_BYTES)
+  }
+
+  #makeRoom(end: number): void {
+    if (end <= this.#buffer.length) return
+    const larger = Buffer.allocUnsafeSlow(Math.max(end, this.#buffer.length * 2))
+    this.#buffer.copy(larger, 0, 0, this.#used)
+    this.#buffer = larger
   }
 }

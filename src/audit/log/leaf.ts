@@ -21,6 +21,11 @@ const HMAC_MEMBER = 74
 
 /** From a stored line without its newline. Throws `LogInvalid` for what is no row. */
 export function leafOfLine(line: Uint8Array): Uint8Array {
+  return Buffer.from(leafTextOfLine(line))
+}
+
+/** Its bytes as UTF-8 are the leaf. */
+export function leafTextOfLine(line: Uint8Array): string {
   const read = readStored(line)
   if (!read.ok || !read.isCanonical) {
     const why = read.ok ? 'it is not in canonical form' : read.fault.detail
@@ -31,15 +36,13 @@ export function leafOfLine(line: Uint8Array): Uint8Array {
   }
   const { row } = read
   const exchange = row.metadata.get('_exchange_id')
-  return Buffer.from(
-    leafJson({
-      entryId: name(row.entryId),
-      exchange: typeof exchange === 'string' ? name(exchange) : '""',
-      decision: row.decision,
-      tsNs: row.tsNs,
-      commit: hash('sha256', Buffer.concat([saltOf(row), canonicalOf(line, row)]), 'hex'),
-    }),
-  )
+  return leafJson({
+    entryId: name(row.entryId),
+    exchange: typeof exchange === 'string' ? name(exchange) : '""',
+    decision: row.decision,
+    tsNs: row.tsNs,
+    commit: hash('sha256', Buffer.concat([saltOf(row), canonicalOf(line, row)]), 'hex'),
+  })
 }
 
 /** `_salt` where it is what this gate writes, else the HMAC. */

@@ -19,7 +19,7 @@ import { formatCheckpoint } from './checkpoint.ts'
 import { EntryQueue } from './entry-queue.ts'
 import { LogInvalid } from './errors.ts'
 import type { Integrator, TreeHead } from './integrator.ts'
-import { leafOfLine } from './leaf.ts'
+import { leafTextOfLine } from './leaf.ts'
 import { type NoteSigner, signNote } from './note.ts'
 import type { RowSource } from './rows.ts'
 import { TILE_WIDTH } from './tile.ts'
@@ -290,7 +290,7 @@ export class Publisher {
     }
     let index = this.#taken
     for await (const line of source.rows(index, until)) {
-      batch.push(index++, leafOfLine(line))
+      batch.push(index++, leafTextOfLine(line))
       if (batch.length === TILE_WIDTH && !(await hand())) return
     }
     if (batch.length > 0) await hand()

@@ -86,10 +86,15 @@ export function hashIn(tile: Uint8Array, i: number): Uint8Array {
 
 /** What stands before an entry in a bundle: its length in two bytes, big-endian. */
 export function entryLength({ length }: Uint8Array): Uint8Array {
+  checkEntryBytes(length)
+  return Uint8Array.of(length >> 8, length & 0xff)
+}
+
+/** Throws `LogInvalid` for an entry that is longer than its length can say. */
+export function checkEntryBytes(length: number): void {
   if (length > MAX_ENTRY_BYTES) {
     throw new LogInvalid('too_large', `a log entry has ${length} bytes, expected at most ${MAX_ENTRY_BYTES}`)
   }
-  return Uint8Array.of(length >> 8, length & 0xff)
 }
 
 /** Entries one after the other, each behind its length. */

@@ -38,7 +38,7 @@ export function sourceOf(rows: readonly DurableRow[]): RowSource & { read: numbe
 }
 
 /** What is shown to the world of these rows. */
-export const leavesOf = (rows: readonly DurableRow[]) => rows.map(row => row.placed.leaf)
+export const leavesOf = (rows: readonly DurableRow[]) => rows.map(row => Buffer.from(row.placed.leaf))
 
 export interface Rig {
   readonly folder: MemoryFolder
