@@ -36,6 +36,10 @@ export class ThreadCalls<Call> {
     this.#errorOf = errorOf
   }
 
+  get runs(): boolean {
+    return this.#worker !== undefined
+  }
+
   /** `transfer`: what is handed over instead of copied. */
   ask(call: Call, transfer: readonly ArrayBuffer[] = []): Promise<unknown> {
     const worker = (this.#worker ??= this.#started())

@@ -29,11 +29,19 @@ export class BlockingFolderFiles implements FolderFiles {
     return unless(NO_FILE, () => readFileSync(join(this.path, path), { flag: NO_WAIT }))
   }
 
+  async write(path: string, bytes: Uint8Array): Promise<void> {
+    withFile(openSync(join(this.path, path), 'w', 0o644), file => writeFileSync(file, bytes))
+  }
+
   async writeSynced(path: string, bytes: Uint8Array): Promise<void> {
     withFile(openSync(join(this.path, path), 'w', 0o644), file => {
       writeFileSync(file, bytes)
       fdatasyncSync(file)
     })
+  }
+
+  async syncFile(path: string): Promise<void> {
+    withFile(openSync(join(this.path, path), 'r+'), fdatasyncSync)
   }
 
   async rename(from: string, to: string): Promise<void> {
@@ -49,9 +57,11 @@ export class BlockingFolderFiles implements FolderFiles {
   }
 
   async syncFolder(path: string): Promise<void> {
-    // The folder above the log's own holds the log's name.
-    withFile(openSync(path === '.' ? dirname(join(this.path, '.')) : join(this.path, path), 'r'), fsyncSync)
-    if (path === '.') withFile(openSync(this.path, 'r'), fsyncSync)
+    withFile(openSync(join(this.path, path), 'r'), fsyncSync)
+  }
+
+  async syncName(): Promise<void> {
+    withFile(openSync(dirname(join(this.path, '.')), 'r'), fsyncSync)
   }
 
   async list(path: string): Promise<readonly string[]> {

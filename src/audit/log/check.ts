@@ -10,7 +10,6 @@ import { LogInvalid } from './errors.ts'
 import { leafOfLine } from './leaf.ts'
 import type { NoteKey } from './note.ts'
 import type { TileSource } from './reader.ts'
-import { NODE_SHA256 } from './sha256.ts'
 import { tilePath } from './tile.ts'
 import { GrowingTree, type TileBytes } from './tree.ts'
 
@@ -43,7 +42,7 @@ export async function checkLog({ source, rows, key }: CheckOptions): Promise<Che
   const signed = await readNote(source, 'signed', key, problems)
   const shown = checkpoint?.size ?? 0
   const size = Math.max(shown, signed?.size ?? 0)
-  const tree = new GrowingTree(NODE_SHA256)
+  const tree = new GrowingTree()
   const compareRoots = (): void => {
     const wrong = [checkpoint, signed].some(note => note?.size === tree.size && !same(tree.root(), note.root))
     if (wrong) problems.push(`the rows make another tree than was signed at ${tree.size} entries`)

@@ -5,15 +5,14 @@
  * Guarantees: they follow one another without a gap, and are at most `MOST`. What does not fit, or does not follow, begins the
  * queue anew: what is lost here is read again from the audit log.
  */
-import { checkEntryBytes } from './tile.ts'
+import { checkEntryBytes, LENGTH_BYTES } from './tile.ts'
 
 /** Some two megabytes. */
 const MOST = 8192
 /** Of as many entries as are handed over at a time. */
-const USUAL_BYTES = 96 * 1024
+const USUAL_BYTES = 320 * 1024
 /** What a UTF-16 unit takes as UTF-8, at most. */
 const UNIT_BYTES = 3
-const LENGTH_BYTES = 2
 
 export interface QueuedEntries {
   /** Index of the first of them. */
@@ -53,9 +52,9 @@ export class EntryQueue {
 
   /** All of them. */
   take(): QueuedEntries {
-    const bundle = new Uint8Array(this.#used)
-    bundle.set(this.#buffer.subarray(0, this.#used))
+    const bundle = new Uint8Array(this.#buffer.buffer, 0, this.#used)
     const taken = { first: this.#first, count: this.#length, bundle }
+    this.#buffer = Buffer.allocUnsafeSlow(USUAL_BYTES)
     this.clear()
     return taken
   }

@@ -2,7 +2,7 @@
  * What a log's folder needs of a file system, as a port: a test can record every step and cut the power after any of
  * them. Paths are relative, with slashes. The Node implementation runs in the thread pool, never on the request path.
  */
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rmdir, unlink } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rmdir, unlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { errno, NO_WAIT } from '../files.ts'
 
@@ -10,14 +10,20 @@ export interface FolderFiles {
   readonly path: string
   /** `undefined` when there is none. */
   read(path: string): Promise<Uint8Array | undefined>
-  /** A new file, or one written over; its bytes outlive a power cut when it resolves, its name may not. */
+  /** A new file, or one written over; neither its bytes nor its name need outlive a power cut. */
+  write(path: string, bytes: Uint8Array): Promise<void>
+  /** The same, but its bytes outlive a power cut when it resolves; its name may not. */
   writeSynced(path: string, bytes: Uint8Array): Promise<void>
+  /** The bytes of a file that was written outlive a power cut. After a failure, another try may only seem to succeed. */
+  syncFile(path: string): Promise<void>
   /** Atomic; replaces what was there. */
   rename(from: string, to: string): Promise<void>
   /** False when it was there already. The folder above exists. */
   makeFolder(path: string): Promise<boolean>
   /** The names in the folder outlive a power cut. */
   syncFolder(path: string): Promise<void>
+  /** The name of the log's own folder outlives a power cut. */
+  syncName(): Promise<void>
   /** Names; of a folder that does not exist, none. */
   list(path: string): Promise<readonly string[]>
   remove(path: string): Promise<void>
@@ -42,12 +48,21 @@ export class NodeFolderFiles implements FolderFiles {
     }
   }
 
+  async write(path: string, bytes: Uint8Array): Promise<void> {
+    await writeFile(join(this.path, path), bytes, { mode: 0o644 })
+  }
+
   async writeSynced(path: string, bytes: Uint8Array): Promise<void> {
     const file = await open(join(this.path, path), 'w', 0o644)
     await finish(file, async () => {
       await file.writeFile(bytes)
       await file.datasync()
     })
+  }
+
+  async syncFile(path: string): Promise<void> {
+    const file = await open(join(this.path, path), 'r+')
+    await finish(file, () => file.datasync())
   }
 
   rename(from: string, to: string): Promise<void> {
@@ -65,12 +80,13 @@ export class NodeFolderFiles implements FolderFiles {
   }
 
   async syncFolder(path: string): Promise<void> {
-    // The folder above the log's own holds the log's name.
-    const folder = await open(path === '.' ? dirname(join(this.path, '.')) : join(this.path, path), 'r')
+    const folder = await open(join(this.path, path), 'r')
     await finish(folder, () => folder.sync())
-    if (path !== '.') return
-    const own = await open(this.path, 'r')
-    await finish(own, () => own.sync())
+  }
+
+  async syncName(): Promise<void> {
+    const above = await open(dirname(join(this.path, '.')), 'r')
+    await finish(above, () => above.sync())
   }
 
   async list(path: string): Promise<readonly string[]> {

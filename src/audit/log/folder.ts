@@ -1,27 +1,29 @@
 /**
- * The folder of a log: tiles that are written once, and the two checkpoint files.
+ * The folder of a log: tiles that are written once, the two checkpoint files, and how far its tiles outlive a power cut.
  *
- * Guarantees: a file under its name is complete (written aside, synced, renamed); a tile is never overwritten with other
- * bytes; after `settle()` every name written so far outlives a power cut. Does not: know what the tiles say.
+ * Guarantees: a file under its name is complete, for as long as the machine runs: it is written aside and renamed. A checkpoint
+ * that `writeSigned` has written outlives a power cut; so does every full tile below `settled()`. Tiles beyond need not: who
+ * takes the log up again makes them from the rows, which are durable (`restore.ts`). Entries are never overwritten with others.
+ * Does not: know what the tiles say.
  */
 import { basename, dirname } from 'node:path/posix'
-import { same } from './bytes.ts'
+import { fromUtf8, same, toUtf8 } from './bytes.ts'
 import { LogInvalid } from './errors.ts'
 import type { FolderFiles } from './folder-files.ts'
-import { TILE_WIDTH, type Tile, tilePath } from './tile.ts'
+import { entriesOf, fullTiles, TILE_WIDTH, type Tile, tilePath } from './tile.ts'
 import type { TileBytes } from './tree.ts'
 
 /** The last checkpoint signed; written before anybody is shown it. */
 const SIGNED = 'signed'
 /** The one that is served. */
 const PUBLISHED = 'checkpoint'
+/** Of how many entries the full tiles outlive a power cut, in decimal. */
+const SETTLED = 'settled'
 /** Files on their way. */
 const ASIDE = 'aside'
 
 export class LogFolder {
   readonly #files: FolderFiles
-  /** Folders with names in them that a power cut could still take. */
-  readonly #unsettled = new Set<string>()
   readonly #known = new Set<string>()
   /** Of a folder that was there before this process, the names in it; what is written since needs no asking. */
   readonly #found = new Map<string, ReadonlySet<string>>()
@@ -39,7 +41,8 @@ export class LogFolder {
   async open(): Promise<void> {
     await this.#folder(ASIDE)
     for (const name of await this.#files.list(ASIDE)) await this.#files.remove(`${ASIDE}/${name}`)
-    await this.settle()
+    await this.#files.syncName()
+    await this.#files.syncFolder('.')
   }
 
   /** A tile or a checkpoint; `undefined` when there is none. */
@@ -58,34 +61,56 @@ export class LogFolder {
     const isThere = this.#found.get(dirname(path))?.has(basename(path)) === true
     const found = isThere ? await this.#files.read(path) : undefined
     if (found !== undefined) {
-      if (same(found, bytes)) {
-        // It may have been renamed just before a crash: its name is made to last with the others.
-        this.#unsettled.add(dirname(path))
-        return
+      if (same(found, bytes)) return
+      // What a power cut left of a file is not what another history left.
+      if (tile.level === 'entries' && isBundle(found, tile.width)) {
+        throw new LogInvalid(
+          'tile_conflict',
+          `${this.path}/${path} holds other entries than the audit log; the log was rolled back or replaced: restore the audit log that belongs to these tiles`,
+        )
       }
-      throw new LogInvalid(
-        'tile_conflict',
-        `${this.path}/${path} holds other entries than the audit log; the log was rolled back or replaced: restore the audit log that belongs to these tiles`,
-      )
     }
     await this.#write(path, bytes)
   }
 
+  /** Whatever stands there: of a tree that is known to be the one that was signed. */
+  async overwriteTiles(tiles: readonly TileBytes[]): Promise<void> {
+    for (const { tile, bytes } of tiles) {
+      const path = tilePath(tile)
+      await this.#folder(dirname(path))
+      await this.#write(path, bytes)
+    }
+  }
+
+  /** A multiple of `TILE_WIDTH`; 0 when nobody knows. */
+  async settled(): Promise<number> {
+    const bytes = await this.#files.read(SETTLED)
+    const found = /^(0|[1-9][0-9]{0,15})\n$/.exec(bytes === undefined ? '' : asText(bytes))
+    const size = Number(found?.[1] ?? 0)
+    return Number.isSafeInteger(size) && size % TILE_WIDTH === 0 ? size : 0
+  }
+
+  /** Makes the full tiles between two sizes outlive a power cut; those of the smaller one do. */
+  async settle(from: number, to: number): Promise<void> {
+    const folders = new Set<string>()
+    for (const tile of fullTiles(from, to)) {
+      const path = tilePath(tile)
+      await this.#files.syncFile(path)
+      for (let folder = dirname(path); folder !== '.'; folder = dirname(folder)) folders.add(folder)
+    }
+    for (const folder of folders) await this.#files.syncFolder(folder)
+    await this.#files.syncFolder('.')
+    await this.#writeSynced(SETTLED, toUtf8(`${to}\n`))
+  }
+
   /** Lasts when it resolves. */
   async writeSigned(note: Uint8Array): Promise<void> {
-    await this.#write(SIGNED, note)
-    await this.settle()
+    await this.#writeSynced(SIGNED, note)
+    await this.#files.syncFolder('.')
   }
 
   async publish(note: Uint8Array): Promise<void> {
-    await this.#write(PUBLISHED, note)
-  }
-
-  /** Syncs every folder that got a name. */
-  async settle(): Promise<void> {
-    const folders = [...this.#unsettled]
-    await Promise.all(folders.map(folder => this.#files.syncFolder(folder)))
-    for (const folder of folders) this.#unsettled.delete(folder)
+    await this.#writeSynced(PUBLISHED, note)
   }
 
   /** The partial tiles that a full tile has made unnecessary. */
@@ -110,30 +135,49 @@ export class LogFolder {
     await this.#files.removeFolder(folder)
     this.#known.delete(folder)
     this.#found.delete(folder)
-    this.#unsettled.delete(folder)
   }
 
-  async #write(path: string, bytes: Uint8Array): Promise<void> {
-    const folder = dirname(path)
-    await this.#folder(folder)
+  #write(path: string, bytes: Uint8Array): Promise<void> {
+    return this.#renamed(path, aside => this.#files.write(aside, bytes))
+  }
+
+  #writeSynced(path: string, bytes: Uint8Array): Promise<void> {
+    return this.#renamed(path, aside => this.#files.writeSynced(aside, bytes))
+  }
+
+  async #renamed(path: string, write: (aside: string) => Promise<void>): Promise<void> {
     const aside = `${ASIDE}/${this.#next++}`
     try {
-      await this.#files.writeSynced(aside, bytes)
+      await write(aside)
       await this.#files.rename(aside, path)
     } catch (error) {
       // Tried again for as long as the disk is full: what half a file takes is room that it needs.
       await this.#files.remove(aside).catch(() => undefined)
       throw error
     }
-    this.#unsettled.add(folder)
   }
 
-  /** With its parents; each new name is to be settled in the folder above it. */
+  /** With its parents. */
   async #folder(path: string): Promise<void> {
     if (this.#known.has(path)) return
     if (path !== '.') await this.#folder(dirname(path))
-    if (await this.#files.makeFolder(path)) this.#unsettled.add(dirname(path))
-    else this.#found.set(path, new Set(await this.#files.list(path)))
+    if (!(await this.#files.makeFolder(path))) this.#found.set(path, new Set(await this.#files.list(path)))
     this.#known.add(path)
+  }
+}
+
+function isBundle(bytes: Uint8Array, width: number): boolean {
+  try {
+    return entriesOf(bytes).length === width
+  } catch {
+    return false
+  }
+}
+
+function asText(bytes: Uint8Array): string {
+  try {
+    return fromUtf8(bytes)
+  } catch {
+    return ''
   }
 }

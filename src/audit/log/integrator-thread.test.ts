@@ -21,7 +21,6 @@ import type { TreeHead } from './integrator.ts'
 import { IntegratorThread, runTask, type Task } from './integrator-thread.ts'
 import { openTransparencyLog } from './open.ts'
 import { CompactRange } from './range.ts'
-import { NODE_SHA256 } from './sha256.ts'
 import { leavesOf, makeRows, openLog, sourceOf } from './testing/rows.test-support.ts'
 import { logSigner } from './testing/vectors.test-support.ts'
 import { encodeBundle } from './tile.ts'
@@ -38,8 +37,8 @@ let made = 0
 const newPath = () => join(root, `${made++}.tlog`)
 
 const rootOf = (size: number) => {
-  const range = new CompactRange(NODE_SHA256)
-  for (const leaf of LEAVES.slice(0, size)) range.append(NODE_SHA256.leaf(leaf))
+  const range = new CompactRange()
+  for (const leaf of LEAVES.slice(0, size)) range.append(leaf)
   return range.root()
 }
 const EMPTY: TreeHead = { size: 0, root: rootOf(0) }
@@ -193,13 +192,13 @@ describe('the thread', () => {
       return worker
     })
     expect(await thread.take(0, encodeBundle(LEAVES.slice(0, 300)))).toBe(300)
-    expect(toBase64((await thread.settle()).root)).toBe(toBase64(rootOf(300)))
+    expect(toBase64((await thread.write()).root)).toBe(toBase64(rootOf(300)))
     await thread.keep(Buffer.from('not looked at'))
     expect(await thread.take(300, encodeBundle(LEAVES.slice(300, 400)))).toBe(400)
     await workers[0]?.terminate()
     expect(await thread.take(400, encodeBundle(LEAVES.slice(400, 500)))).toBe(300)
-    expect(await thread.settle()).toMatchObject({ size: 300 })
-    const dying = thread.settle()
+    expect(await thread.write()).toMatchObject({ size: 300 })
+    const dying = thread.write()
     await workers[1]?.terminate()
     await expect(dying).rejects.toMatchObject({ code: 'its thread ended' })
     await thread.close()
@@ -211,7 +210,7 @@ describe('the thread', () => {
     mkdirSync(path)
     const first = new IntegratorThread(path, EMPTY)
     await first.take(0, encodeBundle(LEAVES.slice(0, 300)))
-    await first.settle()
+    await first.write()
     await first.close()
     const tile = join(path, 'tile/0/001.p/44')
     const good = readFileSync(tile)
@@ -220,14 +219,14 @@ describe('the thread', () => {
     await expect(thread.take(300, encodeBundle([]))).rejects.toMatchObject({
       name: 'LogInvalid',
       code: 'log_forked',
-      message: expect.stringContaining('its tiles make another tree than was signed'),
+      message: expect.stringContaining('the entries at the right edge of the log are not those of its hashes'),
     })
     writeFileSync(tile, good)
     expect(await thread.take(300, encodeBundle([]))).toBe(300)
     // Full tiles that stand there are never written over with other entries.
     const other = new IntegratorThread(path, EMPTY)
     await other.take(0, encodeBundle(leavesOf(makeRows(300, 2))))
-    await expect(other.settle()).rejects.toMatchObject({ name: 'LogInvalid', code: 'tile_conflict' })
+    await expect(other.write()).rejects.toMatchObject({ name: 'LogInvalid', code: 'tile_conflict' })
     await Promise.all([thread.close(), other.close()])
   })
 })

@@ -3,7 +3,7 @@
  * entries. It begins with the first of them, so that no start waits for it.
  *
  * Guarantees: when the thread dies, whoever waits is told, and the next call begins another from the last checkpoint that was
- * kept; that it has fewer entries than the one before shows in what `take` and `settle` resolve with.
+ * kept; that it has fewer entries than the one before shows in what `take` and `write` resolve with.
  */
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { stepBack } from '../background-thread.ts'
@@ -24,13 +24,13 @@ const NICE = 5
 type Call =
   | { readonly op: 'take'; readonly first: number; readonly bundle: Uint8Array<ArrayBuffer> }
   | { readonly op: 'keep' | 'show'; readonly note: Uint8Array }
-  | { readonly op: 'settle' | 'tidy' }
+  | { readonly op: 'write' | 'tidy' | 'close' }
 
 /** The gate's half. */
 export class IntegratorThread implements Integrator {
   readonly #calls: ThreadCalls<Call>
   #kept: TreeHead
-  #settled: TreeHead | undefined
+  #written: TreeHead | undefined
 
   /** `kept`: of the last signed checkpoint in this folder; of none, an empty tree's. */
   constructor(path: string, kept: TreeHead, run: (task: Task) => Worker = runTask) {
@@ -44,15 +44,15 @@ export class IntegratorThread implements Integrator {
     return size
   }
 
-  async settle(): Promise<TreeHead> {
-    const head = await this.#calls.ask({ op: 'settle' })
+  async write(): Promise<TreeHead> {
+    const head = await this.#calls.ask({ op: 'write' })
     if (!isHead(head)) throw unexpected()
-    this.#settled = head
+    this.#written = head
     return head
   }
 
   async keep(note: Uint8Array): Promise<void> {
-    const head = this.#settled
+    const head = this.#written
     await this.#calls.ask({ op: 'keep', note })
     if (head !== undefined) this.#kept = head
   }
@@ -65,8 +65,9 @@ export class IntegratorThread implements Integrator {
     await this.#calls.ask({ op: 'tidy' })
   }
 
-  close(): Promise<void> {
-    return this.#calls.close()
+  async close(): Promise<void> {
+    if (this.#calls.runs) await this.#calls.ask({ op: 'close' }).catch(() => undefined)
+    await this.#calls.close()
   }
 }
 
@@ -100,9 +101,10 @@ async function open({ path, from }: Task): Promise<Integrator> {
   const { edgeTiles } = await import('./tile.ts')
   const folder = new LogFolder(new BlockingFolderFiles(path))
   await folder.open()
+  // Nothing has cut the power since the gate took this log up: its tiles are as they were written.
   const tree = await restoreTree(folder, from)
   for (const edge of edgeTiles(from.size)) await folder.removeOldPartials(edge)
-  return new FolderIntegrator(folder, tree)
+  return FolderIntegrator.open(folder, tree, () => performance.now())
 }
 
 if (!isMainThread && parentPort !== null && isTask(workerData)) {
@@ -119,14 +121,16 @@ if (!isMainThread && parentPort !== null && isTask(workerData)) {
     switch (call.op) {
       case 'take':
         return integrator.take(call.first, call.bundle)
-      case 'settle':
-        return integrator.settle()
+      case 'write':
+        return integrator.write()
       case 'keep':
         return integrator.keep(call.note)
       case 'show':
         return integrator.show(call.note)
       case 'tidy':
         return integrator.tidy()
+      case 'close':
+        return integrator.close()
     }
   })
 }

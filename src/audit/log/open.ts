@@ -1,10 +1,10 @@
 /**
  * Opens the transparency log of an audit log, before a gate takes its first request.
  *
- * Guarantees: start-up time does not grow with the log: the tree is taken up from the tiles at its right edge. The tree
- * must have the root that was signed last, the audit log must have at least as many rows, and the last row that was
- * signed must be the one in the log; else nothing starts, and nothing is ever signed again over it. Rows that came after
- * are taken into the log from the audit log.
+ * Guarantees: start-up time does not grow with the log: the tree is taken up from the tiles at its right edge, and what a crash
+ * may have left of tiles that were not settled is made again from the rows. The tree must have the root that was signed last, the
+ * audit log must have at least as many rows, and the last row that was signed must be the one in the log; else nothing starts, and
+ * nothing is ever signed again over it. Rows that came after are taken into the log from the audit log.
  *
  * Does not: compare every row with its entry (`check.ts` does). What grows the log afterwards takes the tree up from the same
  * tiles by itself, in its own thread.
@@ -24,7 +24,6 @@ import { Publisher, type Restored } from './publisher.ts'
 import { LogReader } from './reader.ts'
 import { forked, restoreTree } from './restore.ts'
 import type { RowSource } from './rows.ts'
-import { NODE_SHA256 } from './sha256.ts'
 import { edgeTiles, parseTilePath } from './tile.ts'
 import { GrowingTree } from './tree.ts'
 import type { Witnesses } from './witnesses.ts'
@@ -49,7 +48,7 @@ export interface OpenLogOptions {
   /** For tests; the log is then grown in this thread. */
   readonly files?: FolderFiles
   /** For tests: another than a thread. */
-  readonly integrator?: (kept: TreeHead) => Integrator
+  readonly integrator?: (kept: TreeHead) => Integrator | Promise<Integrator>
 }
 
 export interface TransparencyLog extends RowLog {
@@ -71,16 +70,17 @@ export async function openTransparencyLog(o: OpenLogOptions): Promise<Transparen
   const { key } = o.signer
   await folder.open()
   const { tree, ...restored } = await restore(folder, o)
-  const grown = (kept: TreeHead) =>
-    o.files === undefined ? new IntegratorThread(o.path, kept) : new FolderIntegrator(folder, tree)
+  const nowMs = o.nowMs ?? Date.now
+  const grown = async (kept: TreeHead) =>
+    o.files === undefined ? new IntegratorThread(o.path, kept) : FolderIntegrator.open(folder, tree, nowMs)
   const publisher = new Publisher(
     {
-      integrator: (o.integrator ?? grown)({ size: tree.size, root: tree.root() }),
+      integrator: await (o.integrator ?? grown)({ size: tree.size, root: tree.root() }),
       source: o.source,
       signer: o.signer,
       origin: key.name,
       intervalMs: o.intervalMs,
-      nowMs: o.nowMs ?? Date.now,
+      nowMs,
       later: o.later ?? timer,
       witnesses: o.witnesses,
       onState: o.onState,
@@ -108,7 +108,7 @@ async function restore(folder: LogFolder, o: OpenLogOptions): Promise<Restored &
   const shown = await readNote(folder, 'checkpoint', o.signer)
   const last = (signed?.checkpoint.size ?? -1) >= (shown?.checkpoint.size ?? -1) ? signed : shown
   if (last === undefined) {
-    return { tree: new GrowingTree(NODE_SHA256), size: 0, signed: undefined, shown: 0 }
+    return { tree: new GrowingTree(), size: 0, signed: undefined, shown: 0 }
   }
   const { size, root } = last.checkpoint
   if (o.rows < size) {
@@ -117,7 +117,7 @@ async function restore(folder: LogFolder, o: OpenLogOptions): Promise<Restored &
       `the audit log has ${o.rows} rows, but ${folder.path} has a checkpoint signed over ${size}; restore the missing rows: a gate does not run behind what it signed`,
     )
   }
-  const tree = await restoreTree(folder, { size, root })
+  const tree = await restoreTree(folder, { size, root }, (from, to) => leaves(o.source, from, to))
   if (shown !== undefined && shown.note !== last.note) {
     const reader = new LogReader({ read: path => folder.read(path) }, size)
     const then = shown.checkpoint.size === size ? root : await reader.rootAt(shown.checkpoint.size)
@@ -130,6 +130,10 @@ async function restore(folder: LogFolder, o: OpenLogOptions): Promise<Restored &
   // One that was shown without witnesses, or with others, is none that they have cosigned.
   const counts = shown !== undefined && (o.witnesses === undefined || (await o.witnesses.accepts(shown.note)))
   return { tree, size, signed: last.note, shown: counts ? shown.checkpoint.size : 0 }
+}
+
+async function* leaves(source: RowSource, from: number, to: number): AsyncGenerator<Uint8Array> {
+  for await (const line of source.rows(from, to)) yield leafOfLine(line)
 }
 
 /** The last row under the checkpoint: an audit log of enough rows may still be another one. */

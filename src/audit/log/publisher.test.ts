@@ -9,7 +9,6 @@ import type { Integrator } from './integrator.ts'
 import { leafHash, verifyConsistency, verifyInclusion } from './merkle.ts'
 import { CompactRange } from './range.ts'
 import { LogReader } from './reader.ts'
-import { NODE_SHA256 } from './sha256.ts'
 import { inclusionRanges } from './subtree.ts'
 import { MemoryFolder, type View } from './testing/folder.test-support.ts'
 import { mth } from './testing/naive.test-support.ts'
@@ -21,11 +20,11 @@ const { key } = await logSigner()
 const ALL = makeRows(1100)
 const LEAVES = leavesOf(ALL)
 const growing = (() => {
-  const range = new CompactRange(NODE_SHA256)
+  const range = new CompactRange()
   return [
     range.root(),
     ...LEAVES.map(leaf => {
-      range.append(NODE_SHA256.leaf(leaf))
+      range.append(leaf)
       return range.root()
     }),
   ]
@@ -77,7 +76,7 @@ async function expectLog(view: View, size: number): Promise<void> {
 /** An integrator that does nothing; a test says what it does instead. */
 const fake = (): Integrator => ({
   take: async () => 0,
-  settle: async () => ({ size: 0, root: growing[0] as Uint8Array }),
+  write: async () => ({ size: 0, root: growing[0] as Uint8Array }),
   keep: async () => undefined,
   show: async () => undefined,
   tidy: async () => undefined,
@@ -176,7 +175,7 @@ describe('the publisher', () => {
           await nextTurn()
           return first + entriesOf(bundle).length
         },
-        settle: async () => ({ size: Math.min(pushed, many.length) - 300, root: growing[0] as Uint8Array }),
+        write: async () => ({ size: Math.min(pushed, many.length) - 300, root: growing[0] as Uint8Array }),
       }),
     })
     log.push(many.slice(0, 300))
@@ -202,7 +201,7 @@ describe('the publisher', () => {
           if (first === size) size += entriesOf(bundle).length
           return size
         },
-        settle: async () => ({ size, root: growing[0] as Uint8Array }),
+        write: async () => ({ size, root: growing[0] as Uint8Array }),
         keep: async note => {
           kept.push(Number(fromUtf8(note).split('\n')[1]))
           // Its thread has died, and another one began from the start.
@@ -214,11 +213,11 @@ describe('the publisher', () => {
     const { hmac, canonical, tsNs, commit, leaf } = (ALL[0] as (typeof ALL)[number]).placed
     const placed = (i: number) => ({ index: BigInt(131_072 + i), hmac, canonical, tsNs, commit, leaf })
     // Handed over between two checkpoints: that is when the smaller size is learned.
-    log.push(Array.from({ length: 256 }, (_, i) => ({ entryId: '', line, placed: placed(i) })))
+    log.push(Array.from({ length: 1024 }, (_, i) => ({ entryId: '', line, placed: placed(i) })))
     await nextTurn()
-    await firing(timers, log.reached(131_327, 'logged'))
+    await firing(timers, log.reached(132_095, 'logged'))
     await log.close()
-    expect(kept).toEqual([65_536, 131_072, 131_072, 131_328])
+    expect(kept).toEqual([65_536, 131_072, 131_072, 132_096])
   })
 
   it('keeps and shows nothing once it is halted, also in the middle of a checkpoint', async () => {
@@ -242,7 +241,7 @@ describe('the publisher', () => {
       integrator: () => ({
         ...fake(),
         take: async (first, bundle) => first + entriesOf(bundle).length,
-        settle: async () => ({ size: 5, root: growing[5] as Uint8Array }),
+        write: async () => ({ size: 5, root: growing[5] as Uint8Array }),
         keep: async () => inKeep.log.halt(why),
         show: async note => {
           shown.push(note)
@@ -364,9 +363,18 @@ describe('proofs from the tiles', () => {
   })
 })
 
+/** Every time it is asked, enough has passed for tiles to be settled. */
+const hasty = () => {
+  let nowMs = 1_700_000_000_000
+  return () => (nowMs += 41_000)
+}
+
 describe('a gate killed, or its power cut, after any step', () => {
-  it('goes on with the same log, and never signs another one', async () => {
-    const { log, folder, timers } = await openLog([])
+  it.each([
+    ['before anything is settled', () => 1_700_000_000_000],
+    ['while tiles are settled', hasty()],
+  ])('goes on with the same log, and never signs another one: %s', async (_, nowMs) => {
+    const { log, folder, timers } = await openLog([], new MemoryFolder(), { nowMs })
     for (const [from, to] of [
       [0, 3],
       [3, 250],
@@ -381,12 +389,12 @@ describe('a gate killed, or its power cut, after any step', () => {
     const total = 523
     let shown = 0
     const kinds = new Set<string>()
-    for (const { what, visible, durable } of folder.steps) {
+    for (const { what, visible, durable, torn } of folder.steps) {
       kinds.add(what.split(' ')[0] ?? '')
       shown = Math.max(shown, (await noteIn(visible, 'checkpoint'))?.size ?? 0)
       // Names that were not yet made to last may each be there or not: none, all, and some.
       const some = new Map([...durable, ...[...visible].filter(([path]) => path.length % 2 === 0)])
-      for (const view of [visible, durable, some]) {
+      for (const view of [visible, durable, some, torn]) {
         const signed = Math.max(
           (await noteIn(view, 'signed'))?.size ?? 0,
           (await noteIn(view, 'checkpoint'))?.size ?? 0,
@@ -402,7 +410,7 @@ describe('a gate killed, or its power cut, after any step', () => {
         await expectLog(again.folder.view, total)
       }
     }
-    expect([...kinds].sort()).toEqual(['folder', 'half', 'remove', 'rename', 'sync', 'write'])
+    expect([...kinds].sort()).toEqual(['flush', 'folder', 'half', 'remove', 'rename', 'sync', 'write'])
     expect(folder.steps.length).toBeGreaterThan(60)
   })
 
@@ -425,10 +433,11 @@ describe('a gate killed, or its power cut, after any step', () => {
 
 describe('a folder that cannot be written', () => {
   it('loses nothing, says so, refuses who waits, and resumes by itself: whichever step fails', async () => {
-    const reference = await openLog([])
+    const reference = await openLog([], new MemoryFolder(), { nowMs: hasty() })
     for (const [from, to] of [
       [0, 200],
       [200, 300],
+      [300, 301],
     ] as const) {
       reference.log.push(ALL.slice(from, to))
       await reference.log.reached(to - 1, 'logged')
@@ -438,7 +447,7 @@ describe('a folder that cannot be written', () => {
     for (let failing = 0; failing < count + 20; failing++) {
       const folder = new MemoryFolder()
       const states: boolean[] = []
-      const { log, timers } = await openLog([], folder, { onState: ok => states.push(ok) })
+      const { log, timers } = await openLog([], folder, { onState: ok => states.push(ok), nowMs: hasty() })
       let step = 0
       folder.onStep = () => {
         if (step++ === failing) throw Object.assign(new Error('full'), { code: 'ENOSPC' })
@@ -447,6 +456,7 @@ describe('a folder that cannot be written', () => {
       for (const [from, to] of [
         [0, 200],
         [200, 300],
+        [300, 301],
       ] as const) {
         log.push(ALL.slice(from, to))
         await log.reached(to - 1, 'logged').catch((error: unknown) => {
@@ -461,9 +471,10 @@ describe('a folder that cannot be written', () => {
       }
       folder.onStep = () => undefined
       timers.fire()
-      await log.reached(299, 'logged')
+      await log.reached(300, 'logged')
       await log.close()
-      await expectLog(folder.view, 300)
+      await expectLog(folder.view, 301)
+      expect(fromUtf8(folder.view.get('settled') ?? new Uint8Array())).toBe('256\n')
       expect(states.length % 2).toBe(0)
       expect([...folder.view.keys()].filter(path => path.startsWith('aside/'))).toEqual([])
     }
@@ -511,17 +522,49 @@ describe('opening', () => {
     })
   })
 
-  it('refuses tiles that are missing, short or changed', async () => {
-    const view = await made(300)
-    for (const path of ['tile/0/001.p/44', 'tile/1/000.p/1', 'tile/entries/001.p/44']) {
-      const without = new Map([...view].filter(([name]) => name !== path))
-      await (await refused(without, ALL.slice(0, 300))).toMatchObject({ code: 'log_forked' })
+  /** Of these tiles each is missing, short, empty, or changed. */
+  const damaged = (view: View, paths: readonly string[]): View[] =>
+    paths.flatMap(path => {
       const bytes = Uint8Array.from(view.get(path) ?? [])
-      await (await refused(new Map([...view, [path, bytes.slice(0, -1)]]), ALL.slice(0, 300))).toMatchObject({
+      const changed = Uint8Array.from(bytes)
+      changed[bytes.length - 3] = (bytes.at(-3) ?? 0) ^ 1
+      const others = [...view].filter(([name]) => name !== path)
+      return [[], [bytes.slice(0, -1)], [bytes.slice(0, 0)], [changed]].map(
+        now => new Map([...others, ...now.map(b => [path, b] as const)]),
+      )
+    })
+  const settledAt = (view: View, size: string) => new Map([...view, ['settled', Buffer.from(size)] as const])
+  const EDGE = ['tile/0/002.p/88', 'tile/1/000.p/2', 'tile/entries/002.p/88']
+  const FULL = ['tile/0/001', 'tile/entries/001']
+
+  it('makes tiles that were not settled, and the edge, again from the rows', async () => {
+    const view = await made(600)
+    expect(Buffer.from(view.get('settled') ?? []).toString()).toBe('512\n')
+    const views = [...damaged(view, EDGE), ...damaged(settledAt(view, '256\n'), [...EDGE, ...FULL])]
+    for (const no of ['', '256', '-256\n', '255\n', '1e3\n', '\xff', '9999999999999999\n', '0\n']) {
+      views.push(...damaged(settledAt(view, no), FULL))
+    }
+    for (const left of views) {
+      const { log, folder } = await openLog(ALL.slice(0, 600), new MemoryFolder(left))
+      await expectLog(folder.view, 600)
+      await log.close()
+    }
+  })
+
+  it('refuses tiles and rows that make another tree than was signed, and changes nothing', async () => {
+    const view = settledAt(await made(600), '256\n')
+    const before = [...ALL.slice(0, 256), ...makeRows(600, 2).slice(256)]
+    for (const left of damaged(view, [...EDGE, ...FULL])) {
+      const folder = new MemoryFolder(left)
+      await expect(openLog(before, folder)).rejects.toMatchObject({
         code: 'log_forked',
+        message: expect.stringContaining('its tiles, and the rows from 256 on, make another tree than was signed'),
       })
-      bytes[bytes.length - 3] = (bytes.at(-3) ?? 0) ^ 1
-      await (await refused(new Map([...view, [path, bytes]]), ALL.slice(0, 300))).toMatchObject({ code: 'log_forked' })
+      expect(folder.view).toEqual(left)
+    }
+    // What was settled is not made again: what is wrong with it was done to it.
+    for (const left of damaged(view, ['tile/0/000'])) {
+      await (await refused(left, ALL.slice(0, 600))).toMatchObject({ code: 'log_forked' })
     }
   })
 
@@ -560,7 +603,15 @@ describe('opening', () => {
     const source = sourceOf(ALL)
     const { log } = await openLog(ALL, folder, { source })
     expect(source.read).toBe(1)
-    expect(read.sort()).toEqual(['checkpoint', 'signed', 'tile/0/004.p/76', 'tile/1/000.p/4', 'tile/entries/004.p/76'])
+    expect(read.sort()).toEqual([
+      'checkpoint',
+      'settled',
+      'settled',
+      'signed',
+      'tile/0/004.p/76',
+      'tile/1/000.p/4',
+      'tile/entries/004.p/76',
+    ])
     await log.close()
   })
 

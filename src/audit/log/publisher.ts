@@ -2,8 +2,7 @@
  * Takes durable rows into the log and signs its checkpoints. Hashes, tiles and files are the integrator's, off the request path;
  * what is done here for a row is its leaf.
  *
- * Guarantees: entry i is the leaf of row i, and only durable rows are entries. Order: tiles and bundles, their
- * names made to last, then the signature, the signed checkpoint kept, and only then shown to anybody. `reached` resolves
+ * Guarantees: entry i is the leaf of row i, and only durable rows are entries. Order: tiles and bundles, then the signature, the signed checkpoint kept, and only then shown to anybody. `reached` resolves
  * when the row is under a signed checkpoint that is kept (`logged`), or one that enough witnesses have cosigned
  * (`witnessed`). A folder that cannot be written loses nothing: rows stay in the audit log and are read again from there,
  * with back-off; meanwhile `status` says how far behind the log is. Once halted it signs and shows nothing, and lets nobody
@@ -26,11 +25,9 @@ import { TILE_WIDTH } from './tile.ts'
 import { Waiters } from './waiters.ts'
 import type { Witnesses } from './witnesses.ts'
 
-/** Rows that are not left waiting for the interval. */
-const MANY = 4096
 /** Fewer entries wait for more, or for the checkpoint: to hand over one costs as much as to hand over many. */
-const WORTH_IT = TILE_WIDTH
-/** Rows of one checkpoint, so that a long catching up is not lost when it is interrupted. */
+const WORTH_IT = 4 * TILE_WIDTH
+/** Rows of one checkpoint, so that a long catching up is not lost when it is interrupted; as many do not wait for the interval. */
 const MOST_AT_ONCE = 65_536
 const FIRST_BACKOFF_MS = 100
 const LAST_BACKOFF_MS = 5000
@@ -204,7 +201,7 @@ export class Publisher {
   #schedule(): void {
     if (this.#running !== undefined || this.#closed || this.#halted !== undefined || !this.#isBehind) return
     const asked = this.#waiters.wants(this.#signed, this.#durable)
-    const soon = this.#trouble === undefined && (asked || this.#durable - this.#signed >= MANY)
+    const soon = this.#trouble === undefined && (asked || this.#durable - this.#signed >= MOST_AT_ONCE)
     if (soon) {
       this.#cancelTimer?.()
       this.#cancelTimer = undefined
@@ -256,7 +253,7 @@ export class Publisher {
       await this.#feeding
       for (;;) {
         while (this.#taken < to) if (!(await this.#takeQueued())) await this.#reread(to)
-        const head = await this.#ports.integrator.settle()
+        const head = await this.#ports.integrator.write()
         if (head.size >= to) return head
         // An integrator that had to begin anew has fewer than it had taken.
         this.#taken = head.size

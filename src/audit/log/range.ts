@@ -1,67 +1,83 @@
 /**
  * A Merkle tree that grows at its right end, in memory that grows with its height: the roots of its perfect subtrees,
- * largest first ("compact range"). Hashing is a port: Node hashes synchronously, a browser has no need to build trees.
+ * largest first ("compact range"). They stand one after the other in one buffer: an entry costs two hashes and no allocation.
  */
+import { HASH_BYTES } from './merkle.ts'
+import { emptyTreeHash, leafHashInto, nodeHashInPlace, nodeHashOf } from './sha256.ts'
 import { perfectNodes } from './subtree.ts'
 
-/** Synchronous RFC 6962 hashes. */
-export interface TreeHash {
-  leaf(entry: Uint8Array): Uint8Array
-  node(left: Uint8Array, right: Uint8Array): Uint8Array
-  empty(): Uint8Array
-}
+/** Of 2^53 - 1 leaves, and one that is just being added. */
+const MOST_NODES = 54
 
-/** Called for every perfect subtree as it is completed, leaves included (height 0), lowest first. */
-export type OnNode = (height: number, index: number, hash: Uint8Array) => void
+/**
+ * Called for every perfect subtree as it is completed, leaves included (height 0), lowest first. Its hash stands in `bytes` from
+ * `at` on until the call returns.
+ */
+export type OnNode = (height: number, index: number, bytes: Buffer, at: number) => void
 
 export class CompactRange {
-  readonly #hash: TreeHash
-  readonly #nodes: Uint8Array[]
+  /** Behind the byte that is the prefix of the first two. */
+  readonly #stack = Buffer.alloc(1 + MOST_NODES * HASH_BYTES)
+  /** Of each node, it and the next, with the byte before them. */
+  readonly #pairs: readonly Buffer[] = Array.from({ length: MOST_NODES - 1 }, (_, i) =>
+    this.#stack.subarray(i * HASH_BYTES, 1 + (i + 2) * HASH_BYTES),
+  )
+  #nodes: number
   #size: number
 
   /** `nodes`: hashes of `perfectNodes({ from: 0, to: size })`, in that order. */
-  constructor(hash: TreeHash, size = 0, nodes: readonly Uint8Array[] = []) {
+  constructor(size = 0, nodes: readonly Uint8Array[] = []) {
     const expected = perfectNodes({ from: 0, to: size }).length
     if (nodes.length !== expected) throw new RangeError(`a tree of ${size} leaves has ${expected} nodes`)
-    this.#hash = hash
     this.#size = size
-    this.#nodes = [...nodes]
+    this.#nodes = expected
+    nodes.forEach((hash, i) => {
+      this.#stack.set(hash, placeOf(i))
+    })
   }
 
   get size(): number {
     return this.#size
   }
 
-  append(leaf: Uint8Array, onNode?: OnNode): void {
-    let hash = leaf
+  append(entry: Uint8Array, onNode?: OnNode): void {
+    const stack = this.#stack
+    let node = this.#nodes
     let index = this.#size
     let height = 0
-    onNode?.(height, index, hash)
+    leafHashInto(entry, stack, placeOf(node))
+    onNode?.(height, index, stack, placeOf(node))
     while (index % 2 === 1) {
-      const left = this.#nodes.pop()
-      if (left === undefined) throw new RangeError('the range has fewer nodes than its size says')
-      hash = this.#hash.node(left, hash)
+      node--
+      const pair = this.#pairs[node]
+      if (pair === undefined) throw new RangeError('the range has fewer nodes than its size says')
+      nodeHashInPlace(pair)
       index = (index - 1) / 2
       height++
-      onNode?.(height, index, hash)
+      onNode?.(height, index, stack, placeOf(node))
     }
-    this.#nodes.push(hash)
+    this.#nodes = node + 1
     this.#size++
   }
 
   root(): Uint8Array {
-    return foldRight(this.#nodes, this.#hash)
+    const hashes = Array.from({ length: this.#nodes }, (_, i) => this.#stack.subarray(placeOf(i), placeOf(i + 1)))
+    return Uint8Array.from(foldRight(hashes))
   }
 }
 
+function placeOf(node: number): number {
+  return 1 + node * HASH_BYTES
+}
+
 /** The root over perfect subtrees, largest first; of none, the root of an empty tree. */
-export function foldRight(nodes: readonly Uint8Array[], hash: TreeHash): Uint8Array {
+export function foldRight(nodes: readonly Uint8Array[]): Uint8Array {
   const last = nodes.at(-1)
-  if (last === undefined) return hash.empty()
+  if (last === undefined) return emptyTreeHash()
   let root = last
   for (let i = nodes.length - 2; i >= 0; i--) {
     const left = nodes[i]
-    if (left !== undefined) root = hash.node(left, root)
+    if (left !== undefined) root = nodeHashOf(left, root)
   }
   return root
 }

@@ -10,7 +10,8 @@ import { HASH_BYTES } from './merkle.ts'
 export const TILE_WIDTH = 256
 /** Levels of the tree that one level of tiles spans. */
 export const TILE_HEIGHT = 8
-/** Its length is written in two bytes. */
+/** Of what stands before an entry in a bundle: its length, big-endian. */
+export const LENGTH_BYTES = 2
 export const MAX_ENTRY_BYTES = 65_535
 /** 2^53 leaves need seven levels of tiles; the format has six bits for more. */
 const MAX_LEVEL = 63
@@ -68,6 +69,23 @@ export function edgeTiles(size: number): readonly Tile[] {
     if (width > 0) tiles.push({ level, index: Math.floor(hashes / TILE_WIDTH), width })
   }
   return tiles
+}
+
+/** The tiles and bundles that are full in a tree of `to` entries and were not in one of `from`. */
+export function* fullTiles(from: number, to: number): Generator<Tile> {
+  for (let index = Math.floor(from / TILE_WIDTH); index < Math.floor(to / TILE_WIDTH); index++) {
+    yield { level: 'entries', index, width: TILE_WIDTH }
+  }
+  for (let level = 0; hashesAt(level + 1, to) > 0; level++) {
+    for (let index = hashesAt(level + 1, from); index < hashesAt(level + 1, to); index++) {
+      yield { level, index, width: TILE_WIDTH }
+    }
+  }
+}
+
+/** How many of so many entries are in full bundles. */
+export function inFullTiles(size: number): number {
+  return size - (size % TILE_WIDTH)
 }
 
 /** Which hashes of which tile are under the perfect subtree of this height and index. */

@@ -6,14 +6,33 @@
  * taken. Does not: touch a disk.
  */
 
+import { same } from './bytes.ts'
 import { LogInvalid } from './errors.ts'
 import { Growing } from './growing.ts'
 import { HASH_BYTES } from './merkle.ts'
-import { CompactRange, foldRight, type TreeHash } from './range.ts'
+import { CompactRange, foldRight, type OnNode } from './range.ts'
+import { leafHashOf, nodeHashOf } from './sha256.ts'
 import { perfectNodes } from './subtree.ts'
-import { decodeBundle, edgeTiles, entryLength, hashIn, TILE_HEIGHT, TILE_WIDTH, type Tile, tileOfNode } from './tile.ts'
+import {
+  decodeBundle,
+  edgeTiles,
+  entriesOf,
+  entryLength,
+  hashIn,
+  LENGTH_BYTES,
+  TILE_HEIGHT,
+  TILE_WIDTH,
+  type Tile,
+  tileOfNode,
+} from './tile.ts'
 
 export interface TileBytes {
+  readonly tile: Tile
+  readonly bytes: Uint8Array<ArrayBuffer>
+}
+
+/** A tile as somebody has read it. */
+export interface EdgeBytes {
   readonly tile: Tile
   readonly bytes: Uint8Array
 }
@@ -23,8 +42,7 @@ const BUNDLE_BYTES = 80 * 1024
 const LEVEL_BYTES = TILE_WIDTH * HASH_BYTES
 
 export class GrowingTree {
-  readonly #hash: TreeHash
-  #range: CompactRange
+  #range = new CompactRange()
   /** Of each level, the hashes beyond its last full tile. */
   readonly #levels: Growing[] = []
   /** The entries beyond the last full bundle, as a bundle has them, and where the last of them begins. */
@@ -33,20 +51,21 @@ export class GrowingTree {
   #lastAt = 0
   #full: TileBytes[] = []
 
-  constructor(hash: TreeHash) {
-    this.#hash = hash
-    this.#range = new CompactRange(hash)
+  readonly #onNode: OnNode = (height, index, bytes, at) => {
+    if (height % TILE_HEIGHT === 0) this.#take(height / TILE_HEIGHT, index, bytes, at)
   }
 
-  /** From the bytes of `edgeTiles(size)`. Throws when they are not tiles of those widths. */
-  static restore(hash: TreeHash, size: number, edge: readonly TileBytes[]): GrowingTree {
-    const tree = new GrowingTree(hash)
+  /** From the bytes of `edgeTiles(size)`. Throws when they are not tiles of those widths, or the entries not those of the hashes. */
+  static restore(size: number, edge: readonly EdgeBytes[]): GrowingTree {
+    const tree = new GrowingTree()
+    let entries: readonly Uint8Array[] = []
     for (const expected of edgeTiles(size)) {
       const { level, width } = expected
       const bytes = edge.find(({ tile }) => tile.level === level)?.bytes
       if (bytes === undefined) throw new LogInvalid('tile_missing', 'a tile at the right edge of the log is missing')
       if (level === 'entries') {
-        for (const entry of decodeBundle(bytes, width)) tree.#keep(entry)
+        entries = decodeBundle(bytes, width)
+        for (const entry of entries) tree.#keep(entry)
         continue
       }
       if (bytes.length !== width * HASH_BYTES) {
@@ -54,15 +73,16 @@ export class GrowingTree {
       }
       tree.#level(level).push(bytes)
     }
+    const leaves = tree.#levels[0]?.copy() ?? new Uint8Array(0)
+    if (entries.some((entry, i) => !same(leafHashOf(entry), hashIn(leaves, i)))) {
+      throw new LogInvalid('malformed', 'the entries at the right edge of the log are not those of its hashes')
+    }
     const nodes = perfectNodes({ from: 0, to: size }).map(({ height, index }) => {
       const { level, from, count } = tileOfNode(height, index)
       const hashes = tree.#level(level).copy(from * HASH_BYTES)
-      return fold(
-        Array.from({ length: count }, (_, i) => hashIn(hashes, i)),
-        hash,
-      )
+      return rootOf(Array.from({ length: count }, (_, i) => hashIn(hashes, i)))
     })
-    tree.#range = new CompactRange(hash, size, nodes)
+    tree.#range = new CompactRange(size, nodes)
     return tree
   }
 
@@ -85,15 +105,30 @@ export class GrowingTree {
   }
 
   append(entry: Uint8Array): void {
-    const index = Math.floor(this.size / TILE_WIDTH)
     this.#keep(entry)
-    if (this.#entries === TILE_WIDTH) {
-      this.#full.push({ tile: { level: 'entries', index, width: TILE_WIDTH }, bytes: this.#bundle.take() })
-      this.#entries = 0
+    this.#endBundle()
+    this.#range.append(entry, this.#onNode)
+  }
+
+  /** The entries of a bundle, however many. Throws `LogInvalid`, and takes none, where it does not end with one. */
+  take(bundle: Uint8Array): void {
+    const entries = entriesOf(bundle)
+    /** Where those begin that are not in this tree's bundle yet. */
+    let from = 0
+    let end = 0
+    for (const entry of entries) {
+      end += LENGTH_BYTES + entry.length
+      this.#entries += 1
+      if (this.#entries === TILE_WIDTH) {
+        this.#bundle.push(bundle.subarray(from, end))
+        from = end
+        this.#endBundle()
+      }
+      this.#range.append(entry, this.#onNode)
     }
-    this.#range.append(this.#hash.leaf(entry), (height, i, hash) => {
-      if (height % TILE_HEIGHT === 0) this.#take(height / TILE_HEIGHT, i, hash)
-    })
+    if (from === end) return
+    this.#bundle.push(bundle.subarray(from, end))
+    this.#lastAt = this.#bundle.length - (entries.at(-1)?.length ?? 0)
   }
 
   #keep(entry: Uint8Array): void {
@@ -103,13 +138,20 @@ export class GrowingTree {
     this.#entries += 1
   }
 
+  #endBundle(): void {
+    if (this.#entries < TILE_WIDTH) return
+    const index = Math.floor(this.size / TILE_WIDTH)
+    this.#full.push({ tile: { level: 'entries', index, width: TILE_WIDTH }, bytes: this.#bundle.take() })
+    this.#entries = 0
+  }
+
   #level(level: number): Growing {
     return (this.#levels[level] ??= new Growing(LEVEL_BYTES))
   }
 
-  #take(level: number, index: number, hash: Uint8Array): void {
+  #take(level: number, index: number, bytes: Uint8Array, at: number): void {
     const hashes = this.#level(level)
-    hashes.push(hash)
+    hashes.pushFew(bytes, at, HASH_BYTES)
     if (hashes.length < LEVEL_BYTES) return
     this.#full.push({
       tile: { level, index: Math.floor(index / TILE_WIDTH), width: TILE_WIDTH },
@@ -124,6 +166,14 @@ export class GrowingTree {
     return full
   }
 
+  /** Tiles that were taken and written: their memory is used for the next ones. */
+  giveBack(tiles: readonly TileBytes[]): void {
+    for (const { tile, bytes } of tiles) {
+      if (tile.level === 'entries') this.#bundle.giveBack(bytes)
+      else this.#level(tile.level).giveBack(bytes)
+    }
+  }
+
   /** The partial tiles of this size, entries first, then bottom up. */
   edge(): readonly TileBytes[] {
     return edgeTiles(this.size).map(tile => ({
@@ -134,15 +184,15 @@ export class GrowingTree {
 }
 
 /** The root over a power of two of hashes. */
-function fold(hashes: readonly Uint8Array[], hash: TreeHash): Uint8Array {
+export function rootOf(hashes: readonly Uint8Array[]): Uint8Array {
   let row = hashes
   while (row.length > 1) {
     const above: Uint8Array[] = []
     for (let i = 0; i + 1 < row.length; i += 2) {
       const [left, right] = [row[i], row[i + 1]]
-      if (left !== undefined && right !== undefined) above.push(hash.node(left, right))
+      if (left !== undefined && right !== undefined) above.push(nodeHashOf(left, right))
     }
     row = above
   }
-  return foldRight(row, hash)
+  return foldRight(row)
 }

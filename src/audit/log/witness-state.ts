@@ -7,7 +7,7 @@ import type { FolderFiles } from './folder-files.ts'
 import { keepFile } from './kept-file.ts'
 import { HASH_BYTES } from './merkle.ts'
 import { formatKey, type NoteKey } from './note.ts'
-import { NODE_SHA256 } from './sha256.ts'
+import { leafHashOf } from './sha256.ts'
 
 export interface WitnessState {
   readonly size: number
@@ -25,7 +25,7 @@ const FOLDER = 'witnesses'
 
 /** Named after the key and not after the witness: another key has seen nothing yet. */
 function fileOf(key: NoteKey): string {
-  const digest = NODE_SHA256.leaf(key.publicKey)
+  const digest = leafHashOf(key.publicKey)
   return `${FOLDER}/${Buffer.from(digest).toString('hex', 0, 8)}`
 }
 

@@ -6,7 +6,10 @@ import type { FolderFiles } from '../folder-files.ts'
 
 interface File {
   readonly bytes: Uint8Array
+  /** What a power cut leaves of them: nothing, until they are synced. */
+  lasting: Uint8Array
 }
+const NOTHING = new Uint8Array(0)
 
 /** Path to bytes. */
 export type View = ReadonlyMap<string, Uint8Array>
@@ -17,6 +20,8 @@ export interface Step {
   readonly visible: View
   /** The least that a power cut leaves. */
   readonly durable: View
+  /** A power cut that every name outlived, whether its bytes did or not. */
+  readonly torn: View
 }
 
 const parent = (path: string) => (path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : '.')
@@ -35,8 +40,9 @@ export class MemoryFolder implements FolderFiles {
 
   constructor(view: View = new Map()) {
     for (const [path, bytes] of view) {
-      this.#files.set(path, { bytes })
-      this.#lasting.set(path, { bytes })
+      const file = { bytes, lasting: bytes }
+      this.#files.set(path, file)
+      this.#lasting.set(path, file)
       for (let folder = parent(path); ; folder = parent(folder)) {
         this.#folders.add(folder)
         this.#lasting.set(folder, 'folder')
@@ -53,14 +59,27 @@ export class MemoryFolder implements FolderFiles {
     return this.#files.get(path)?.bytes
   }
 
-  async writeSynced(path: string, bytes: Uint8Array): Promise<void> {
+  async write(path: string, bytes: Uint8Array): Promise<void> {
     this.#before(`write ${path}`)
     if (!this.#folders.has(parent(path))) throw Object.assign(new Error('no folder'), { code: 'ENOENT' })
     // Half of it, as a crash in the middle leaves it.
-    this.#files.set(path, { bytes: bytes.slice(0, Math.floor(bytes.length / 2)) })
+    this.#files.set(path, { bytes: bytes.slice(0, Math.floor(bytes.length / 2)), lasting: NOTHING })
     this.#step(`half of ${path}`)
-    this.#files.set(path, { bytes: Uint8Array.from(bytes) })
+    this.#files.set(path, { bytes: Uint8Array.from(bytes), lasting: NOTHING })
     this.#step(`write ${path}`)
+  }
+
+  async writeSynced(path: string, bytes: Uint8Array): Promise<void> {
+    await this.write(path, bytes)
+    await this.syncFile(path)
+  }
+
+  async syncFile(path: string): Promise<void> {
+    this.#before(`flush ${path}`)
+    const file = this.#files.get(path)
+    if (file === undefined) throw Object.assign(new Error('no file'), { code: 'ENOENT' })
+    file.lasting = file.bytes
+    this.#step(`flush ${path}`)
   }
 
   async rename(from: string, to: string): Promise<void> {
@@ -84,7 +103,6 @@ export class MemoryFolder implements FolderFiles {
 
   async syncFolder(path: string): Promise<void> {
     this.#before(`sync ${path}`)
-    if (path === '.') this.#lasting.set('.', 'folder')
     for (const name of [...this.#lasting.keys()]) {
       if (parent(name) === path && name !== '.' && !this.#files.has(name) && !this.#folders.has(name))
         this.#lasting.delete(name)
@@ -92,6 +110,12 @@ export class MemoryFolder implements FolderFiles {
     for (const [name, file] of this.#files) if (parent(name) === path) this.#lasting.set(name, file)
     for (const name of this.#folders) if (name !== '.' && parent(name) === path) this.#lasting.set(name, 'folder')
     this.#step(`sync ${path}`)
+  }
+
+  async syncName(): Promise<void> {
+    this.#before('sync name')
+    this.#lasting.set('.', 'folder')
+    this.#step('sync name')
   }
 
   async list(path: string): Promise<readonly string[]> {
@@ -118,7 +142,8 @@ export class MemoryFolder implements FolderFiles {
 
   #step(what: string): void {
     if (!this.recording) return
-    this.steps.push({ what, visible: this.view, durable: this.#durable() })
+    const torn = new Map([...this.#files].map(([path, file]) => [path, file.lasting]))
+    this.steps.push({ what, visible: this.view, durable: this.#durable(), torn })
   }
 
   #durable(): View {
@@ -127,7 +152,7 @@ export class MemoryFolder implements FolderFiles {
       if (file === 'folder') continue
       let kept = true
       for (let folder = parent(path); folder !== '.'; folder = parent(folder)) kept &&= this.#lasting.has(folder)
-      if (kept && this.#lasting.has('.')) view.set(path, file.bytes)
+      if (kept && this.#lasting.has('.')) view.set(path, file.lasting)
     }
     return view
   }
