@@ -3,12 +3,16 @@
  * otherwise. Requests a second and processor time of each kind of thread at 64 connections, then latency at one.
  *
  * Two gates of the same kind differ by some percent, each for as long as it runs: where its memory lies, what was compiled when.
- * So every round has gates of its own, one after the other, each warmed up first; and what is below the table is over rounds: one
- * kind minus another, as mean and standard error. A difference below two standard errors is not measurable in that many rounds.
+ * So every round has gates of its own, each warmed up first; and what is below the table is over rounds: one kind minus another,
+ * as mean and standard error. A difference below two standard errors is not measurable in that many rounds.
+ *
+ * Tiles are synced when they are 40 seconds old. So each gate is measured that long after its warming up, which had the same load:
+ * what it syncs then is what a gate syncs that has run for a while. Only one gate has load at any time.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { Connection, requestBytes } from './client.ts'
 import { benchOptions } from './options.ts'
 import { freePort, start, startUpstream, stop, type Target } from './processes.ts'
@@ -16,15 +20,17 @@ import { freePort, start, startUpstream, stop, type Target } from './processes.t
 const { quick = false } = benchOptions(
   `Usage: node bench/log-cost.ts [--quick]
 
-What the transparency log and its anchors cost a request: gates of each kind, new ones for every round. Takes twenty-two
-minutes, with --quick two.`,
+What the transparency log and its anchors cost a request: gates of each kind, new ones for every round. Takes twenty-four
+minutes, with --quick three.`,
   { quick: { type: 'boolean' } },
 )
-const ROUNDS = quick ? 2 : 25
-/** Until what a gate does at each request has been compiled. */
-const WARM_MS = 8000
+const ROUNDS = quick ? 2 : 20
+/** Of each load, until what a gate does at each request has been compiled. */
+const WARM_MS = 5000
 /** Longer than the time between two checkpoints: each block bears the cost of some. */
 const BLOCK_MS = 4000
+/** From the beginning of warming up to that of measuring. */
+const OLD_MS = 41_000
 const CONNECTIONS = 64
 
 const root = join(import.meta.dirname, '..')
@@ -95,11 +101,24 @@ async function block(connections: readonly Connection[], ms: number): Promise<{ 
   return { times, seconds: (performance.now() - began) / 1000 }
 }
 
-/** A gate of its own; the measures, in their order. */
-async function measure(name: string, kind: Kind): Promise<readonly number[]> {
+interface Warm {
+  readonly target: Target
+  readonly connections: readonly Connection[]
+  readonly since: number
+}
+
+async function warm(name: string, kind: Kind): Promise<Warm> {
   const target = await gate(name, KINDS[kind])
   const connections = await Promise.all(Array.from({ length: CONNECTIONS }, () => Connection.open(target.port)))
+  const since = performance.now()
   await block(connections, WARM_MS)
+  await block(connections.slice(0, 1), WARM_MS)
+  return { target, connections, since }
+}
+
+/** The measures, in their order. */
+async function measure({ target, connections, since }: Warm): Promise<readonly number[]> {
+  await setTimeout(since + OLD_MS - performance.now())
   const before = cpuOf(target)
   const { times, seconds } = await block(connections, BLOCK_MS)
   const after = cpuOf(target)
@@ -115,8 +134,11 @@ async function measure(name: string, kind: Kind): Promise<readonly number[]> {
 
 const results: Record<Kind, readonly number[]>[] = []
 for (let round = 0; round < ROUNDS; round++) {
+  const order = ORDERS[round % ORDERS.length] ?? []
+  const gates: [Kind, Warm][] = []
+  for (const kind of order) gates.push([kind, await warm(`${round}-${kind}`, kind)])
   const measured = { without: [], with: [], anchored: [] } as Record<Kind, readonly number[]>
-  for (const kind of ORDERS[round % ORDERS.length] ?? []) measured[kind] = await measure(`${round}-${kind}`, kind)
+  for (const [kind, gate] of gates) measured[kind] = await measure(gate)
   results.push(measured)
 }
 

@@ -61,9 +61,9 @@ export class LogFolder {
     const isThere = this.#found.get(dirname(path))?.has(basename(path)) === true
     const found = isThere ? await this.#files.read(path) : undefined
     if (found !== undefined) {
-      if (same(found, bytes)) return
-      // What a power cut left of a file is not what another history left.
-      if (tile.level === 'entries' && isBundle(found, tile.width)) {
+      // What a power cut left of a file is not what another history left. What is the same is written again: its bytes may be on no
+      // disk, and a sync that failed for them in another process would now seem to succeed.
+      if (tile.level === 'entries' && !same(found, bytes) && isBundle(found, tile.width)) {
         throw new LogInvalid(
           'tile_conflict',
           `${this.path}/${path} holds other entries than the audit log; the log was rolled back or replaced: restore the audit log that belongs to these tiles`,
@@ -90,8 +90,8 @@ export class LogFolder {
     return Number.isSafeInteger(size) && size % TILE_WIDTH === 0 ? size : 0
   }
 
-  /** Makes the full tiles between two sizes outlive a power cut; those of the smaller one do. */
-  async settle(from: number, to: number): Promise<void> {
+  /** The full tiles between two sizes outlive a power cut. After a failure they may not, though another try succeeds. */
+  async syncTiles(from: number, to: number): Promise<void> {
     const folders = new Set<string>()
     for (const tile of fullTiles(from, to)) {
       const path = tilePath(tile)
@@ -100,7 +100,10 @@ export class LogFolder {
     }
     for (const folder of folders) await this.#files.syncFolder(folder)
     await this.#files.syncFolder('.')
-    await this.#writeSynced(SETTLED, toUtf8(`${to}\n`))
+  }
+
+  async writeSettled(size: number): Promise<void> {
+    await this.#writeSynced(SETTLED, toUtf8(`${size}\n`))
   }
 
   /** Lasts when it resolves. */
@@ -118,6 +121,16 @@ export class LogFolder {
     const partials = `${tilePath({ level, index, width: TILE_WIDTH })}.p`
     const isThere = this.#known.has(partials) || this.#found.get(dirname(partials))?.has(basename(partials)) === true
     if (isThere) await this.#removeAll(partials)
+  }
+
+  /** Widths of the partial tiles that there are of a tile. */
+  async partials(tile: Tile): Promise<readonly number[]> {
+    const names = await this.#files.list(`${tilePath({ ...tile, width: TILE_WIDTH })}.p`)
+    return names.map(Number).filter(width => Number.isInteger(width) && width > 0 && width < TILE_WIDTH)
+  }
+
+  removePartial(tile: Tile): Promise<void> {
+    return this.#files.remove(tilePath(tile))
   }
 
   /** Partial tiles left of the edge, which a crash kept from being removed. */
@@ -166,9 +179,11 @@ export class LogFolder {
   }
 }
 
+/** Entries are text: where a power cut took a block in the middle of one, there are zeros. */
 function isBundle(bytes: Uint8Array, width: number): boolean {
   try {
-    return entriesOf(bytes).length === width
+    const entries = entriesOf(bytes)
+    return entries.length === width && !entries.some(entry => entry.includes(0))
   } catch {
     return false
   }

@@ -17,6 +17,8 @@ export interface Task {
   readonly path: string
   /** Of the last checkpoint that was kept. */
   readonly from: TreeHead
+  /** A thread before this one may have died of a disk that lost what it was to sync. */
+  readonly unsure: boolean
 }
 /** Requests go first; of cores that are all busy it still gets the tenth of one that it needs. */
 const NICE = 5
@@ -35,7 +37,9 @@ export class IntegratorThread implements Integrator {
   /** `kept`: of the last signed checkpoint in this folder; of none, an empty tree's. */
   constructor(path: string, kept: TreeHead, run: (task: Task) => Worker = runTask) {
     this.#kept = kept
-    this.#calls = new ThreadCalls(() => run({ task: 'signet-log-integrator', path, from: this.#kept }), errorOf)
+    let threads = 0
+    const start = () => run({ task: 'signet-log-integrator', path, from: this.#kept, unsure: threads++ > 0 })
+    this.#calls = new ThreadCalls(start, errorOf)
   }
 
   async take(first: number, bundle: Uint8Array<ArrayBuffer>): Promise<number> {
@@ -61,8 +65,8 @@ export class IntegratorThread implements Integrator {
     await this.#calls.ask({ op: 'show', note })
   }
 
-  async tidy(): Promise<void> {
-    await this.#calls.ask({ op: 'tidy' })
+  async tidy(): Promise<boolean> {
+    return (await this.#calls.ask({ op: 'tidy' })) === true
   }
 
   async close(): Promise<void> {
@@ -93,7 +97,7 @@ function isTask(data: unknown): data is Task {
   return typeof data === 'object' && data !== null && 'task' in data && data.task === 'signet-log-integrator'
 }
 
-async function open({ path, from }: Task): Promise<Integrator> {
+async function open({ path, from, unsure }: Task): Promise<Integrator> {
   const { BlockingFolderFiles } = await import('./blocking-files.ts')
   const { LogFolder } = await import('./folder.ts')
   const { FolderIntegrator } = await import('./integrator.ts')
@@ -104,7 +108,7 @@ async function open({ path, from }: Task): Promise<Integrator> {
   // Nothing has cut the power since the gate took this log up: its tiles are as they were written.
   const tree = await restoreTree(folder, from)
   for (const edge of edgeTiles(from.size)) await folder.removeOldPartials(edge)
-  return FolderIntegrator.open(folder, tree, () => performance.now())
+  return FolderIntegrator.open(folder, tree, { nowMs: () => performance.now(), unsure })
 }
 
 if (!isMainThread && parentPort !== null && isTask(workerData)) {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { LogFolder } from './folder.ts'
 import { FolderIntegrator } from './integrator.ts'
+import { restoreTree } from './restore.ts'
 import { MemoryFolder } from './testing/folder.test-support.ts'
 import { leavesOf, makeRows } from './testing/rows.test-support.ts'
 import { encodeBundle } from './tile.ts'
@@ -15,7 +16,7 @@ async function empty() {
   const clock = { ms: 1_000_000 }
   const folder = new LogFolder(files)
   await folder.open()
-  const integrator = await FolderIntegrator.open(folder, new GrowingTree(), () => clock.ms)
+  const integrator = await FolderIntegrator.open(folder, new GrowingTree(), { nowMs: () => clock.ms })
   return { files, clock, integrator, settled: () => folder.settled() }
 }
 const failing = (files: MemoryFolder, word: string, code = 'EIO') => {
@@ -96,21 +97,29 @@ describe('an integrator', () => {
     await integrator.take(0, bundle(0, 300))
     const seen = steps(files)
     await integrator.write()
+    expect(await integrator.tidy()).toBe(true)
     clock.ms += 39_999
     await integrator.take(300, bundle(300, 520))
     await integrator.write()
+    await integrator.tidy()
     expect(seen.filter(what => /^(flush|sync)/.test(what))).toEqual([])
     expect(await settled()).toBe(0)
     clock.ms += 1
-    await integrator.write()
+    expect(await integrator.tidy()).toBe(true)
     expect(seen.filter(what => /^(flush|sync)/.test(what))).toEqual([
       ...['flush tile/entries/000', 'flush tile/0/000'],
       ...['sync tile/entries', 'sync tile', 'sync tile/0', 'sync .', expect.stringMatching(/^flush aside/)],
     ])
     expect(await settled()).toBe(256)
-    await integrator.close()
+    clock.ms += 39_999
+    expect(await integrator.tidy()).toBe(false)
     expect(await settled()).toBe(512)
-    expect(seen.filter(what => what.startsWith('flush tile'))).toHaveLength(4)
+    await integrator.take(520, bundle(520, 600))
+    await integrator.take(600, bundle(0, 200))
+    await integrator.write()
+    await integrator.close()
+    expect(await settled()).toBe(768)
+    expect(seen.filter(what => what.startsWith('flush tile'))).toHaveLength(6)
   })
 
   it('leaves only so many entries to be made again from their rows', async () => {
@@ -119,9 +128,25 @@ describe('an integrator', () => {
     for (let size = 0; size <= 131_072 + 8192; size += 8192) {
       await integrator.take(size, Uint8Array.from(many))
       const head = await integrator.write()
+      await integrator.tidy()
       expect(head.size - (await settled())).toBeLessThanOrEqual(131_072)
     }
     expect(await settled()).toBe(16_384)
+  })
+
+  it('settles what became old in a pause a part at a time', async () => {
+    const { files, clock, integrator, settled } = await empty()
+    await integrator.take(0, encodeBundle(Array.from({ length: 20_000 }, (_, i) => Buffer.from(`${i}`))))
+    await integrator.write()
+    clock.ms += 3_600_000
+    const seen = steps(files)
+    for (const size of [8192, 16_384, 19_968, 19_968]) {
+      expect(await integrator.tidy()).toBe(size < 19_968)
+      expect(await settled()).toBe(size)
+    }
+    const flushed = seen.filter(what => what.startsWith('flush tile'))
+    expect(flushed).toHaveLength(2 * 78)
+    expect(new Set(flushed).size).toBe(2 * 78)
   })
 
   it('writes a partial tile once', async () => {
@@ -138,7 +163,7 @@ describe('an integrator', () => {
     ])
   })
 
-  it.each(['flush tile/entries/000', 'flush tile/0/000', 'sync tile/0', 'flush aside'])(
+  it.each(['flush tile/entries/000', 'flush tile/0/000', 'sync tile/0'])(
     'writes again what a failed %s may have lost, and says so meanwhile',
     async step => {
       const { files, clock, integrator, settled } = await empty()
@@ -146,11 +171,12 @@ describe('an integrator', () => {
       await integrator.write()
       clock.ms += 40_000
       failing(files, step)
-      await expect(integrator.write()).rejects.toMatchObject({ code: 'EIO' })
-      await expect(integrator.write()).rejects.toMatchObject({ code: 'EIO' })
+      await expect(integrator.tidy()).rejects.toMatchObject({ code: 'EIO' })
+      expect(await integrator.write()).toMatchObject({ size: 300 })
+      await expect(integrator.tidy()).rejects.toMatchObject({ code: 'EIO' })
       expect(await settled()).toBe(0)
       const seen = steps(files)
-      expect(await integrator.write()).toMatchObject({ size: 300 })
+      expect(await integrator.tidy()).toBe(false)
       const renamed = seen.indexOf('rename tile/entries/000')
       expect(renamed).toBeGreaterThan(-1)
       expect(seen.indexOf('flush tile/entries/000')).toBeGreaterThan(renamed)
@@ -165,12 +191,55 @@ describe('an integrator', () => {
     await integrator.write()
     clock.ms += 40_000
     failing(files, 'flush tile/entries/000')
-    await expect(integrator.write()).rejects.toMatchObject({ code: 'EIO' })
+    await expect(integrator.tidy()).rejects.toMatchObject({ code: 'EIO' })
     files.onStep = () => undefined
     await files.write('tile/entries/000', new Uint8Array(files.view.get('tile/entries/000')?.length ?? 0))
-    await expect(integrator.write()).rejects.toMatchObject({ name: 'LogInvalid' })
+    await expect(integrator.tidy()).rejects.toMatchObject({
+      code: 'log_unreadable',
+      message: expect.stringContaining('restart the gate, which makes them again from the audit log'),
+    })
     await integrator.close()
     expect(await settled()).toBe(0)
+  })
+
+  it('does not write tiles again when it was the number that could not be written', async () => {
+    const { files, clock, integrator, settled } = await empty()
+    await integrator.take(0, bundle(0, 300))
+    await integrator.write()
+    clock.ms += 40_000
+    failing(files, 'rename settled', 'ENOSPC')
+    await expect(integrator.tidy()).rejects.toMatchObject({ code: 'ENOSPC' })
+    const seen = steps(files)
+    expect(await integrator.tidy()).toBe(false)
+    expect(seen.filter(what => what.startsWith('rename'))).toEqual(['rename settled'])
+    expect(await settled()).toBe(256)
+  })
+
+  it('stops making tiles outlive a power cut when it takes too long to close', async () => {
+    const { files, clock, integrator, settled } = await empty()
+    await integrator.take(0, encodeBundle(Array.from({ length: 20_000 }, (_, i) => Buffer.from(`${i}`))))
+    await integrator.write()
+    files.onStep = what => {
+      if (what.startsWith('flush tile')) clock.ms += 100
+    }
+    await integrator.close()
+    expect(await settled()).toBe(8192)
+  })
+
+  it('begins by writing tiles again where another thread may have failed to', async () => {
+    const { files, integrator } = await empty()
+    await integrator.take(0, bundle(0, 300))
+    await integrator.write()
+    const folder = new LogFolder(files)
+    const tree = await restoreTree(folder, { size: 300, root: (await integrator.write()).root })
+    let ms = 0
+    const next = await FolderIntegrator.open(folder, tree, { nowMs: () => ms, unsure: true })
+    ms += 40_000
+    const seen = steps(files)
+    await next.tidy()
+    expect(seen.indexOf('rename tile/0/000')).toBeGreaterThan(-1)
+    expect(seen.indexOf('flush tile/0/000')).toBeGreaterThan(seen.indexOf('rename tile/0/000'))
+    expect(await folder.settled()).toBe(256)
   })
 
   it('does not take for settled what another log before it had settled', async () => {
@@ -180,7 +249,7 @@ describe('an integrator', () => {
     await integrator.close()
     const folder = new LogFolder(files)
     expect(await folder.settled()).toBe(512)
-    await FolderIntegrator.open(folder, new GrowingTree(), () => 0)
+    await FolderIntegrator.open(folder, new GrowingTree(), { nowMs: () => 0 })
     expect(await folder.settled()).toBe(0)
   })
 })

@@ -6,15 +6,15 @@
  * tiles, and one batch more, are kept in memory: beyond that, taking waits for the disk and fails with it.
  *
  * Tiles are synced when they are older than `SETTLE_AFTER_MS`: by then the system has written most of them by itself, and rows,
- * which requests wait for, have the disk. Until then a power cut may take them; `restore.ts` makes them again from the rows. So
- * no more than `MOST_UNSETTLED` entries are left like that, and none by `close()`.
+ * which requests wait for, have the disk. Until then a power cut may take them; `restore.ts` makes them again. So no more than
+ * `MOST_UNSETTLED` entries are left like that while the disk can be synced, and none by `close()`.
  *
  * Does not: sign, or know what was signed.
  */
+import { LogInvalid } from './errors.ts'
 import type { LogFolder } from './folder.ts'
-import { LogReader } from './reader.ts'
-import { regrow } from './restore.ts'
-import { inFullTiles, TILE_WIDTH, type Tile, tilePath } from './tile.ts'
+import { bundlesOf, regrow } from './restore.ts'
+import { inFullTiles, type Tile, tilePath } from './tile.ts'
 import type { GrowingTree, TileBytes } from './tree.ts'
 
 /** Some five megabytes, less than their rows are. */
@@ -25,8 +25,12 @@ const WORTH_WRITING = 16
 const SETTLE_AFTER_MS = 40_000
 /** At a time: after a pause many are old at once, and rows go on needing the disk. */
 const SETTLED_AT_ONCE = 8192
-/** To take up so many from their rows takes a second or two. */
+/** To take up so many again takes a second, or two from their rows. */
 const MOST_UNSETTLED = 131_072
+/** More than that: as many as one checkpoint may add (`MOST_AT_ONCE` of the publisher). */
+const MOST_AT_ONCE = 65_536
+/** What is not settled then is made again at the next start. */
+const CLOSE_MS = 5000
 
 export interface TreeHead {
   readonly size: number
@@ -46,10 +50,19 @@ export interface Integrator {
   keep(note: Uint8Array): Promise<void>
   /** What is served from now on. */
   show(note: Uint8Array): Promise<void>
-  /** Removes the partial tiles that full ones have made unnecessary. What cannot be removed now is in nobody's way, and is tried again. */
-  tidy(): Promise<void>
+  /**
+   * Removes the partial tiles that full ones have made unnecessary; what cannot be removed now is in nobody's way, and is tried
+   * again. Makes old tiles outlive a power cut, and rejects when they may not. Resolves with whether some are still to be.
+   */
+  tidy(): Promise<boolean>
   /** Never rejects: what was not made to last now is made again at the next start. */
   close(): Promise<void>
+}
+
+interface Options {
+  readonly nowMs: () => number
+  /** A sync of these tiles may have failed before. */
+  readonly unsure?: boolean
 }
 
 interface Written {
@@ -69,27 +82,34 @@ export class FolderIntegrator implements Integrator {
   #filled: Tile[] = []
   /** Full tiles of so many entries outlive a power cut. */
   #settled: number
+  /** As `write()` last left the folder. */
+  #written: TreeHead
   /** What was written since, oldest first. */
   #unsettled: Written[] = []
   /** A sync has failed: what it lost, the next one would not miss. */
   #unsure = false
   #last: Promise<unknown> = Promise.resolve()
 
-  private constructor(folder: LogFolder, tree: GrowingTree, settled: number, nowMs: () => number) {
+  private constructor(folder: LogFolder, tree: GrowingTree, settled: number, { nowMs, unsure = false }: Options) {
     this.#folder = folder
     this.#tree = tree
     this.#settled = settled
     this.#nowMs = nowMs
+    this.#unsure = unsure
+    this.#written = { size: tree.size, root: tree.root() }
     this.#note(tree.size)
   }
 
   /** `tree`: all of it is in the folder. */
-  static async open(folder: LogFolder, tree: GrowingTree, nowMs: () => number): Promise<FolderIntegrator> {
+  static async open(folder: LogFolder, tree: GrowingTree, options: Options): Promise<FolderIntegrator> {
     const full = inFullTiles(tree.size)
     const settled = await folder.settled()
     // What comes next in this tree's place may be another than what was settled there.
-    if (settled > full) await folder.settle(full, full)
-    return new FolderIntegrator(folder, tree, Math.min(settled, full), nowMs)
+    if (settled > full) {
+      await folder.writeSettled(full)
+      await folder.syncTiles(full, full)
+    }
+    return new FolderIntegrator(folder, tree, Math.min(settled, full), options)
   }
 
   async take(first: number, bundle: Uint8Array): Promise<number> {
@@ -109,7 +129,7 @@ export class FolderIntegrator implements Integrator {
       await this.#write(edge.filter(({ tile }) => !this.#edge.has(tilePath(tile))))
       this.#edge = new Set(edge.map(({ tile }) => tilePath(tile)))
       this.#note(head.size)
-      await this.#settleOld(head)
+      this.#written = head
       return head
     })
   }
@@ -122,23 +142,30 @@ export class FolderIntegrator implements Integrator {
     return this.#inTurn(() => this.#folder.publish(note))
   }
 
-  tidy(): Promise<void> {
+  tidy(): Promise<boolean> {
     return this.#inTurn(async () => {
-      for (let tile = this.#filled[0]; tile !== undefined; tile = this.#filled[0]) {
-        try {
-          await this.#folder.removePartials(tile)
-        } catch {
-          return
-        }
-        this.#filled.shift()
-      }
+      await this.#removePartials()
+      await this.#settleOld()
+      return this.#unsettled.length > 0
     })
+  }
+
+  async #removePartials(): Promise<void> {
+    for (let tile = this.#filled[0]; tile !== undefined; tile = this.#filled[0]) {
+      try {
+        await this.#folder.removePartials(tile)
+      } catch {
+        return
+      }
+      this.#filled.shift()
+    }
   }
 
   close(): Promise<void> {
     return this.#inTurn(async () => {
+      const until = this.#nowMs() + CLOSE_MS
       const last = this.#unsettled.at(-1)
-      if (last !== undefined && !this.#unsure) await this.#settle(last.size)
+      if (last !== undefined && !this.#unsure) await this.#settle(last.size, () => this.#nowMs() > until)
     }).catch(() => undefined)
   }
 
@@ -158,28 +185,40 @@ export class FolderIntegrator implements Integrator {
     if (size > (this.#unsettled.at(-1)?.size ?? this.#settled)) this.#unsettled.push({ size, atMs: this.#nowMs() })
   }
 
-  async #settleOld(head: TreeHead): Promise<void> {
+  async #settleOld(): Promise<void> {
+    const written = inFullTiles(this.#written.size)
     const before = this.#nowMs() - SETTLE_AFTER_MS
     const old = this.#unsettled.findLast(({ atMs }) => atMs <= before)?.size ?? 0
-    const due = Math.max(Math.min(old, this.#settled + SETTLED_AT_ONCE), inFullTiles(head.size) - MOST_UNSETTLED)
+    const due = Math.max(Math.min(old, this.#settled + SETTLED_AT_ONCE), written - MOST_UNSETTLED)
     if (due <= this.#settled) return
-    if (this.#unsure) await regrow(this.#folder, this.#settled, head, this.#entriesOf(head))
-    await this.#settle(due)
+    if (this.#unsure) await this.#writeAgain()
+    await this.#settle(Math.min(due, this.#settled + MOST_AT_ONCE))
   }
 
-  async #settle(to: number): Promise<void> {
-    this.#unsure = true
-    await this.#folder.settle(this.#settled, to)
-    this.#unsure = false
-    this.#settled = to
-    this.#unsettled = this.#unsettled.filter(({ size }) => size > to)
+  /** After a failed sync: from what can be read of them, if that is the tree. */
+  async #writeAgain(): Promise<void> {
+    const head = this.#written
+    try {
+      await regrow(this.#folder, this.#settled, head, bundlesOf(this.#folder, head.size))
+    } catch (error) {
+      if (!(error instanceof LogInvalid)) throw error
+      throw new LogInvalid(
+        'log_unreadable',
+        `the disk has lost tiles of ${this.#folder.path} beyond entry ${this.#settled}; restart the gate, which makes them again from the audit log`,
+        { cause: error },
+      )
+    }
   }
 
-  /** As the folder has them; whoever uses them compares the root. */
-  #entriesOf({ size }: TreeHead) {
-    const reader = new LogReader({ read: path => this.#folder.read(path) }, size)
-    return async function* (from: number): AsyncGenerator<Uint8Array> {
-      for (let at = from; at < size; at += TILE_WIDTH) yield* await reader.entries(at / TILE_WIDTH)
+  async #settle(to: number, enough: () => boolean = () => false): Promise<void> {
+    while (this.#settled < to && !enough()) {
+      const next = Math.min(to, this.#settled + SETTLED_AT_ONCE)
+      this.#unsure = true
+      await this.#folder.syncTiles(this.#settled, next)
+      this.#unsure = false
+      await this.#folder.writeSettled(next)
+      this.#settled = next
+      this.#unsettled = this.#unsettled.filter(({ size }) => size > next)
     }
   }
 

@@ -22,7 +22,7 @@ import { leafOfLine } from './leaf.ts'
 import type { NoteSigner } from './note.ts'
 import { Publisher, type Restored } from './publisher.ts'
 import { LogReader } from './reader.ts'
-import { forked, restoreTree } from './restore.ts'
+import { forked, restoreEdge, restoreTree } from './restore.ts'
 import type { RowSource } from './rows.ts'
 import { edgeTiles, parseTilePath } from './tile.ts'
 import { GrowingTree } from './tree.ts'
@@ -72,7 +72,7 @@ export async function openTransparencyLog(o: OpenLogOptions): Promise<Transparen
   const { tree, ...restored } = await restore(folder, o)
   const nowMs = o.nowMs ?? Date.now
   const grown = async (kept: TreeHead) =>
-    o.files === undefined ? new IntegratorThread(o.path, kept) : FolderIntegrator.open(folder, tree, nowMs)
+    o.files === undefined ? new IntegratorThread(o.path, kept) : FolderIntegrator.open(folder, tree, { nowMs })
   const publisher = new Publisher(
     {
       integrator: await (o.integrator ?? grown)({ size: tree.size, root: tree.root() }),
@@ -124,6 +124,7 @@ async function restore(folder: LogFolder, o: OpenLogOptions): Promise<Restored &
     if (!same(then, shown.checkpoint.root)) {
       throw forked(folder, shown.checkpoint.size, 'the checkpoint that was shown is of another tree')
     }
+    await restoreEdge(folder, shown.checkpoint.size, size)
   }
   if (size > 0) await checkLastRow(folder, tree, o)
   for (const edge of edgeTiles(size)) await folder.removeOldPartials(edge)

@@ -8,7 +8,8 @@
  * with back-off; meanwhile `status` says how far behind the log is. Once halted it signs and shows nothing, and lets nobody
  * through who waits for it; rows are not concerned.
  *
- * Does not: hold up a row, or keep more of them in memory than a queue of entries does.
+ * Does not: make tiles outlive a power cut before they are signed and shown (the integrator says when, and `restore.ts` what then);
+ * hold up a row, or keep more of them in memory than a queue of entries does.
  */
 import type { LogLevel, RowLogStatus } from '../../core/row.ts'
 import { errno } from '../files.ts'
@@ -31,6 +32,8 @@ const WORTH_IT = 4 * TILE_WIDTH
 const MOST_AT_ONCE = 65_536
 const FIRST_BACKOFF_MS = 100
 const LAST_BACKOFF_MS = 5000
+/** While no rows come, tiles that are to outlive a power cut are looked after this often. */
+const PAUSE_MS = 15_000
 
 export interface PublisherPorts {
   readonly integrator: Integrator
@@ -83,6 +86,9 @@ export class Publisher {
   #witnessing: Promise<void> | undefined
   #cancelTimer: (() => void) | undefined
   #cancelWitnessTimer: (() => void) | undefined
+  /** Tiles wait to be made to last. */
+  #unsettled = false
+  #cancelPause: (() => void) | undefined
   #witnessBackoffMs = FIRST_BACKOFF_MS
   #trouble: LogInvalid | undefined
   #halted: LogInvalid | undefined
@@ -174,6 +180,7 @@ export class Publisher {
   halt(why: LogInvalid): void {
     this.#halted ??= why
     this.#cancelTimer?.()
+    this.#cancelPause?.()
     this.#cancelWitnessTimer?.()
     this.#queue.clear()
     this.#waiters.refuse(this.#halted)
@@ -183,6 +190,7 @@ export class Publisher {
   async close(): Promise<void> {
     this.#closed = true
     this.#cancelTimer?.()
+    this.#cancelPause?.()
     this.#cancelWitnessTimer?.()
     await this.#running
     if (this.#isBehind && this.#trouble === undefined && this.#halted === undefined) await this.#round()
@@ -199,7 +207,11 @@ export class Publisher {
   }
 
   #schedule(): void {
-    if (this.#running !== undefined || this.#closed || this.#halted !== undefined || !this.#isBehind) return
+    if (this.#running !== undefined || this.#closed || this.#halted !== undefined) return
+    if (!this.#isBehind) {
+      this.#inPause()
+      return
+    }
     const asked = this.#waiters.wants(this.#signed, this.#durable)
     const soon = this.#trouble === undefined && (asked || this.#durable - this.#signed >= MOST_AT_ONCE)
     if (soon) {
@@ -233,17 +245,21 @@ export class Publisher {
       const head = await this.#integrate(to)
       if (this.#halted !== undefined) return
       await this.#checkpoint(head)
+      await this.#tidy()
     } catch (error) {
       this.#fail(error)
       return
     }
     this.#lastAt = this.#ports.nowMs()
     this.#behindSince = this.#durable > this.#signed ? this.#lastAt : undefined
+    this.#recovered()
+  }
+
+  #recovered(): void {
     this.#backoffMs = FIRST_BACKOFF_MS
-    if (this.#trouble !== undefined) {
-      this.#trouble = undefined
-      this.#ports.onState?.(true, 'the transparency log is written again')
-    }
+    if (this.#trouble === undefined) return
+    this.#trouble = undefined
+    this.#ports.onState?.(true, 'the transparency log is written again')
   }
 
   /** The tree with at least these entries, its tiles written. */
@@ -310,8 +326,27 @@ export class Publisher {
       this.#witness(witnesses)
     }
     this.#waiters.wake(level => this.#has(level))
-    // The last thing: partial tiles are what the checkpoints before this one are proved with until full ones are there.
-    await integrator.tidy().catch(() => undefined)
+  }
+
+  /** The last thing: partial tiles are what the checkpoints before this one are proved with until full ones are there. */
+  async #tidy(): Promise<void> {
+    this.#unsettled = await this.#ports.integrator.tidy()
+  }
+
+  /** Tiles become old while no rows come. */
+  #inPause(): void {
+    if (!this.#unsettled || this.#cancelPause !== undefined) return
+    this.#cancelPause = this.#ports.later(PAUSE_MS, () => {
+      this.#cancelPause = undefined
+      if (this.#running !== undefined || this.#closed || this.#halted !== undefined) return
+      this.#running = this.#tidy()
+        .then(() => this.#recovered())
+        .catch((error: unknown) => this.#fail(error))
+        .then(() => {
+          this.#running = undefined
+          this.#schedule()
+        })
+    })
   }
 
   /** One submission at a time; what was signed meanwhile goes with the next. */
