@@ -17,13 +17,13 @@ import type { Worker } from 'node:worker_threads'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { toBase64 } from './bytes.ts'
 import { openCheckpoint } from './checkpoint.ts'
-import type { TreeHead } from './integrator.ts'
 import { IntegratorThread, runTask, type Task } from './integrator-thread.ts'
 import { openTransparencyLog } from './open.ts'
 import { CompactRange } from './range.ts'
 import { leavesOf, makeRows, openLog, sourceOf } from './testing/rows.test-support.ts'
 import { logSigner } from './testing/vectors.test-support.ts'
 import { encodeBundle } from './tile.ts'
+import type { TreeHead } from './tree.ts'
 
 const ALL = makeRows(1500)
 const LEAVES = leavesOf(ALL)

@@ -9,7 +9,8 @@ import { isMainThread, parentPort, Worker, workerData } from 'node:worker_thread
 import { stepBack } from '../background-thread.ts'
 import { type Fault, serveCalls, ThreadCalls } from '../thread-calls.ts'
 import { type LogErrorCode, LogInvalid } from './errors.ts'
-import type { Integrator, TreeHead } from './integrator.ts'
+import type { Integrator } from './integrator.ts'
+import type { TreeHead } from './tree.ts'
 
 export interface Task {
   readonly task: 'signet-log-integrator'

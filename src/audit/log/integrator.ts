@@ -15,7 +15,7 @@ import { LogInvalid } from './errors.ts'
 import type { LogFolder } from './folder.ts'
 import { bundlesOf, regrow } from './restore.ts'
 import { inFullTiles, type Tile, tilePath } from './tile.ts'
-import type { GrowingTree, TileBytes } from './tree.ts'
+import type { GrowingTree, TileBytes, TreeHead } from './tree.ts'
 
 /** Some five megabytes, less than their rows are. */
 const MAX_UNWRITTEN = 128
@@ -31,11 +31,6 @@ const MOST_UNSETTLED = 131_072
 const MOST_AT_ONCE = 65_536
 /** What is not settled then is made again at the next start. */
 const CLOSE_MS = 5000
-
-export interface TreeHead {
-  readonly size: number
-  readonly root: Uint8Array
-}
 
 /** Each rejects with what the disk says, or with `LogInvalid`. */
 export interface Integrator {

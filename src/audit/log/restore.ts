@@ -8,7 +8,6 @@
 import { same } from './bytes.ts'
 import { LogInvalid } from './errors.ts'
 import type { LogFolder } from './folder.ts'
-import type { TreeHead } from './integrator.ts'
 import { HASH_BYTES } from './merkle.ts'
 import { LogReader } from './reader.ts'
 import {
@@ -23,7 +22,7 @@ import {
   tilePath,
   tileWidth,
 } from './tile.ts'
-import { type EdgeBytes, GrowingTree, rootOf, type TileBytes } from './tree.ts'
+import { type EdgeBytes, GrowingTree, rootOf, type TileBytes, type TreeHead } from './tree.ts'
 
 /** Entries `[from, to)` of the log. They are believed when they make the tree that was signed. */
 export type Entries = (from: number, to: number) => AsyncIterable<Uint8Array>

@@ -26,6 +26,11 @@ import {
   tileOfNode,
 } from './tile.ts'
 
+export interface TreeHead {
+  readonly size: number
+  readonly root: Uint8Array
+}
+
 export interface TileBytes {
   readonly tile: Tile
   readonly bytes: Uint8Array<ArrayBuffer>
