@@ -20,11 +20,11 @@ import { freePort, start, startUpstream, stop, type Target } from './processes.t
 const { quick = false } = benchOptions(
   `Usage: node bench/log-cost.ts [--quick]
 
-What the transparency log and its anchors cost a request: gates of each kind, new ones for every round. Takes twelve
+What the transparency log and its anchors cost a request: gates of each kind, new ones for every round. Takes ten
 minutes, with --quick three.`,
   { quick: { type: 'boolean' } },
 )
-const ROUNDS = quick ? 2 : 10
+const ROUNDS = quick ? 2 : 8
 /** Of each load, until what a gate does at each request has been compiled. */
 const WARM_MS = 5000
 /** Longer than the time between two checkpoints: each block bears the cost of some. */

@@ -25,7 +25,7 @@ const WORTH_WRITING = 16
 const SETTLE_AFTER_MS = 40_000
 /** At a time: after a pause many are old at once, and rows go on needing the disk. */
 const SETTLED_AT_ONCE = 8192
-/** To take up so many again takes a second, or two from their rows. */
+/** To take up so many again takes a second, or some from their rows. */
 const MOST_UNSETTLED = 131_072
 /** More than that: as many as one checkpoint may add (`MOST_AT_ONCE` of the publisher). */
 const MOST_AT_ONCE = 65_536
