@@ -3,7 +3,8 @@
  *
  * Guarantees: a file under its name is complete, for as long as the machine runs: it is written aside and renamed. A checkpoint
  * that `writeSigned` has written outlives a power cut; so does every full tile below `settled()`. Tiles beyond need not: who
- * takes the log up again makes them from the rows, which are durable (`restore.ts`). Entries are never overwritten with others.
+ * takes the log up again makes them anew (`restore.ts`). Entries are never overwritten with others, but by `overwriteTiles`, for the tree
+ * that was signed.
  * Does not: know what the tiles say.
  */
 import { basename, dirname } from 'node:path/posix'

@@ -27,8 +27,8 @@ const SETTLE_AFTER_MS = 40_000
 const SETTLED_AT_ONCE = 8192
 /** To take up so many again takes a second, or some from their rows. */
 const MOST_UNSETTLED = 131_072
-/** More than that: as many as one checkpoint may add (`MOST_AT_ONCE` of the publisher). */
-const MOST_AT_ONCE = 65_536
+/** Entries that one checkpoint adds, and that are settled after it, at most: a long catching up is not lost when it is interrupted. */
+export const MOST_AT_ONCE = 65_536
 /** What is not settled then is made again at the next start. */
 const CLOSE_MS = 5000
 

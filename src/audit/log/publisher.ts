@@ -18,7 +18,7 @@ import { toUtf8 } from './bytes.ts'
 import { formatCheckpoint } from './checkpoint.ts'
 import { EntryQueue } from './entry-queue.ts'
 import { LogInvalid } from './errors.ts'
-import type { Integrator } from './integrator.ts'
+import { type Integrator, MOST_AT_ONCE } from './integrator.ts'
 import { leafTextOfLine } from './leaf.ts'
 import { type NoteSigner, signNote } from './note.ts'
 import type { RowSource } from './rows.ts'
@@ -29,8 +29,6 @@ import type { Witnesses } from './witnesses.ts'
 
 /** Fewer entries wait for more, or for the checkpoint: to hand over one costs as much as to hand over many. */
 const WORTH_IT = 4 * TILE_WIDTH
-/** Rows of one checkpoint, so that a long catching up is not lost when it is interrupted; as many do not wait for the interval. */
-const MOST_AT_ONCE = 65_536
 const FIRST_BACKOFF_MS = 100
 const LAST_BACKOFF_MS = 5000
 /** While no rows come, tiles that are to outlive a power cut are looked after this often. */
