@@ -1,7 +1,10 @@
-import { readdirSync, readFileSync } from 'node:fs'
-import { getPriority, platform } from 'node:os'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { getPriority, platform, tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, it } from 'vitest'
+import { giveWay } from './background-thread.ts'
+import { BlockingFolderFiles } from './log/blocking-files.ts'
 
 /** Of each thread of this process. */
 const priorities = () =>
@@ -13,7 +16,29 @@ const priorities = () =>
     }),
   )
 
+/** Times that a thread has left its core by itself (`man 5 proc_pid_status`). */
+const left = (thread: string) =>
+  Number(/^voluntary_ctxt_switches:\s+(\d+)$/m.exec(readFileSync(`/proc/${thread}/status`, 'utf8'))?.[1])
+
 describe.runIf(platform() === 'linux')('a thread beside the gate', () => {
+  it('gives way to whoever waits for its core', () => {
+    const before = left('thread-self')
+    for (let i = 0; i < 5; i++) giveWay()
+    expect(left('thread-self') - before).toBeGreaterThanOrEqual(5)
+  })
+
+  it('gives way after each file that it makes', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'signet-give-way-'))
+    try {
+      const files = new BlockingFolderFiles(folder)
+      const before = left('thread-self')
+      for (let i = 0; i < 5; i++) await files.write(`${i}`, Buffer.from('bytes'))
+      expect(left('thread-self') - before).toBeGreaterThanOrEqual(5)
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
+
   it('steps back alone: no other thread has another priority than before', async () => {
     const before = priorities()
     const url = new URL('./background-thread.ts', import.meta.url).href

@@ -1,6 +1,7 @@
 /**
  * A log's folder for a thread that may block: each step is a system call in that thread. Through the thread pool a file takes five
- * hand-overs, more processor time than the file itself.
+ * hand-overs, more processor time than the file itself. To make a file or a folder takes as long as a request may wait for a core:
+ * after each it gives way.
  */
 import {
   closeSync,
@@ -16,6 +17,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { giveWay } from '../background-thread.ts'
 import { errno, NO_WAIT } from '../files.ts'
 import { type FolderFiles, NO_FILE } from './folder-files.ts'
 
@@ -31,6 +33,7 @@ export class BlockingFolderFiles implements FolderFiles {
 
   async write(path: string, bytes: Uint8Array): Promise<void> {
     withFile(openSync(join(this.path, path), 'w', 0o644), file => writeFileSync(file, bytes))
+    giveWay()
   }
 
   async writeSynced(path: string, bytes: Uint8Array): Promise<void> {
@@ -51,6 +54,7 @@ export class BlockingFolderFiles implements FolderFiles {
   async makeFolder(path: string): Promise<boolean> {
     const made = unless(['EEXIST'], () => {
       mkdirSync(join(this.path, path), { mode: 0o755 })
+      giveWay()
       return true
     })
     return made === true

@@ -10,6 +10,7 @@ describe('a queue of entries', () => {
     const step = fc.oneof(
       fc.record({ kind: fc.constant('push' as const), skip: fc.constantFrom(0, 0, 0, 0, 1, 5), n: fc.nat(400) }),
       fc.record({ kind: fc.constant('take' as const) }),
+      fc.record({ kind: fc.constant('take full' as const) }),
       fc.record({ kind: fc.constant('clear' as const) }),
     )
     fc.assert(
@@ -34,6 +35,19 @@ describe('a queue of entries', () => {
               expect(count).toBe(queued.length)
               if (count > 0) expect(first).toBe(queued[0])
               queued = []
+              break
+            }
+            case 'take full': {
+              const end = queued.findLastIndex(index => (index + 1) % 256 === 0) + 1
+              const taken = queue.takeFull()
+              expect(taken?.count ?? 0).toBe(end)
+              if (taken !== undefined) {
+                expect(taken.first).toBe(queued[0])
+                expect(entriesOf(taken.bundle).map(e => Buffer.from(e).toString())).toEqual(
+                  queued.slice(0, end).map(entry),
+                )
+              }
+              queued = queued.slice(end)
               break
             }
             case 'clear':

@@ -5,7 +5,7 @@
  * Guarantees: they follow one another without a gap, and are at most `MOST`. What does not fit, or does not follow, begins the
  * queue anew: what is lost here is read again from the audit log.
  */
-import { checkEntryBytes, LENGTH_BYTES } from './tile.ts'
+import { checkEntryBytes, LENGTH_BYTES, TILE_WIDTH } from './tile.ts'
 
 /** Some two megabytes. */
 const MOST = 8192
@@ -27,6 +27,9 @@ export class EntryQueue {
   #used = 0
   #first = 0
   #length = 0
+  /** Of those that come before the last multiple of `TILE_WIDTH`. */
+  #fullLength = 0
+  #fullUsed = 0
 
   get length(): number {
     return this.#length
@@ -48,20 +51,40 @@ export class EntryQueue {
     this.#used = at + bytes
     if (this.#length === 0) this.#first = index
     this.#length++
+    if ((index + 1) % TILE_WIDTH !== 0) return
+    this.#fullLength = this.#length
+    this.#fullUsed = this.#used
   }
 
   /** All of them. */
   take(): QueuedEntries {
-    const bundle = new Uint8Array(this.#buffer.buffer, 0, this.#used)
-    const taken = { first: this.#first, count: this.#length, bundle }
-    this.#buffer = Buffer.allocUnsafeSlow(USUAL_BYTES)
-    this.clear()
-    return taken
+    return this.#take(this.#length, this.#used)
+  }
+
+  /** Those that end with a full tile; `undefined` when there are none. */
+  takeFull(): QueuedEntries | undefined {
+    return this.#fullLength === 0 ? undefined : this.#take(this.#fullLength, this.#fullUsed)
+  }
+
+  #take(count: number, used: number): QueuedEntries {
+    const before = this.#buffer
+    const rest = before.subarray(used, this.#used)
+    this.#buffer = Buffer.allocUnsafeSlow(Math.max(USUAL_BYTES, rest.length))
+    this.#buffer.set(rest)
+    const first = this.#first
+    this.#first += count
+    this.#length -= count
+    this.#used = rest.length
+    this.#fullLength = 0
+    this.#fullUsed = 0
+    return { first, count, bundle: new Uint8Array(before.buffer, 0, used) }
   }
 
   clear(): void {
     this.#length = 0
     this.#used = 0
+    this.#fullLength = 0
+    this.#fullUsed = 0
     if (this.#buffer.length > USUAL_BYTES) this.#buffer = Buffer.allocUnsafeSlow(USUAL_BYTES)
   }
 

@@ -6,7 +6,7 @@
  * kept; that it has fewer entries than the one before shows in what `take` and `write` resolve with.
  */
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
-import { stepBack } from '../background-thread.ts'
+import { giveWay, stepBack } from '../background-thread.ts'
 import { type Fault, serveCalls, ThreadCalls } from '../thread-calls.ts'
 import { type LogErrorCode, LogInvalid } from './errors.ts'
 import type { Integrator } from './integrator.ts'
@@ -109,7 +109,7 @@ async function open({ path, from, unsure }: Task): Promise<Integrator> {
   // Nothing has cut the power since the gate took this log up: its tiles are as they were written.
   const tree = await restoreTree(folder, from)
   for (const edge of edgeTiles(from.size)) await folder.removeOldPartials(edge)
-  return FolderIntegrator.open(folder, tree, { nowMs: () => performance.now(), unsure })
+  return FolderIntegrator.open(folder, tree, { nowMs: () => performance.now(), unsure, pause: giveWay })
 }
 
 if (!isMainThread && parentPort !== null && isTask(workerData)) {

@@ -98,7 +98,7 @@ describe('an integrator', () => {
     const seen = steps(files)
     await integrator.write()
     expect(await integrator.tidy()).toBe(true)
-    clock.ms += 39_999
+    clock.ms += 54_999
     await integrator.take(300, bundle(300, 520))
     await integrator.write()
     await integrator.tidy()
@@ -111,7 +111,7 @@ describe('an integrator', () => {
       ...['sync tile/entries', 'sync tile', 'sync tile/0', 'sync .', expect.stringMatching(/^flush aside/)],
     ])
     expect(await settled()).toBe(256)
-    clock.ms += 39_999
+    clock.ms += 54_999
     expect(await integrator.tidy()).toBe(false)
     expect(await settled()).toBe(512)
     await integrator.take(520, bundle(520, 600))
@@ -149,6 +149,16 @@ describe('an integrator', () => {
     expect(new Set(flushed).size).toBe(2 * 78)
   })
 
+  it('pauses while it hashes, however many it is given', async () => {
+    const folder = new LogFolder(new MemoryFolder())
+    await folder.open()
+    let pauses = 0
+    const pause = () => pauses++
+    const integrator = await FolderIntegrator.open(folder, new GrowingTree(), { nowMs: () => 0, pause })
+    await integrator.take(0, encodeBundle(Array.from({ length: 8192 }, (_, i) => Buffer.from(`${i}`))))
+    expect(pauses).toBe(128)
+  })
+
   it('writes a partial tile once', async () => {
     const { files, integrator } = await empty()
     await integrator.take(0, bundle(0, 300))
@@ -169,7 +179,7 @@ describe('an integrator', () => {
       const { files, clock, integrator, settled } = await empty()
       await integrator.take(0, bundle(0, 300))
       await integrator.write()
-      clock.ms += 40_000
+      clock.ms += 55_000
       failing(files, step)
       await expect(integrator.tidy()).rejects.toMatchObject({ code: 'EIO' })
       expect(await integrator.write()).toMatchObject({ size: 300 })
@@ -189,7 +199,7 @@ describe('an integrator', () => {
     const { files, clock, integrator, settled } = await empty()
     await integrator.take(0, bundle(0, 300))
     await integrator.write()
-    clock.ms += 40_000
+    clock.ms += 55_000
     failing(files, 'flush tile/entries/000')
     await expect(integrator.tidy()).rejects.toMatchObject({ code: 'EIO' })
     files.onStep = () => undefined
@@ -206,7 +216,7 @@ describe('an integrator', () => {
     const { files, clock, integrator, settled } = await empty()
     await integrator.take(0, bundle(0, 300))
     await integrator.write()
-    clock.ms += 40_000
+    clock.ms += 55_000
     failing(files, 'rename settled', 'ENOSPC')
     await expect(integrator.tidy()).rejects.toMatchObject({ code: 'ENOSPC' })
     const seen = steps(files)
@@ -234,7 +244,7 @@ describe('an integrator', () => {
     const tree = await restoreTree(folder, { size: 300, root: (await integrator.write()).root })
     let ms = 0
     const next = await FolderIntegrator.open(folder, tree, { nowMs: () => ms, unsure: true })
-    ms += 40_000
+    ms += 55_000
     const seen = steps(files)
     await next.tidy()
     expect(seen.indexOf('rename tile/0/000')).toBeGreaterThan(-1)

@@ -25,6 +25,8 @@ const WORTH_WRITING = 16
 const SETTLE_AFTER_MS = 40_000
 /** At a time: after a pause many are old at once, and rows go on needing the disk. */
 const SETTLED_AT_ONCE = 8192
+/** So long fewer wait for more. */
+const SETTLE_FEW_MS = 15_000
 /** To take up so many again takes a second, or some from their rows. */
 const MOST_UNSETTLED = 131_072
 /** Entries that one checkpoint adds, and that are settled after it, at most: a long catching up is not lost when it is interrupted. */
@@ -58,6 +60,8 @@ interface Options {
   readonly nowMs: () => number
   /** A sync of these tiles may have failed before. */
   readonly unsure?: boolean
+  /** Called after every tenth of a millisecond of hashing, or so. */
+  readonly pause?: () => void
 }
 
 interface Written {
@@ -70,6 +74,7 @@ export class FolderIntegrator implements Integrator {
   readonly #folder: LogFolder
   readonly #tree: GrowingTree
   readonly #nowMs: () => number
+  readonly #pause: (() => void) | undefined
   #unwritten: readonly TileBytes[] = []
   /** Of the edge as it was last written: of the same width they are the same. */
   #edge: ReadonlySet<string> = new Set()
@@ -85,12 +90,13 @@ export class FolderIntegrator implements Integrator {
   #unsure = false
   #last: Promise<unknown> = Promise.resolve()
 
-  private constructor(folder: LogFolder, tree: GrowingTree, settled: number, { nowMs, unsure = false }: Options) {
+  private constructor(folder: LogFolder, tree: GrowingTree, settled: number, o: Options) {
     this.#folder = folder
     this.#tree = tree
     this.#settled = settled
-    this.#nowMs = nowMs
-    this.#unsure = unsure
+    this.#nowMs = o.nowMs
+    this.#pause = o.pause
+    this.#unsure = o.unsure ?? false
     this.#written = { size: tree.size, root: tree.root() }
     this.#note(tree.size)
   }
@@ -111,7 +117,7 @@ export class FolderIntegrator implements Integrator {
     const tree = this.#tree
     if (this.#unwritten.length + tree.untaken >= MAX_UNWRITTEN) await this.#inTurn(() => this.#write([]))
     if (first !== tree.size) return tree.size
-    tree.take(bundle)
+    tree.take(bundle, this.#pause)
     // A failure is met again by whoever needs them written.
     if (tree.untaken >= WORTH_WRITING) this.#inTurn(() => this.#write([])).catch(() => undefined)
     return tree.size
@@ -182,12 +188,19 @@ export class FolderIntegrator implements Integrator {
 
   async #settleOld(): Promise<void> {
     const written = inFullTiles(this.#written.size)
-    const before = this.#nowMs() - SETTLE_AFTER_MS
-    const old = this.#unsettled.findLast(({ atMs }) => atMs <= before)?.size ?? 0
-    const due = Math.max(Math.min(old, this.#settled + SETTLED_AT_ONCE), written - MOST_UNSETTLED)
+    const due = Math.max(this.#old(), written - MOST_UNSETTLED)
     if (due <= this.#settled) return
     if (this.#unsure) await this.#writeAgain()
     await this.#settle(Math.min(due, this.#settled + MOST_AT_ONCE))
+  }
+
+  /** How far they are to be settled because they are old. */
+  #old(): number {
+    const before = this.#nowMs() - SETTLE_AFTER_MS
+    const old = this.#unsettled.findLast(({ atMs }) => atMs <= before)?.size ?? 0
+    const most = this.#settled + SETTLED_AT_ONCE
+    const first = this.#unsettled[0]?.atMs ?? before
+    return old >= most || first <= before - SETTLE_FEW_MS ? Math.min(old, most) : 0
   }
 
   /** After a failed sync: from what can be read of them, if that is the tree. */

@@ -150,6 +150,44 @@ describe('the publisher', () => {
     expect(log.status.size).toBe(5)
   })
 
+  it('ends with a full tile while rows come fast, and has every row a quarter of the interval later', async () => {
+    const clock = { ms: 1_700_000_000_000 }
+    const { log, folder, timers } = await openLog([], new MemoryFolder(), { nowMs: () => clock.ms })
+    const shown = async () => (await noteIn(folder.view, 'checkpoint'))?.size ?? -1
+    /** The entries of the next checkpoint, so long after these rows have come. */
+    const next = async (to: number, afterMs: number) => {
+      const before = await shown()
+      log.push(ALL.slice(log.status.size + log.status.behind, to))
+      clock.ms += afterMs
+      while ((await shown()) === before) {
+        if (log.status.size <= Math.max(before, 0)) timers.fire()
+        await nextTurn()
+      }
+      return shown()
+    }
+    expect(await next(0, 0)).toBe(0)
+    expect(await next(300, 250)).toBe(256)
+    await expectLog(folder.view, 256)
+    const files = () => [...folder.view.keys()]
+    expect(files().filter(path => /^tile\/(entries|0)\/.*\.p\//.test(path))).toEqual([])
+    // Whose tile is full waits for no other; the rest comes when the rows have stopped.
+    expect(log.status.behind).toBe(44)
+    expect(await next(300, 1000)).toBe(300)
+    await expectLog(folder.view, 300)
+    // Too slow for its tile to be full soon.
+    expect(await next(513, 251)).toBe(513)
+    // Fewer than fill one.
+    expect(await next(600, 0)).toBe(600)
+    log.push(ALL.slice(600, 780))
+    await log.reached(700, 'logged')
+    expect(log.status.size).toBe(768)
+    await log.reached(768, 'logged')
+    expect(log.status.size).toBe(780)
+    log.push(ALL.slice(780, 1030))
+    await log.close()
+    await expectLog(folder.view, 1030)
+  })
+
   it('makes tiles outlive a power cut while no rows come', async () => {
     const clock = { ms: 1_700_000_000_000 }
     const states: string[] = []
@@ -166,7 +204,7 @@ describe('the publisher', () => {
       return fromUtf8(folder.view.get('settled') ?? new Uint8Array())
     }
     expect(await pause()).toBe('')
-    clock.ms += 40_000
+    clock.ms += 55_000
     folder.onStep = what => {
       if (what.startsWith('flush tile')) throw Object.assign(new Error('failed'), { code: 'EIO' })
     }

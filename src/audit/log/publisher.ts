@@ -22,13 +22,15 @@ import { type Integrator, MOST_AT_ONCE } from './integrator.ts'
 import { leafTextOfLine } from './leaf.ts'
 import { type NoteSigner, signNote } from './note.ts'
 import type { RowSource } from './rows.ts'
-import { TILE_WIDTH } from './tile.ts'
+import { inFullTiles, TILE_WIDTH } from './tile.ts'
 import type { TreeHead } from './tree.ts'
 import { Waiters } from './waiters.ts'
 import type { Witnesses } from './witnesses.ts'
 
 /** Fewer entries wait for more, or for the checkpoint: to hand over one costs as much as to hand over many. */
 const WORTH_IT = 4 * TILE_WIDTH
+/** Of the time between two checkpoints, how long a row may wait for the rest of its tile. */
+const REST_OF_TILE = 1 / 4
 const FIRST_BACKOFF_MS = 100
 const LAST_BACKOFF_MS = 5000
 /** While no rows come, tiles that are to outlive a power cut are looked after this often. */
@@ -39,7 +41,7 @@ export interface PublisherPorts {
   readonly source: RowSource
   readonly signer: NoteSigner
   readonly origin: string
-  /** At most this long between a durable row and its checkpoint, while the folder can be written. */
+  /** At most this long between a durable row and its checkpoint, a quarter more where its tile is soon full, while the folder can be written. */
   readonly intervalMs: number
   readonly nowMs: () => number
   /** Calls back after a delay; returns how to cancel. */
@@ -67,6 +69,8 @@ export class Publisher {
   /** Entries in the tree, as the integrator last said. */
   #taken: number
   #durable: number
+  /** When there were last as many as end with a full tile. */
+  #fullAtMs: number
   #signed: number
   /** The most entries that a checkpoint was made of; whether it was kept may not be known. Never fewer from then on. */
   #offered: number
@@ -107,6 +111,7 @@ export class Publisher {
     this.#shown = shown
     this.#halted = ports.halted
     this.#lastAt = ports.nowMs()
+    this.#fullAtMs = this.#lastAt
     if (rows > size) this.#behindSince = this.#lastAt
     if (signed !== undefined && shown < size && ports.witnesses !== undefined) {
       this.#unwitnessed = { note: signed, size }
@@ -133,7 +138,9 @@ export class Publisher {
     const last = rows.at(-1)
     if (last === undefined) return
     if (this.#halted === undefined) this.#enqueue(rows)
-    this.#durable = Number(last.placed.index) + 1
+    const durable = Number(last.placed.index) + 1
+    if (inFullTiles(durable) > this.#durable) this.#fullAtMs = this.#ports.nowMs()
+    this.#durable = durable
     this.#behindSince ??= this.#ports.nowMs()
     if (this.#queue.length >= WORTH_IT && !this.#closed) this.#feed()
     this.#schedule()
@@ -153,7 +160,7 @@ export class Publisher {
     if (this.#feeding !== undefined || this.#integrating || this.#trouble !== undefined) return
     const feeding = async () => {
       // A checkpoint does not wait for rows that go on coming.
-      while (!this.#integrating && this.#queue.length >= WORTH_IT) if (!(await this.#takeQueued())) return
+      while (!this.#integrating && this.#queue.length >= WORTH_IT) if (!(await this.#takeQueued(true))) return
     }
     this.#feeding = feeding()
       .catch(() => undefined)
@@ -238,10 +245,8 @@ export class Publisher {
 
   /** One checkpoint. Never rejects. */
   async #round(): Promise<void> {
-    // A row that becomes durable while this runs comes with the next one, and so does who waits for it.
-    const to = Math.max(this.#offered, Math.min(this.#durable, this.#taken + MOST_AT_ONCE))
     try {
-      const head = await this.#integrate(to)
+      const head = await this.#integrate(this.#next())
       if (this.#halted !== undefined) return
       await this.#checkpoint(head)
       await this.#tidy()
@@ -252,6 +257,22 @@ export class Publisher {
     this.#lastAt = this.#ports.nowMs()
     this.#behindSince = this.#durable > this.#signed ? this.#lastAt : undefined
     this.#recovered()
+  }
+
+  /**
+   * How many entries the next checkpoint is to have at least. A row that becomes durable meanwhile comes with the one after it, and
+   * so does who waits for it.
+   */
+  #next(): number {
+    const durable = Math.min(this.#durable, this.#taken + MOST_AT_ONCE)
+    const full = inFullTiles(durable)
+    // A tile that is not full takes as many files as one that is, and they are removed again: a busy log does without.
+    const waits =
+      full > this.#signed &&
+      !this.#closed &&
+      !this.#waiters.wants(full, durable) &&
+      this.#ports.nowMs() - this.#fullAtMs <= this.#ports.intervalMs * REST_OF_TILE
+    return Math.max(this.#offered, waits ? full : durable)
   }
 
   #recovered(): void {
@@ -267,7 +288,7 @@ export class Publisher {
     try {
       await this.#feeding
       for (;;) {
-        while (this.#taken < to) if (!(await this.#takeQueued())) await this.#reread(to)
+        while (this.#taken < to) if (!(await this.#takeQueued(to % TILE_WIDTH === 0))) await this.#reread(to)
         const head = await this.#ports.integrator.write()
         if (head.size >= to) return head
         // An integrator that had to begin anew has fewer than it had taken.
@@ -278,11 +299,11 @@ export class Publisher {
     }
   }
 
-  /** False when the next entry is not among those in memory. */
-  async #takeQueued(): Promise<boolean> {
+  /** `full`: none beyond the last full tile, if there is one. False when the next entry is not among those in memory. */
+  async #takeQueued(full: boolean): Promise<boolean> {
     const queue = this.#queue
     if (queue.first !== this.#taken) return false
-    const { first, bundle } = queue.take()
+    const { first, bundle } = (full ? queue.takeFull() : undefined) ?? queue.take()
     this.#taken = await this.#ports.integrator.take(first, bundle)
     return true
   }

@@ -45,6 +45,8 @@ export interface EdgeBytes {
 /** A bundle of entries of some 250 bytes. */
 const BUNDLE_BYTES = 80 * 1024
 const LEVEL_BYTES = TILE_WIDTH * HASH_BYTES
+/** Some tenth of a millisecond. */
+const PAUSE_ENTRIES = 64
 
 export class GrowingTree {
   #range = new CompactRange()
@@ -115,8 +117,11 @@ export class GrowingTree {
     this.#range.append(entry, this.#onNode)
   }
 
-  /** The entries of a bundle, however many. Throws `LogInvalid`, and takes none, where it does not end with one. */
-  take(bundle: Uint8Array): void {
+  /**
+   * The entries of a bundle, however many. Throws `LogInvalid`, and takes none, where it does not end with one. `pause` is called
+   * after every few of them.
+   */
+  take(bundle: Uint8Array, pause?: () => void): void {
     const entries = entriesOf(bundle)
     /** Where those begin that are not in this tree's bundle yet. */
     let from = 0
@@ -130,6 +135,7 @@ export class GrowingTree {
         this.#endBundle()
       }
       this.#range.append(entry, this.#onNode)
+      if (this.size % PAUSE_ENTRIES === 0) pause?.()
     }
     if (from === end) return
     this.#bundle.push(bundle.subarray(from, end))
