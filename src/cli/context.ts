@@ -16,6 +16,8 @@ export interface Context {
   readonly asked: () => Promise<string>
   /** Calls back whenever the process gets SIGHUP; returns how to stop that. */
   readonly onHangup?: (f: () => void) => () => void
+  /** From here on whoever reads the output may go: that costs lines, and does not end the process. */
+  readonly outliveReaders?: () => void
   /** How the command ended. */
   exit(code: ExitCode): void
 }

@@ -37,6 +37,7 @@ export async function run(args: readonly string[], io: Io): Promise<ExitCode> {
     input: io.input,
     asked: io.asked,
     ...(io.onHangup === undefined ? {} : { onHangup: io.onHangup }),
+    ...(io.outliveReaders === undefined ? {} : { outliveReaders: io.outliveReaders }),
     exit: code => {
       exitCode = code
     },
@@ -102,9 +103,12 @@ function lines(text: string, print: (line: string) => void): void {
 export async function start(): Promise<void> {
   // From here on: a parent that goes while the gate starts counts too.
   const launcherGone = isNpmScriptOfOurs(process.env) ? parentGone({ id: () => process.ppid, often }) : undefined
+  let ends = true
   for (const stream of [process.stdout, process.stderr]) {
     // `signet audit tail | head`: the reader has gone, which is no failure of ours.
-    stream.on('error', error => process.exit('code' in error && error.code === 'EPIPE' ? DONE : UNUSABLE))
+    stream.on('error', error => {
+      if (ends) process.exit('code' in error && error.code === 'EPIPE' ? DONE : UNUSABLE)
+    })
   }
   process.exitCode = await run(process.argv.slice(2), {
     out: process.stdout,
@@ -115,6 +119,9 @@ export async function start(): Promise<void> {
     input: readInput,
     asked: () => askedToEnd(launcherGone),
     onHangup,
+    outliveReaders: () => {
+      ends = false
+    },
   })
 }
 

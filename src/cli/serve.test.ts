@@ -4,6 +4,7 @@ import { request } from 'node:https'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { defaultPipeline } from '../config/default-pipeline.ts'
@@ -682,6 +683,35 @@ describe('the program', () => {
     expect(await ended).toBe(2)
     expect(written.out).toBe('')
     expect(written.error).toMatch(/^Error: signet needs Node\.js 24 or later[^\n]*\n$/)
+  })
+
+  it('serves on, and stops in order, when nobody reads what it prints', async () => {
+    const folder = newFolder()
+    const free = createServer()
+    await new Promise<void>(resolve => free.listen(0, '127.0.0.1', resolve))
+    const address = free.address()
+    const port = typeof address === 'object' && address !== null ? address.port : 0
+    await new Promise(resolve => free.close(resolve))
+    const args = [BIN, 'serve', ...DEV, '--port', String(port), '--control-port', '0', '--access-log', '-']
+    const { child, ended } = start(args, folder)
+    child.stdout.destroy()
+    child.stderr.destroy()
+    const url = `http://127.0.0.1:${port}`
+    const serves = async () => {
+      for (;;) {
+        const answer = await fetch(`${url}/healthz`).catch(() => undefined)
+        if (answer?.ok) return 'serves'
+        await setTimeout(20)
+      }
+    }
+    expect(await Promise.race([serves(), ended])).toBe('serves')
+    for (let i = 0; i < 3; i++) expect((await ask(url)).status).toBe(403)
+    child.kill('SIGTERM')
+    expect(await ended).toBe(0)
+    const verified = await signet(folder, ['audit', 'verify'])
+    expect(verified).toMatchObject({ code: 0 })
+    // What it does last: every row is under a checkpoint.
+    expect(verified.out).not.toContain('newer')
   })
 
   it('a reader that goes away is no error', async () => {

@@ -1,4 +1,6 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
+import { fromUtf8 } from './bytes.ts'
 import { MemoryFolder, type View } from './testing/folder.test-support.ts'
 import { makeRows, openLog, sourceOf } from './testing/rows.test-support.ts'
 import { logSigner } from './testing/vectors.test-support.ts'
@@ -69,6 +71,22 @@ describe('opening', () => {
       await expectLog(folder.view, 600)
       await log.close()
     }
+  })
+
+  it('makes tiles outlive a power cut that a crash has left, though no rows come', async () => {
+    const view = settledAt(await made(600), '0\n')
+    const clock = { ms: 1_700_000_000_000 }
+    const { log, folder, timers } = await openLog(ALL.slice(0, 600), new MemoryFolder(view), { nowMs: () => clock.ms })
+    clock.ms += 55_000
+    expect(timers.delays).toEqual([15_000])
+    timers.fire()
+    const settled = () => fromUtf8(folder.view.get('settled') ?? new Uint8Array())
+    while (settled() === '0\n') await nextTurn()
+    expect(settled()).toBe('512\n')
+    await log.close()
+    const again = await openLog(ALL.slice(0, 600), folder)
+    expect(again.timers.delays).toEqual([])
+    await again.log.close()
   })
 
   it('writes nothing that it has not compared, though entries change between two readings', async () => {
@@ -184,6 +202,7 @@ describe('opening', () => {
     expect(source.read).toBe(1)
     expect(read.sort()).toEqual([
       'checkpoint',
+      'settled',
       'settled',
       'settled',
       'signed',

@@ -24,7 +24,7 @@ import { Publisher, type Restored } from './publisher.ts'
 import { LogReader } from './reader.ts'
 import { forked, restoreEdge, restoreTree } from './restore.ts'
 import type { RowSource } from './rows.ts'
-import { edgeTiles, parseTilePath } from './tile.ts'
+import { edgeTiles, inFullTiles, parseTilePath } from './tile.ts'
 import { GrowingTree, type TreeHead } from './tree.ts'
 import type { Witnesses } from './witnesses.ts'
 
@@ -108,7 +108,7 @@ async function restore(folder: LogFolder, o: OpenLogOptions): Promise<Restored &
   const shown = await readNote(folder, 'checkpoint', o.signer)
   const last = (signed?.checkpoint.size ?? -1) >= (shown?.checkpoint.size ?? -1) ? signed : shown
   if (last === undefined) {
-    return { tree: new GrowingTree(), size: 0, signed: undefined, shown: 0 }
+    return { tree: new GrowingTree(), size: 0, signed: undefined, shown: 0, unsettled: false }
   }
   const { size, root } = last.checkpoint
   if (o.rows < size) {
@@ -130,7 +130,8 @@ async function restore(folder: LogFolder, o: OpenLogOptions): Promise<Restored &
   for (const edge of edgeTiles(size)) await folder.removeOldPartials(edge)
   // One that was shown without witnesses, or with others, is none that they have cosigned.
   const counts = shown !== undefined && (o.witnesses === undefined || (await o.witnesses.accepts(shown.note)))
-  return { tree, size, signed: last.note, shown: counts ? shown.checkpoint.size : 0 }
+  const unsettled = (await folder.settled()) < inFullTiles(size)
+  return { tree, size, signed: last.note, shown: counts ? shown.checkpoint.size : 0, unsettled }
 }
 
 async function* leaves(source: RowSource, from: number, to: number): AsyncGenerator<Uint8Array> {

@@ -60,6 +60,8 @@ export interface Restored {
   readonly signed: string | undefined
   /** Entries under the checkpoint that is shown. */
   readonly shown: number
+  /** Some full tiles may not outlive a power cut. */
+  readonly unsettled: boolean
 }
 
 export class Publisher {
@@ -90,7 +92,7 @@ export class Publisher {
   #cancelTimer: (() => void) | undefined
   #cancelWitnessTimer: (() => void) | undefined
   /** Tiles wait to be made to last. */
-  #unsettled = false
+  #unsettled: boolean
   #cancelPause: (() => void) | undefined
   #witnessBackoffMs = FIRST_BACKOFF_MS
   #trouble: LogInvalid | undefined
@@ -101,7 +103,7 @@ export class Publisher {
   #closed = false
 
   /** `rows`: how many are durable. */
-  constructor(ports: PublisherPorts, { size, signed, shown }: Restored, rows: number) {
+  constructor(ports: PublisherPorts, { size, signed, shown, unsettled }: Restored, rows: number) {
     this.#ports = ports
     this.#taken = size
     this.#durable = rows
@@ -109,6 +111,7 @@ export class Publisher {
     this.#offered = size
     this.#begun = signed !== undefined
     this.#shown = shown
+    this.#unsettled = unsettled
     this.#halted = ports.halted
     this.#lastAt = ports.nowMs()
     this.#fullAtMs = this.#lastAt

@@ -78,7 +78,7 @@ async function generate(options: Options, context: Context): Promise<void> {
       return
     }
     write(options.out, `${hex}\n`, 0o600)
-    terminal.line('wrote ', options.out, ' (mode 0600); use it with --hmac-secret-file')
+    terminal.line('wrote ', options.out, ' (mode 0600); use it with --hmac-secret-file, or as auditSealingKeyFile')
     context.exit(DONE)
     return
   }

@@ -78,6 +78,7 @@ export const registerServe: Register = (program, context) => {
 
 async function serve(options: Options, context: Context): Promise<void> {
   const { terminal, folder } = context
+  context.outliveReaders?.()
   const { readEnvFile } = await import('../../config/env-file.ts')
   const { fromEnvironment, fromFlags, fromPipeline } = await import('../../config/settings.ts')
   const { resolveSettings } = await import('../../config/resolve.ts')
