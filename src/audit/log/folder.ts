@@ -134,13 +134,13 @@ export class LogFolder {
     return this.#files.remove(tilePath(tile))
   }
 
-  /** Partial tiles left of the edge, which a crash kept from being removed. */
-  async removeOldPartials(edge: Tile): Promise<void> {
-    const full = tilePath({ ...edge, width: TILE_WIDTH })
-    const folder = dirname(full)
+  /** Partial tiles up to this full one, which a crash kept from being removed. */
+  async removeOldPartials(full: Tile): Promise<void> {
+    const last = `${tilePath(full)}.p`
+    const folder = dirname(last)
     for (const name of await this.#files.list(folder)) {
       const partials = `${folder}/${name}`
-      if (name.endsWith('.p') && partials < `${full}.p`) await this.#removeAll(partials)
+      if (name.endsWith('.p') && partials <= last) await this.#removeAll(partials)
     }
   }
 

@@ -103,12 +103,12 @@ async function open({ path, from, unsure }: Task): Promise<Integrator> {
   const { LogFolder } = await import('./folder.ts')
   const { FolderIntegrator } = await import('./integrator.ts')
   const { restoreTree } = await import('./restore.ts')
-  const { edgeTiles } = await import('./tile.ts')
+  const { lastFullTiles } = await import('./tile.ts')
   const folder = new LogFolder(new BlockingFolderFiles(path))
   await folder.open()
   // Nothing has cut the power since the gate took this log up: its tiles are as they were written.
   const tree = await restoreTree(folder, from)
-  for (const edge of edgeTiles(from.size)) await folder.removeOldPartials(edge)
+  for (const full of lastFullTiles(from.size)) await folder.removeOldPartials(full)
   return FolderIntegrator.open(folder, tree, { nowMs: () => performance.now(), unsure, pause: giveWay })
 }
 

@@ -134,6 +134,19 @@ describe('an integrator', () => {
     expect(await settled()).toBe(16_384)
   })
 
+  it('leaves no more than that, however many come at a time', async () => {
+    const { clock, integrator, settled } = await empty()
+    const entries = encodeBundle(Array.from({ length: 256 }, () => Buffer.from('x')))
+    let size = 0
+    for (let round = 0; round < 4; round++) {
+      for (let i = 0; i < 256 + 32; i++) size = await integrator.take(size, Uint8Array.from(entries))
+      await integrator.write()
+      clock.ms += 13_000
+      await integrator.tidy()
+      expect(size - (await settled())).toBeLessThanOrEqual(131_072)
+    }
+  })
+
   it('settles what became old in a pause a part at a time', async () => {
     const { files, clock, integrator, settled } = await empty()
     await integrator.take(0, encodeBundle(Array.from({ length: 20_000 }, (_, i) => Buffer.from(`${i}`))))

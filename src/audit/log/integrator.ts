@@ -29,8 +29,6 @@ const SETTLED_AT_ONCE = 8192
 const SETTLE_FEW_MS = 15_000
 /** To take up so many again takes a second, or some from their rows. */
 const MOST_UNSETTLED = 131_072
-/** Entries that one checkpoint adds, and that are settled after it, at most: a long catching up is not lost when it is interrupted. */
-export const MOST_AT_ONCE = 65_536
 /** What is not settled then is made again at the next start. */
 const CLOSE_MS = 5000
 
@@ -60,7 +58,7 @@ interface Options {
   readonly nowMs: () => number
   /** A sync of these tiles may have failed before. */
   readonly unsure?: boolean
-  /** Called after every tenth of a millisecond of hashing, or so. */
+  /** Called after every tenth of a millisecond of hashing, or so; never throws. */
   readonly pause?: () => void
 }
 
@@ -191,7 +189,7 @@ export class FolderIntegrator implements Integrator {
     const due = Math.max(this.#old(), written - MOST_UNSETTLED)
     if (due <= this.#settled) return
     if (this.#unsure) await this.#writeAgain()
-    await this.#settle(Math.min(due, this.#settled + MOST_AT_ONCE))
+    await this.#settle(due)
   }
 
   /** How far they are to be settled because they are old. */

@@ -24,7 +24,7 @@ import { Publisher, type Restored } from './publisher.ts'
 import { LogReader } from './reader.ts'
 import { forked, restoreEdge, restoreTree } from './restore.ts'
 import type { RowSource } from './rows.ts'
-import { edgeTiles, inFullTiles, parseTilePath } from './tile.ts'
+import { inFullTiles, lastFullTiles, parseTilePath } from './tile.ts'
 import { GrowingTree, type TreeHead } from './tree.ts'
 import type { Witnesses } from './witnesses.ts'
 
@@ -70,7 +70,8 @@ export async function openTransparencyLog(o: OpenLogOptions): Promise<Transparen
   const { key } = o.signer
   await folder.open()
   const { tree, ...restored } = await restore(folder, o)
-  const nowMs = o.nowMs ?? Date.now
+  // Only differences matter: the time of day may be set back.
+  const nowMs = o.nowMs ?? (() => performance.now())
   const grown = async (kept: TreeHead) =>
     o.files === undefined ? new IntegratorThread(o.path, kept) : FolderIntegrator.open(folder, tree, { nowMs })
   const publisher = new Publisher(
@@ -127,7 +128,7 @@ async function restore(folder: LogFolder, o: OpenLogOptions): Promise<Restored &
     await restoreEdge(folder, shown.checkpoint.size, size)
   }
   if (size > 0) await checkLastRow(folder, tree, o)
-  for (const edge of edgeTiles(size)) await folder.removeOldPartials(edge)
+  for (const full of lastFullTiles(size)) await folder.removeOldPartials(full)
   // One that was shown without witnesses, or with others, is none that they have cosigned.
   const counts = shown !== undefined && (o.witnesses === undefined || (await o.witnesses.accepts(shown.note)))
   const unsettled = (await folder.settled()) < inFullTiles(size)

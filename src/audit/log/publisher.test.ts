@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { Timers } from '../testing/disk.test-support.ts'
 import { fromUtf8 } from './bytes.ts'
 import { LogInvalid } from './errors.ts'
@@ -124,6 +124,83 @@ describe('the publisher', () => {
     log.push(ALL.slice(780, 1030))
     await log.close()
     await expectLog(folder.view, 1030)
+  })
+
+  it('says since when the oldest row beyond a checkpoint has waited', async () => {
+    let now = 5000
+    let taken = 256
+    let onKeep = (): void => undefined
+    const { log, timers } = await openLog([], new MemoryFolder(), {
+      nowMs: () => now,
+      integrator: () => ({
+        ...fake(),
+        take: async (first, bundle) => first + entriesOf(bundle).length,
+        write: async () => ({ size: taken, root: growing[0] as Uint8Array }),
+        keep: async () => onKeep(),
+      }),
+    })
+    log.push(ALL.slice(0, 300))
+    now += 250
+    onKeep = () => {
+      now += 30
+    }
+    await firing(timers, log.reached(10, 'logged'))
+    expect(log.status).toMatchObject({ size: 256, behind: 44, behindMs: 280 })
+    // Those that come while it is made have waited since then at most, and none where there are none.
+    taken = 300
+    onKeep = () => {
+      log.push(ALL.slice(300, 301))
+      now += 40
+    }
+    await firing(timers, log.reached(299, 'logged'))
+    expect(log.status).toMatchObject({ size: 300, behind: 1, behindMs: 40 })
+    taken = 301
+    onKeep = () => undefined
+    await log.close()
+  })
+
+  it('makes a checkpoint in time when the clock is set back', async () => {
+    const day = vi.spyOn(Date, 'now')
+    try {
+      const { log, timers } = await openLog([])
+      log.push(ALL.slice(0, 5))
+      await log.reached(4, 'logged')
+      day.mockReturnValue(Date.UTC(2020, 0))
+      log.push(ALL.slice(5, 6))
+      expect(timers.delays.at(-1)).toBeLessThanOrEqual(1000)
+      expect(log.status.behindMs).toBeGreaterThanOrEqual(0)
+      await log.close()
+    } finally {
+      day.mockRestore()
+    }
+  })
+
+  it('is well again after a failure behind its last checkpoint, though no rows come', async () => {
+    const states: boolean[] = []
+    let fails = 1
+    const { log, timers } = await openLog([], new MemoryFolder(), {
+      onState: ok => states.push(ok),
+      integrator: () => ({
+        ...fake(),
+        take: async (first, bundle) => first + entriesOf(bundle).length,
+        write: async () => ({ size: 300, root: growing[0] as Uint8Array }),
+        tidy: async () => {
+          if (fails-- > 0) throw Object.assign(new Error('ended'), { code: 'ERR_WORKER_OUT_OF_MEMORY' })
+          return false
+        },
+      }),
+    })
+    log.push(ALL.slice(0, 300))
+    await log.reached(299, 'logged')
+    while (log.status.ok) await nextTurn()
+    expect(log.status).toMatchObject({ behind: 0, behindMs: 0 })
+    while (!log.status.ok) {
+      timers.fire()
+      await nextTurn()
+    }
+    expect(states).toEqual([false, true])
+    expect(timers.pending).toBe(0)
+    await log.close()
   })
 
   it('makes tiles outlive a power cut while no rows come', async () => {

@@ -18,7 +18,7 @@ import { toUtf8 } from './bytes.ts'
 import { formatCheckpoint } from './checkpoint.ts'
 import { EntryQueue } from './entry-queue.ts'
 import { LogInvalid } from './errors.ts'
-import { type Integrator, MOST_AT_ONCE } from './integrator.ts'
+import type { Integrator } from './integrator.ts'
 import { leafTextOfLine } from './leaf.ts'
 import { type NoteSigner, signNote } from './note.ts'
 import type { RowSource } from './rows.ts'
@@ -29,6 +29,8 @@ import type { Witnesses } from './witnesses.ts'
 
 /** Fewer entries wait for more, or for the checkpoint: to hand over one costs as much as to hand over many. */
 const WORTH_IT = 4 * TILE_WIDTH
+/** Entries that one checkpoint adds, or not many more: a long catching up is not lost when it is interrupted. */
+const MOST_AT_ONCE = 65_536
 /** Of the time between two checkpoints, how long a row may wait for the rest of its tile. */
 const REST_OF_TILE = 1 / 4
 const FIRST_BACKOFF_MS = 100
@@ -248,18 +250,30 @@ export class Publisher {
 
   /** One checkpoint. Never rejects. */
   async #round(): Promise<void> {
+    const before = { ms: this.#ports.nowMs(), durable: this.#durable, fullAtMs: this.#fullAtMs }
     try {
       const head = await this.#integrate(this.#next())
       if (this.#halted !== undefined) return
       await this.#checkpoint(head)
+      this.#behindSince = this.#oldestSince(before)
       await this.#tidy()
     } catch (error) {
       this.#fail(error)
       return
     }
     this.#lastAt = this.#ports.nowMs()
-    this.#behindSince = this.#durable > this.#signed ? this.#lastAt : undefined
     this.#recovered()
+  }
+
+  /** Since when the oldest row beyond the checkpoint has waited, at most. `before`: when the checkpoint was begun. */
+  #oldestSince(before: {
+    readonly ms: number
+    readonly durable: number
+    readonly fullAtMs: number
+  }): number | undefined {
+    if (this.#durable <= this.#signed) return undefined
+    if (this.#signed >= before.durable) return before.ms
+    return this.#signed === inFullTiles(before.durable) ? before.fullAtMs : this.#behindSince
   }
 
   /**
@@ -356,9 +370,9 @@ export class Publisher {
     this.#unsettled = await this.#ports.integrator.tidy()
   }
 
-  /** Tiles become old while no rows come. */
+  /** Tiles become old while no rows come; and after a failure no row need come for it to be seen that the disk is back. */
   #inPause(): void {
-    if (!this.#unsettled || this.#cancelPause !== undefined) return
+    if ((!this.#unsettled && this.#trouble === undefined) || this.#cancelPause !== undefined) return
     this.#cancelPause = this.#ports.later(PAUSE_MS, () => {
       this.#cancelPause = undefined
       if (this.#running !== undefined || this.#closed || this.#halted !== undefined) return

@@ -6,6 +6,7 @@ import {
   edgeTiles,
   encodeBundle,
   hashesAt,
+  lastFullTiles,
   parseTilePath,
   type Tile,
   tileOfNode,
@@ -94,6 +95,20 @@ describe('the right edge', () => {
     expect(tileOfNode(7, 3)).toEqual({ level: 0, index: 1, from: 128, count: 128 })
     expect(tileOfNode(8, 3)).toEqual({ level: 1, index: 0, from: 3, count: 1 })
     expect(tileOfNode(15, 1)).toEqual({ level: 1, index: 0, from: 128, count: 128 })
+  })
+})
+
+describe('the last full tiles', () => {
+  it.each([
+    [0, []],
+    [255, []],
+    [256, ['entries/000', '0/000']],
+    [600, ['entries/001', '0/001']],
+    [65_536, ['entries/255', '0/255', '1/000']],
+    // The next tile would be in another folder.
+    [256_000, ['entries/999', '0/999', '1/002']],
+  ])('of %i entries', (size, paths) => {
+    expect(lastFullTiles(size).map(tilePath)).toEqual(paths.map(path => `tile/${path}`))
   })
 })
 

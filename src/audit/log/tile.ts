@@ -71,6 +71,16 @@ export function edgeTiles(size: number): readonly Tile[] {
   return tiles
 }
 
+/** The last full bundle, and the last full tile of each level. */
+export function lastFullTiles(size: number): readonly Tile[] {
+  const tiles: Tile[] = []
+  for (let level = 0, full = Math.floor(size / TILE_WIDTH); full > 0; level++, full = Math.floor(full / TILE_WIDTH)) {
+    if (level === 0) tiles.push({ level: 'entries', index: full - 1, width: TILE_WIDTH })
+    tiles.push({ level, index: full - 1, width: TILE_WIDTH })
+  }
+  return tiles
+}
+
 /** The tiles and bundles that are full in a tree of `to` entries and were not in one of `from`. */
 export function* fullTiles(from: number, to: number): Generator<Tile> {
   for (let index = Math.floor(from / TILE_WIDTH); index < Math.floor(to / TILE_WIDTH); index++) {

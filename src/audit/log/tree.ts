@@ -119,7 +119,7 @@ export class GrowingTree {
 
   /**
    * The entries of a bundle, however many. Throws `LogInvalid`, and takes none, where it does not end with one. `pause` is called
-   * after every few of them.
+   * after every few of them, and never throws.
    */
   take(bundle: Uint8Array, pause?: () => void): void {
     const entries = entriesOf(bundle)
