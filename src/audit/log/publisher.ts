@@ -2,9 +2,9 @@
  * Takes durable rows into the log and signs its checkpoints. Hashes, tiles and files are the integrator's, off the request path;
  * what is done here for a row is its leaf.
  *
- * Guarantees: entry i is the leaf of row i, and only durable rows are entries. Order: tiles and bundles, then the signature, the signed checkpoint kept, and only then shown to anybody. `reached` resolves
- * when the row is under a signed checkpoint that is kept (`logged`), or one that enough witnesses have cosigned
- * (`witnessed`). A folder that cannot be written loses nothing: rows stay in the audit log and are read again from there,
+ * Guarantees: entry i is the leaf of row i, and only durable rows are entries. Order: tiles and bundles, then the signature, the
+ * signed checkpoint kept, and only then shown to anybody. `reached` resolves when the row is under a signed checkpoint that is kept
+ * (`logged`), or one that enough witnesses have cosigned (`witnessed`). A folder that cannot be written loses nothing: rows stay in the audit log and are read again from there,
  * with back-off; meanwhile `status` says how far behind the log is. Once halted it signs and shows nothing, and lets nobody
  * through who waits for it; rows are not concerned.
  *
@@ -43,7 +43,10 @@ export interface PublisherPorts {
   readonly source: RowSource
   readonly signer: NoteSigner
   readonly origin: string
-  /** At most this long between a durable row and its checkpoint, a quarter more where its tile is soon full, while the folder can be written. */
+  /**
+   * At most this long between a durable row and its checkpoint, a quarter more where its tile is soon full, while the folder can be
+   * written.
+   */
   readonly intervalMs: number
   readonly nowMs: () => number
   /** Calls back after a delay; returns how to cancel. */
