@@ -1,24 +1,11 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { getPriority, platform, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, it } from 'vitest'
 import { giveWay } from './background-thread.ts'
 import { BlockingFolderFiles } from './log/blocking-files.ts'
-
-/** Of each thread of this process. */
-const priorities = () =>
-  new Map(
-    readdirSync('/proc/self/task').map(task => {
-      // The name, in parentheses, may hold anything; nice is the 19th field (`man 5 proc_pid_stat`).
-      const [, rest = ''] = /^.*\) (.*)$/s.exec(readFileSync(`/proc/self/task/${task}/stat`, 'utf8')) ?? []
-      return [task, Number(rest.split(' ')[16])] as const
-    }),
-  )
-
-/** Times that a thread has left its core by itself (`man 5 proc_pid_status`). */
-const left = (thread: string) =>
-  Number(/^voluntary_ctxt_switches:\s+(\d+)$/m.exec(readFileSync(`/proc/${thread}/status`, 'utf8'))?.[1])
+import { left, priorities } from './testing/linux-threads.test-support.ts'
 
 describe.runIf(platform() === 'linux')('a thread beside the gate', () => {
   it('gives way to whoever waits for its core', () => {
@@ -27,13 +14,16 @@ describe.runIf(platform() === 'linux')('a thread beside the gate', () => {
     expect(left('thread-self') - before).toBeGreaterThanOrEqual(5)
   })
 
-  it('gives way after each file that it makes', async () => {
+  it('gives way after each file and each folder that it makes', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'signet-give-way-'))
     try {
       const files = new BlockingFolderFiles(folder)
       const before = left('thread-self')
-      for (let i = 0; i < 5; i++) await files.write(`${i}`, Buffer.from('bytes'))
-      expect(left('thread-self') - before).toBeGreaterThanOrEqual(5)
+      for (let i = 0; i < 50; i++) await files.write(`${i}`, Buffer.from('bytes'))
+      const between = left('thread-self')
+      for (let i = 0; i < 50; i++) await files.makeFolder(`${i}.p`)
+      expect(between - before).toBeGreaterThanOrEqual(50)
+      expect(left('thread-self') - between).toBeGreaterThanOrEqual(50)
     } finally {
       rmSync(folder, { recursive: true })
     }

@@ -5,6 +5,7 @@
  * Guarantees: they follow one another without a gap, and are at most `MOST`. What does not fit, or does not follow, begins the
  * queue anew: what is lost here is read again from the audit log.
  */
+import { withRoom } from './growing.ts'
 import { checkEntryBytes, LENGTH_BYTES, TILE_WIDTH } from './tile.ts'
 
 /** Some two megabytes. */
@@ -44,7 +45,7 @@ export class EntryQueue {
   push(index: number, entry: string): void {
     if (this.#length === MOST || index !== this.#first + this.#length) this.clear()
     const at = this.#used + LENGTH_BYTES
-    this.#makeRoom(at + entry.length * UNIT_BYTES)
+    this.#buffer = withRoom(this.#buffer, this.#used, at + entry.length * UNIT_BYTES)
     const bytes = this.#buffer.write(entry, at)
     checkEntryBytes(bytes)
     this.#buffer.writeUInt16BE(bytes, this.#used)
@@ -86,12 +87,5 @@ export class EntryQueue {
     this.#fullLength = 0
     this.#fullUsed = 0
     if (this.#buffer.length > USUAL_BYTES) this.#buffer = Buffer.allocUnsafeSlow(USUAL_BYTES)
-  }
-
-  #makeRoom(end: number): void {
-    if (end <= this.#buffer.length) return
-    const larger = Buffer.allocUnsafeSlow(Math.max(end, this.#buffer.length * 2))
-    this.#buffer.copy(larger, 0, 0, this.#used)
-    this.#buffer = larger
   }
 }

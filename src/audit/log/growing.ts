@@ -35,10 +35,7 @@ export class Growing {
   }
 
   #grow(end: number): void {
-    if (end <= this.#buffer.length) return
-    const larger = Buffer.allocUnsafeSlow(Math.max(end, this.#buffer.length * 2))
-    larger.set(this.#buffer.subarray(0, this.#length))
-    this.#buffer = larger
+    this.#buffer = withRoom(this.#buffer, this.#length, end)
   }
 
   /** A copy, from `from` on: what is written to a disk must not change meanwhile. */
@@ -58,4 +55,12 @@ export class Growing {
   giveBack({ buffer }: Uint8Array<ArrayBuffer>): void {
     if (this.#spare.length < MOST_SPARE && buffer.byteLength >= this.#capacity) this.#spare.push(Buffer.from(buffer))
   }
+}
+
+/** A buffer of at least `end` bytes that begins with the first `used` of this one; the same while it is long enough. */
+export function withRoom(buffer: Buffer<ArrayBuffer>, used: number, end: number): Buffer<ArrayBuffer> {
+  if (end <= buffer.length) return buffer
+  const larger = Buffer.allocUnsafeSlow(Math.max(end, buffer.length * 2))
+  buffer.copy(larger, 0, 0, used)
+  return larger
 }

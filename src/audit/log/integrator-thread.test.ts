@@ -10,11 +10,12 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { platform, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Worker } from 'node:worker_threads'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { left, priorities } from '../testing/linux-threads.test-support.ts'
 import { toBase64 } from './bytes.ts'
 import { openCheckpoint } from './checkpoint.ts'
 import { IntegratorThread, runTask, type Task } from './integrator-thread.ts'
@@ -114,6 +115,19 @@ describe('a log grown in a thread', () => {
     expect(contents(path)).toMatchObject(await expected(1400))
     // One row to compare with the last entry, and those that came while no log was open.
     expect(again.source.read).toBe(1 + 100)
+  })
+
+  it.runIf(platform() === 'linux')('gives way while it hashes', async () => {
+    const path = newPath()
+    mkdirSync(path)
+    const before = new Set(priorities().keys())
+    const thread = new IntegratorThread(path, EMPTY)
+    await thread.write()
+    const [own = ''] = [...priorities()].filter(([task, nice]) => nice === 5 && !before.has(task)).map(([task]) => task)
+    const leftBefore = left(`self/task/${own}`)
+    await thread.take(0, encodeBundle(Array.from({ length: 8192 }, (_, i) => Buffer.from(`${i}`))))
+    expect(left(`self/task/${own}`) - leftBefore).toBeGreaterThanOrEqual(128)
+    await thread.close()
   })
 
   it('survives the death of its thread at any time: no entry is lost, no other history signed', async () => {

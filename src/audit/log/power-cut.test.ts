@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { fromUtf8 } from './bytes.ts'
 import { MemoryFolder } from './testing/folder.test-support.ts'
 import { makeRows, openLog } from './testing/rows.test-support.ts'
-import { ALL, expectLog, hasty, LEAVES, noteIn } from './testing/whole-log.test-support.ts'
+import { ALL, expectLog, growTo, hasty, LEAVES, noteIn } from './testing/whole-log.test-support.ts'
 import { decodeBundle } from './tile.ts'
 
 describe('a gate killed, or its power cut, after any step', () => {
@@ -10,18 +10,9 @@ describe('a gate killed, or its power cut, after any step', () => {
     ['before anything is settled', () => 1_700_000_000_000],
     ['while tiles are settled', hasty()],
   ])('goes on with the same log, and never signs another one: %s', async (_, nowMs) => {
-    const { log, folder, timers } = await openLog([], new MemoryFolder(), { nowMs })
-    for (const [from, to] of [
-      [0, 3],
-      [3, 250],
-      [250, 258],
-      [258, 520],
-    ] as const) {
-      log.push(ALL.slice(from, to))
-      await log.reached(to - 1, 'logged')
-    }
+    const { log, folder } = await openLog([], new MemoryFolder(), { nowMs })
+    await growTo(log, 3, 250, 258, 520)
     await log.close()
-    expect(timers.pending).toBeGreaterThanOrEqual(0)
     const total = 523
     let shown = 0
     const kinds = new Set<string>()
@@ -65,14 +56,7 @@ describe('a gate killed, or its power cut, after any step', () => {
 describe('a folder that cannot be written', () => {
   it('loses nothing, says so, refuses who waits, and resumes by itself: whichever step fails', async () => {
     const reference = await openLog([], new MemoryFolder(), { nowMs: hasty() })
-    for (const [from, to] of [
-      [0, 200],
-      [200, 300],
-      [300, 301],
-    ] as const) {
-      reference.log.push(ALL.slice(from, to))
-      await reference.log.reached(to - 1, 'logged')
-    }
+    await growTo(reference.log, 200, 300, 301)
     await reference.log.close()
     const count = reference.folder.steps.length
     for (let failing = 0; failing < count + 20; failing++) {

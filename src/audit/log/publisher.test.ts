@@ -8,7 +8,7 @@ import type { Integrator } from './integrator.ts'
 import { MemoryFolder } from './testing/folder.test-support.ts'
 import { makeRows, openLog, sourceOf } from './testing/rows.test-support.ts'
 import { logSigner } from './testing/vectors.test-support.ts'
-import { ALL, expectLog, growing, noteIn } from './testing/whole-log.test-support.ts'
+import { ALL, expectLog, growing, growTo, noteIn } from './testing/whole-log.test-support.ts'
 import { entriesOf } from './tile.ts'
 
 /** An integrator that does nothing; a test says what it does instead. */
@@ -340,14 +340,7 @@ describe('the publisher', () => {
   it('removes partial tiles when full ones are there, not before', async () => {
     const { log, folder } = await openLog([])
     const countPartials = () => [...folder.view.keys()].filter(path => /^tile\/entries\/000\.p/.test(path)).length
-    for (const [from, to] of [
-      [0, 1],
-      [1, 100],
-      [100, 255],
-    ] as const) {
-      log.push(ALL.slice(from, to))
-      await log.reached(to - 1, 'logged')
-    }
+    await growTo(log, 1, 100, 255)
     expect(countPartials()).toBe(3)
     log.push(ALL.slice(255, 258))
     await log.reached(257, 'logged')

@@ -4,9 +4,9 @@
  *
  * Guarantees: entry i is the leaf of row i, and only durable rows are entries. Order: tiles and bundles, then the signature, the
  * signed checkpoint kept, and only then shown to anybody. `reached` resolves when the row is under a signed checkpoint that is kept
- * (`logged`), or one that enough witnesses have cosigned (`witnessed`). A folder that cannot be written loses nothing: rows stay in the audit log and are read again from there,
- * with back-off; meanwhile `status` says how far behind the log is. Once halted it signs and shows nothing, and lets nobody
- * through who waits for it; rows are not concerned.
+ * (`logged`), or one that enough witnesses have cosigned (`witnessed`). A folder that cannot be written loses nothing: rows stay in
+ * the audit log and are read again from there, with back-off; meanwhile `status` says how far behind the log is. Once halted it
+ * signs and shows nothing, and lets nobody through who waits for it; rows are not concerned.
  *
  * Does not: make tiles outlive a power cut before they are signed and shown (the integrator says when, and `restore.ts` what then);
  * hold up a row, or keep more of them in memory than a queue of entries does.

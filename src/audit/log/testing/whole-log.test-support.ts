@@ -2,6 +2,7 @@
 import { expect } from 'vitest'
 import { fromUtf8, toBase64 } from '../bytes.ts'
 import { type OpenedCheckpoint, openCheckpoint } from '../checkpoint.ts'
+import type { TransparencyLog } from '../open.ts'
 import { CompactRange } from '../range.ts'
 import { edgeTiles, encodeBundle, hashesAt, tilePath } from '../tile.ts'
 import type { View } from './folder.test-support.ts'
@@ -22,7 +23,7 @@ export const growing = (() => {
     }),
   ]
 })()
-export const rootOf = (size: number) => toBase64(growing[size] as Uint8Array)
+const rootOf = (size: number) => toBase64(growing[size] as Uint8Array)
 
 export async function noteIn(view: View, name: 'signed' | 'checkpoint'): Promise<OpenedCheckpoint | undefined> {
   const bytes = view.get(name)
@@ -30,8 +31,8 @@ export async function noteIn(view: View, name: 'signed' | 'checkpoint'): Promise
 }
 
 /** Every tile that a log of this size must have, made by hashing ranges of leaves one by one. */
-export const tilesOf = new Map<number, ReadonlyMap<string, Uint8Array>>()
-export function expectedTiles(size: number): ReadonlyMap<string, Uint8Array> {
+const tilesOf = new Map<number, ReadonlyMap<string, Uint8Array>>()
+function expectedTiles(size: number): ReadonlyMap<string, Uint8Array> {
   const known = tilesOf.get(size)
   if (known !== undefined) return known
   const tiles = new Map<string, Uint8Array>()
@@ -63,6 +64,19 @@ export async function expectLog(view: View, size: number): Promise<void> {
       path,
       Buffer.from(bytes).toString('hex'),
     ])
+  }
+}
+
+/** The first rows, up to each of these sizes, with a checkpoint at each. */
+export async function growTo(
+  log: Pick<TransparencyLog, 'push' | 'reached'>,
+  ...sizes: readonly number[]
+): Promise<void> {
+  let from = 0
+  for (const to of sizes) {
+    log.push(ALL.slice(from, to))
+    await log.reached(to - 1, 'logged')
+    from = to
   }
 }
 
